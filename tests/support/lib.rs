@@ -1,0 +1,1 @@
+//! Shared parts of the suite: starting and ending the product and its peers.
