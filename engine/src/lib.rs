@@ -1,1 +1,7 @@
-//! engine: see DESIGN.
+//! SMS Core: the domain, the stores behind it, the intake of recipient files and the dispatch actors.
+//!
+//! `model` and `metrics` import nothing of this crate; `store` and `intake` never import the dispatcher;
+//! inside the dispatcher the scheduler and the link never touch the store.
+
+pub mod model;
+pub mod store;
