@@ -8,6 +8,7 @@ use crate::model::{
     AuditEvent, Campaign, CampaignNo, ChunkNo, ChunkState, EntityId, Principal, Revision, Sender, Workspace,
     WorkspaceId,
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::pin::Pin;
@@ -284,7 +285,7 @@ pub trait Journal: Send + Sync {
     fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>>;
 
     /// Makes one row durable. Rows are committed in order of `seq`; several tickets may be in flight.
-    fn commit(&self, seq: RowSeq, row: Vec<u8>) -> Ticket<'_>;
+    fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_>;
 
     /// The newest stored row, 0 when there is none and none was trimmed.
     fn newest(&self) -> StoreFuture<'_, RowSeq>;
