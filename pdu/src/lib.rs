@@ -11,7 +11,9 @@ mod message;
 mod session;
 mod tag;
 mod template;
+pub mod text;
 mod tlv;
+pub mod udh;
 
 pub use any::Pdu;
 pub use command::{CommandId, CommandStatus};
