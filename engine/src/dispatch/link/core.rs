@@ -51,6 +51,9 @@ pub(crate) struct LinkCore {
     pub(super) unthrottled: u32,
     pub(super) hold_us: u64,
     pub(super) turn: TurnCounts,
+    capped: bool,
+    /// Whether our unbind was sent.
+    pub(super) unbound: bool,
 }
 
 /// What one turn counted; added to the channel's cells at its end.
@@ -99,6 +102,8 @@ impl LinkCore {
             unthrottled: 0,
             hold_us: 0,
             turn: TurnCounts::default(),
+            capped: false,
+            unbound: false,
         }
     }
 
@@ -238,7 +243,12 @@ impl LinkCore {
         if held > now.mono_us {
             return self.has_durable().then_some(held);
         }
-        while self.window.free() > 0 && self.out.len() < MAX_OUT {
+        self.capped = false;
+        while self.window.free() > 0 {
+            if self.out.len() >= MAX_OUT {
+                self.capped = true;
+                return None;
+            }
             let flows = &self.flows;
             let mut backlog = |id: FlowId| {
                 let flow = flows.get(id.0 as usize).and_then(Option::as_ref);
@@ -409,15 +419,8 @@ impl LinkCore {
                 self.revoke_and_return(slot.owner, slot.unit, slot.attempt);
             }
         }
-        for slot in self.window.drain().collect::<Vec<_>>() {
-            let policy = self.policy_of(slot.owner);
-            match policy {
-                DeliveryPolicy::AtMostOnce => self.outcome(slot.owner, slot.unit, 0, Fate::Unknown, now),
-                DeliveryPolicy::AtLeastOnce => {
-                    self.return_unit(slot.owner, slot.unit, slot.attempt.saturating_add(1));
-                    self.outcome(slot.owner, slot.unit, 0, Fate::Repeat, now);
-                }
-            }
+        for slot in self.window.drain() {
+            self.lost(slot.owner, slot.unit, slot.attempt, now);
         }
         for at in 0..self.flows.len() {
             self.empty_flow(at);
@@ -432,6 +435,27 @@ impl LinkCore {
         self.hand_over(now);
         self.publish();
         self.shared.board.publish(&self.inbox.cells, crate::dispatch::cells::OBEYS_ALL);
+    }
+
+    /// A submit whose answer will not come: perhaps sent, perhaps not.
+    pub(super) fn lost(&mut self, owner: u32, unit: u16, attempt: u8, now: Now) {
+        match self.policy_of(owner) {
+            DeliveryPolicy::AtMostOnce => self.outcome(owner, unit, 0, Fate::Unknown, now),
+            DeliveryPolicy::AtLeastOnce => {
+                self.return_unit(owner, unit, attempt.saturating_add(1));
+                self.outcome(owner, unit, 0, Fate::Repeat, now);
+            }
+        }
+    }
+
+    /// What waits for the socket.
+    pub(crate) fn out(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Whether the last turn stopped encoding because the output was full.
+    pub(crate) fn is_capped(&self) -> bool {
+        self.capped
     }
 
     fn policy_of(&self, owner: u32) -> DeliveryPolicy {

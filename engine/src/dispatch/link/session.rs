@@ -8,7 +8,6 @@ use crate::dispatch::env::Now;
 use crate::dispatch::matcher::Matched;
 use crate::dispatch::retry::{Class, classify};
 use crate::store::record::{Fate, Orphan, ReceiptFact};
-use bytes::{Buf, BytesMut};
 use pdu::{CommandId, CommandStatus, DeliverSm, Frame, FrameError, MAX_COMMAND_LENGTH, PackedId, Receipt, SubmitSmResp};
 
 /// Receipts waiting for their row; beyond it the SMSC is asked to come back later.
@@ -33,8 +32,8 @@ pub(crate) enum SessionEnd {
 }
 
 impl LinkCore {
-    /// Handles every whole PDU in `input`.
-    pub(crate) fn on_input(&mut self, input: &mut BytesMut, now: Now) -> Result<(), SessionEnd> {
+    /// Handles every whole PDU in `input`; returns how many octets they took.
+    pub(crate) fn on_input(&mut self, input: &[u8], now: Now) -> (usize, Result<(), SessionEnd>) {
         let shared = std::sync::Arc::clone(&self.shared);
         let mut desk = shared.desk();
         let mut at = 0;
@@ -53,8 +52,7 @@ impl LinkCore {
                 }
             }
         };
-        input.advance(at);
-        end
+        (at, end)
     }
 
     #[inline]
@@ -193,11 +191,12 @@ impl LinkCore {
         }
         let error = crate::dispatch::matcher::error_code(&receipt);
         let channel = self.shared.config.key;
-        match desk.matcher.receive(channel, self.shared.config.id_form, &receipt, (status, error), now) {
+        match desk.matcher.receive(channel, self.shared.config.id_form, &receipt, (status, error)) {
             Matched::Unit { campaign, chunk, unit } => {
                 self.turn.receipts += 1;
                 self.facts.receipt(now.wall_ms, &ReceiptFact { campaign, chunk, unit, status, error });
             }
+            Matched::Repeated => return wire::deliver_sm_resp(CommandStatus::OK, sequence, &mut self.out),
             Matched::Orphan => {
                 self.turn.orphans += 1;
                 let message_id = receipt.message_id;
@@ -206,5 +205,35 @@ impl LinkCore {
         }
         self.messages += 1;
         self.acks.push_back((self.batch, sequence));
+    }
+}
+
+impl LinkCore {
+    /// Gives up waiting for answers older than `timeout_us`: their units become unknown, or are sent again.
+    pub(crate) fn expire(&mut self, timeout_us: u64, now: Now) {
+        for slot in self.window.expire(now.mono_us, timeout_us) {
+            self.lost(slot.owner, slot.unit, slot.attempt, now);
+        }
+    }
+
+    /// When the oldest unanswered submit expires.
+    pub(crate) fn next_expiry(&self, timeout_us: u64) -> Option<u64> {
+        self.window.oldest_us().map(|at| at + timeout_us)
+    }
+
+    /// Asks the SMSC whether it is there.
+    pub(crate) fn enquire(&mut self) {
+        let sequence = self.window.skip();
+        wire::enquire_link(sequence, &mut self.out);
+    }
+
+    /// When draining: unbinds once nothing is unanswered and every receipt taken is acknowledged.
+    pub(crate) fn unbind_when_idle(&mut self) {
+        let busy = self.window.in_flight() > 0 || !self.acks.is_empty() || !self.facts.is_empty();
+        if !busy && !self.unbound {
+            self.unbound = true;
+            let sequence = self.window.skip();
+            wire::unbind(sequence, &mut self.out);
+        }
     }
 }
