@@ -4,6 +4,13 @@
 //! on every backend. Control data owns the desired state, the journal owns the facts.
 //! A store never imports the dispatcher.
 
+#[cfg(test)]
+mod contract;
+pub mod fault;
+mod sqlite;
+
+pub use sqlite::SqliteStore;
+
 use crate::model::{
     AuditEvent, Campaign, CampaignNo, ChunkNo, ChunkState, EntityId, Principal, Revision, Sender, Workspace,
     WorkspaceId,
@@ -209,7 +216,12 @@ pub trait Catalog: Send + Sync {
     ///
     /// # Errors
     /// `Conflict`, `Taken`, `NotFound` (the entity is outside the scope), `Unavailable`.
-    fn apply<'a>(&'a self, changes: Vec<Change>, by: &'a Principal, at: jiff::Timestamp) -> StoreFuture<'a, ()>;
+    fn apply<'a>(
+        &'a self,
+        changes: Vec<Change>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, ()>;
 
     /// One entity; `NotFound` when it is absent or outside the scope.
     fn get(&self, scope: Scope, kind: Kind, id: EntityId) -> StoreFuture<'_, Entity>;
@@ -279,7 +291,8 @@ pub trait Journal: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable`.
-    fn write_recipients(&self, no: CampaignNo, expected: u64) -> Result<Box<dyn RecipientWriter>, StoreError>;
+    fn write_recipients(&self, no: CampaignNo, expected: u64)
+    -> Result<Box<dyn RecipientWriter>, StoreError>;
 
     /// The numbers of one chunk as E.164 digits; `NotFound` past the end.
     fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>>;
