@@ -3,5 +3,11 @@
 //! `model` and `metrics` import nothing of this crate; `store` and `intake` never import the dispatcher;
 //! inside the dispatcher the scheduler and the link never touch the store.
 
+mod dispatch;
 pub mod model;
 pub mod store;
+
+pub use dispatch::{
+    BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env, MessageError, Net,
+    Now, Progress, Tcp, Wire, Workers, parts_of,
+};

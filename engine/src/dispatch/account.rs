@@ -9,6 +9,7 @@ use crate::model::{
 };
 use crate::store::RowSeq;
 use crate::store::record::{Fate, Intent, Outcome, ReceiptFact};
+use pdu::PackedId;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,6 +60,9 @@ struct OpenChunk {
     tags: Vec<u8>,
     ids: Vec<u64>,
     raw_ids: BTreeMap<u16, Box<[u8]>>,
+    /// Channels that answered for units of the chunk, and which of them did, by unit.
+    channels: Vec<u32>,
+    channel_of: Vec<u8>,
     submitted_ms: Vec<u32>,
     final_ms: Vec<u32>,
     errors: BTreeMap<u16, u32>,
@@ -207,28 +211,26 @@ impl Account {
         }
     }
 
-    /// Applies outcomes of one chunk.
+    /// Applies outcomes of one chunk over one channel.
     pub(crate) fn outcomes<'a>(
         &mut self,
-        chunk: ChunkNo,
+        (chunk, channel): (ChunkNo, u32),
         at_ms: u64,
         entries: impl Iterator<Item = Outcome<'a>>,
     ) {
         let at = self.relative(at_ms);
         self.ensure_open(chunk);
+        // Out of the map for the loop: one look-up a section, not three a unit.
+        let Some(mut open) = self.open.remove(&chunk) else { return };
+        let channel = open.channel(channel);
         for outcome in entries {
-            if self.index(chunk, outcome.unit).is_none() {
-                continue;
-            }
-            if matches!(outcome.fate, Fate::Repeat) {
-                self.repeated += 1;
-            }
-            self.release_run(chunk, outcome.unit);
-            self.move_unit(chunk, outcome.unit, outcome.fate.status());
-            if let Some(open) = self.open.get_mut(&chunk) {
-                open.note(&outcome, at);
-            }
+            let Some(before) = self.set(chunk, outcome.unit, outcome.fate.status()) else { continue };
+            open.release(outcome.unit);
+            open.moved(before, outcome.fate.status());
+            open.note(&outcome, at, channel);
+            self.repeated += u64::from(matches!(outcome.fate, Fate::Repeat));
         }
+        self.open.insert(chunk, open);
     }
 
     /// Applies a revocation: units of the run that have an intent and no outcome are queued again.
@@ -277,6 +279,22 @@ impl Account {
     /// Takes receipts back whose fold failed.
     pub(crate) fn put_late_back(&mut self, late: Vec<Late>) {
         self.late = late;
+    }
+
+    /// Units of `chunk` that await a receipt, as (channel, unit, id); `saved` are its columns if not in memory.
+    pub(crate) fn awaiting(&self, chunk: ChunkNo, saved: Option<&ChunkState>) -> Vec<(u32, u16, Box<[u8]>)> {
+        let mut found = Vec::new();
+        let mut visit = |channel, unit, id: SavedId<'_>| {
+            if self.status(chunk, unit).is_some_and(UnitStatus::awaits_receipt) {
+                found.push((channel, unit, id.with_text(Box::from)));
+            }
+        };
+        match (self.open.get(&chunk), saved) {
+            (Some(open), _) => for_each_id(&open.columns().message_ids, &mut visit),
+            (None, Some(state)) => for_each_id(&state.message_ids, &mut visit),
+            (None, None) => {}
+        }
+        found
     }
 
     /// Folds receipts into a saved chunk's columns.
@@ -426,12 +444,7 @@ impl Account {
     fn move_unit(&mut self, chunk: ChunkNo, unit: u16, status: UnitStatus) {
         let Some(before) = self.set(chunk, unit, status) else { return };
         if let Some(open) = self.open.get_mut(&chunk) {
-            match (before.is_settled(), status.is_settled()) {
-                (false, true) => open.moving -= 1,
-                (true, false) => open.moving += 1,
-                _ => {}
-            }
-            open.dirty = true;
+            open.moved(before, status);
         }
     }
 
@@ -485,6 +498,8 @@ impl OpenChunk {
             tags: vec![0; len],
             ids: vec![0; len],
             raw_ids: BTreeMap::new(),
+            channels: Vec::new(),
+            channel_of: vec![0; len],
             submitted_ms: vec![NO_TIME; len],
             final_ms: vec![NO_TIME; len],
             errors: BTreeMap::new(),
@@ -516,9 +531,27 @@ impl OpenChunk {
         }
     }
 
-    fn note(&mut self, outcome: &Outcome<'_>, at_ms: u32) {
-        let unit = usize::from(outcome.unit);
+    fn moved(&mut self, before: UnitStatus, status: UnitStatus) {
+        match (before.is_settled(), status.is_settled()) {
+            (false, true) => self.moving -= 1,
+            (true, false) => self.moving += 1,
+            _ => {}
+        }
         self.dirty = true;
+    }
+
+    /// The place of a channel among those of this chunk.
+    fn channel(&mut self, key: u32) -> u8 {
+        let at = self.channels.iter().position(|c| *c == key).unwrap_or_else(|| {
+            self.channels.push(key);
+            self.channels.len() - 1
+        });
+        u8::try_from(at).unwrap_or(u8::MAX)
+    }
+
+    fn note(&mut self, outcome: &Outcome<'_>, at_ms: u32, channel: u8) {
+        let unit = usize::from(outcome.unit);
+        self.channel_of[unit] = channel;
         self.submitted_ms[unit] = at_ms.saturating_sub(u32::from(outcome.latency_ms));
         match outcome.fate {
             Fate::AcceptedPacked(id) => {
@@ -541,7 +574,14 @@ impl OpenChunk {
 
     fn columns(&self) -> ChunkState {
         let mut message_ids = Vec::with_capacity(self.tags.len() * 9);
+        let mut channel = None;
         for (unit, tag) in (0..=u16::MAX).zip(&self.tags) {
+            let of = self.channels.get(usize::from(self.channel_of[usize::from(unit)])).copied();
+            if *tag != NO_ID && of != channel {
+                message_ids.push(CHANNEL);
+                message_ids.extend_from_slice(&of.unwrap_or(0).to_le_bytes());
+                channel = of;
+            }
             message_ids.push(*tag);
             match *tag {
                 NO_ID => {}
@@ -564,15 +604,16 @@ impl OpenChunk {
     }
 
     fn seed(&mut self, state: &ChunkState) {
-        for_each_id(&state.message_ids, |unit, id| match id {
-            SavedId::Packed(tag, value) => {
-                if let (Some(t), Some(v)) = (self.tags.get_mut(usize::from(unit)), self.ids.get_mut(usize::from(unit))) {
-                    (*t, *v) = (PACKED + tag, value);
-                }
+        for_each_id(&state.message_ids, |channel, unit, id| {
+            let at = usize::from(unit);
+            if at >= self.tags.len() {
+                return;
             }
-            SavedId::Raw(raw) => {
-                if let Some(t) = self.tags.get_mut(usize::from(unit)) {
-                    *t = RAW_ID;
+            self.channel_of[at] = self.channel(channel);
+            match id {
+                SavedId::Packed(packed) => (self.tags[at], self.ids[at]) = (PACKED + packed.tag(), packed.value()),
+                SavedId::Raw(raw) => {
+                    self.tags[at] = RAW_ID;
                     self.raw_ids.insert(unit, raw.into());
                 }
             }
@@ -588,34 +629,56 @@ impl OpenChunk {
 
 const NO_ID: u8 = 0;
 const RAW_ID: u8 = 1;
+/// Not a unit: the channel of the ids that follow.
+const CHANNEL: u8 = 2;
 const PACKED: u8 = 0x40;
 
 /// A message id in a saved column.
 pub(crate) enum SavedId<'a> {
-    /// Tag and value of a `pdu::PackedId`.
-    Packed(u8, u64),
+    /// Packed.
+    Packed(PackedId),
     /// As the SMSC wrote it.
     Raw(&'a [u8]),
 }
 
-/// Walks a saved column of message ids; a damaged tail is left out.
-pub(crate) fn for_each_id<'a>(column: &'a [u8], mut visit: impl FnMut(u16, SavedId<'a>)) {
+impl SavedId<'_> {
+    /// Calls `with` with the id as the SMSC wrote it.
+    pub(crate) fn with_text<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
+        match self {
+            Self::Packed(packed) => with(packed.text().as_bytes()),
+            Self::Raw(raw) => with(raw),
+        }
+    }
+}
+
+/// Walks a saved column of message ids as (channel, unit, id); a damaged tail is left out.
+pub(crate) fn for_each_id<'a>(column: &'a [u8], mut visit: impl FnMut(u32, u16, SavedId<'a>)) {
     let mut rest = column;
-    for unit in 0..=u16::MAX {
-        let Some((tag, tail)) = rest.split_first() else { return };
+    let mut channel = 0;
+    let mut units = 0..=u16::MAX;
+    while let Some((tag, tail)) = rest.split_first() {
         rest = tail;
+        if *tag == CHANNEL {
+            let Some((key, tail)) = rest.split_first_chunk::<4>() else { return };
+            rest = tail;
+            channel = u32::from_le_bytes(*key);
+            continue;
+        }
+        let Some(unit) = units.next() else { return };
         match *tag {
             NO_ID => {}
             RAW_ID => {
                 let Some((len, tail)) = rest.split_first() else { return };
                 let Some((raw, tail)) = tail.split_at_checked(usize::from(*len)) else { return };
                 rest = tail;
-                visit(unit, SavedId::Raw(raw));
+                visit(channel, unit, SavedId::Raw(raw));
             }
             tag => {
                 let Some((value, tail)) = rest.split_first_chunk::<8>() else { return };
                 rest = tail;
-                visit(unit, SavedId::Packed(tag.wrapping_sub(PACKED), u64::from_le_bytes(*value)));
+                let packed = PackedId::from_parts(tag.wrapping_sub(PACKED), u64::from_le_bytes(*value));
+                let Some(packed) = packed else { return };
+                visit(channel, unit, SavedId::Packed(packed));
             }
         }
     }

@@ -4,8 +4,8 @@
 //! was read back from the campaigns' files after they were saved.
 
 use crate::dispatch::account::{Account, Late, Tally};
-use crate::model::{CampaignNo, ChunkNo, Incarnation, Run};
-use crate::store::record::{self, Fact};
+use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run};
+use crate::store::record::{self, Fact, Orphan};
 use crate::store::{Journal, RowSeq, StateSave, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -18,6 +18,10 @@ pub(crate) const ROWS: usize = 64;
 const SAVE_CHUNKS: usize = 32;
 /// Journal octets after which everything is saved and the journal trimmed: about 4.5 million messages.
 const COMPACT_OCTETS: usize = 64 << 20;
+/// How long a receipt without a message is kept.
+const ORPHAN_TTL_MS: u64 = 72 * 3600 * 1000;
+/// Receipts without a message that are kept; the older half goes when there are more.
+const MAX_ORPHANS: usize = 100_000;
 
 /// What the keeper is told.
 pub(crate) enum KeeperMsg {
@@ -29,8 +33,8 @@ pub(crate) enum KeeperMsg {
     Remaining(CampaignNo, oneshot::Sender<Remaining>),
     /// Cancels everything queued of a campaign.
     Cancel(CampaignNo, oneshot::Sender<()>),
-    /// Units of a lost incarnation without outcome, for their resolution.
-    Unresolved(Incarnation, oneshot::Sender<Vec<Unresolved>>),
+    /// Units of a chunk that await a receipt, for the receipt index.
+    Awaiting(CampaignNo, ChunkNo, oneshot::Sender<Vec<(u32, u16, Box<[u8]>)>>),
     /// Saves everything and trims the journal.
     Compact(oneshot::Sender<Result<(), StoreError>>),
 }
@@ -73,6 +77,10 @@ pub(crate) struct Keeper {
     held: BTreeMap<CampaignNo, Held>,
     applied: RowSeq,
     octets: usize,
+    /// Whether rows come from the journal of the last run: files may hold them already.
+    replaying: bool,
+    /// Rows that hold receipts without a message, by channel and id, with their time.
+    orphans: BTreeMap<(u32, Box<[u8]>), (RowSeq, u64)>,
     events: mpsc::UnboundedSender<KeeperEvent>,
 }
 
@@ -82,7 +90,7 @@ impl Keeper {
         applied: RowSeq,
         events: mpsc::UnboundedSender<KeeperEvent>,
     ) -> Self {
-        Self { journal, held: BTreeMap::new(), applied, octets: 0, events }
+        Self { journal, held: BTreeMap::new(), applied, octets: 0, replaying: false, orphans: BTreeMap::new(), events }
     }
 
     /// The worker: until every sender is gone.
@@ -114,16 +122,14 @@ impl Keeper {
                 let _ = reply.send(self.remaining(no));
             }
             KeeperMsg::Cancel(no, reply) => {
-                if let Some(held) = self.held.get_mut(&no) {
-                    held.account.cancel_queued();
-                    held.touched = true;
-                }
+                self.cancel(no);
                 self.publish();
                 let _ = reply.send(());
             }
-            KeeperMsg::Unresolved(incarnation, reply) => {
-                let all = self.unresolved().into_iter().filter(|u| u.incarnation == incarnation);
-                let _ = reply.send(all.collect());
+            KeeperMsg::Awaiting(no, chunk, reply) => {
+                let saved = self.journal.state(no, chunk).await.ok().flatten();
+                let awaiting = self.held.get(&no).map(|h| h.account.awaiting(chunk, saved.as_ref()));
+                let _ = reply.send(awaiting.unwrap_or_default());
             }
             KeeperMsg::Compact(reply) => {
                 let result = self.compact().await;
@@ -161,6 +167,22 @@ impl Keeper {
         Ok(())
     }
 
+    /// Applies one sealed row of the last run, but for campaigns whose files hold it already.
+    pub(crate) async fn replay(&mut self, seq: RowSeq, row: &[u8]) -> Result<(), StoreError> {
+        self.replaying = true;
+        let result = self.apply(seq, row).await;
+        self.replaying = false;
+        result
+    }
+
+    /// Cancels everything still queued.
+    pub(crate) fn cancel(&mut self, no: CampaignNo) {
+        if let Some(held) = self.held.get_mut(&no) {
+            held.account.cancel_queued();
+            held.touched = true;
+        }
+    }
+
     async fn ensure_columns(&mut self, no: CampaignNo, chunk: ChunkNo) -> Result<(), StoreError> {
         let Some(held) = self.held.get_mut(&no) else { return Ok(()) };
         if held.account.wants_columns(chunk)
@@ -174,34 +196,52 @@ impl Keeper {
     fn apply_fact(&mut self, seq: RowSeq, fact: Fact<'_>) {
         match fact {
             Fact::Intent(intent) => {
-                if let Some(held) = self.touch(intent.campaign) {
+                if let Some(held) = self.touch(seq, intent.campaign) {
                     held.account.intent(seq, &intent);
                 }
             }
-            Fact::Outcomes { campaign, chunk, at_ms, entries } => {
-                if let Some(held) = self.touch(campaign) {
-                    held.account.outcomes(chunk, at_ms, entries);
+            Fact::Outcomes { campaign, chunk, channel, at_ms, entries } => {
+                if let Some(held) = self.touch(seq, campaign) {
+                    held.account.outcomes((chunk, channel), at_ms, entries);
                 }
             }
             Fact::Revoke { campaign, run } => {
-                if let Some(held) = self.touch(campaign) {
+                if let Some(held) = self.touch(seq, campaign) {
                     held.account.revoke(&run);
                 }
             }
             Fact::Receipts { at_ms, entries } => {
                 for receipt in entries {
-                    if let Some(held) = self.touch(receipt.campaign) {
+                    if let Some(held) = self.touch(seq, receipt.campaign) {
                         held.account.receipt(seq, at_ms, &receipt);
                     }
                 }
             }
-            // The matcher owns orphans; the account of a campaign does not know them.
-            Fact::Orphan(_) | Fact::Adopted { .. } => {}
+            Fact::Orphan(orphan) => self.keep_orphan(seq, &orphan),
+            Fact::Adopted { channel, message_id } => {
+                self.orphans.remove(&(channel, message_id.into()));
+            }
         }
     }
 
-    fn touch(&mut self, no: CampaignNo) -> Option<&mut Held> {
+    /// An orphan has no file of its own: its row stays in the journal until it is adopted, too old or one of too many.
+    fn keep_orphan(&mut self, seq: RowSeq, orphan: &Orphan<'_>) {
+        let key = (orphan.channel, Box::from(orphan.message_id));
+        self.orphans.insert(key, (seq, orphan.at_ms));
+        let too_old = orphan.at_ms.saturating_sub(ORPHAN_TTL_MS);
+        if self.orphans.len() > MAX_ORPHANS {
+            let mut rows: Vec<RowSeq> = self.orphans.values().map(|(row, _)| *row).collect();
+            let (_, middle, _) = rows.select_nth_unstable(MAX_ORPHANS / 2);
+            let middle = *middle;
+            self.orphans.retain(|_, (row, at_ms)| *row > middle && *at_ms >= too_old);
+        }
+    }
+
+    fn touch(&mut self, seq: RowSeq, no: CampaignNo) -> Option<&mut Held> {
         let held = self.held.get_mut(&no)?;
+        if self.replaying && seq <= held.watermark {
+            return None;
+        }
         held.touched = true;
         Some(held)
     }
@@ -281,7 +321,8 @@ impl Keeper {
             smallest = smallest.min(self.journal.watermark(*no).await?);
         }
         self.octets = 0;
-        self.journal.trim(smallest).await
+        let pinned = self.orphans.values().map(|(row, _)| row.saturating_sub(1)).min();
+        self.journal.trim(pinned.map_or(smallest, |row| row.min(smallest))).await
     }
 }
 
@@ -289,7 +330,7 @@ async fn save(
     journal: &dyn Journal,
     no: CampaignNo,
     held: &mut Held,
-    chunks: Vec<crate::model::ChunkState>,
+    chunks: Vec<ChunkState>,
     watermark: RowSeq,
 ) -> Result<(), StoreError> {
     if chunks.is_empty() && watermark == held.watermark {
@@ -331,7 +372,7 @@ async fn fold_chunk(
     no: CampaignNo,
     held: &mut Held,
     receipts: &[Late],
-    chunks: &mut Vec<crate::model::ChunkState>,
+    chunks: &mut Vec<ChunkState>,
 ) -> Result<(), StoreError> {
     let Some(first) = receipts.first() else { return Ok(()) };
     let Some(mut state) = journal.state(no, first.chunk).await? else { return Ok(()) };

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Messages that make a commit due: larger batches save 0.05 us a message at most (measured).
 pub(crate) const COMMIT_MESSAGES: u32 = 2048;
@@ -37,6 +37,7 @@ pub(crate) struct Recorder {
     crowded: AtomicBool,
     closing: AtomicBool,
     listeners: Mutex<Vec<Arc<Bell>>>,
+    watch: watch::Sender<u64>,
 }
 
 struct Pending {
@@ -76,6 +77,7 @@ impl Recorder {
             crowded: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             listeners: Mutex::default(),
+            watch: watch::Sender::new(0),
         }
     }
 
@@ -120,9 +122,13 @@ impl Recorder {
         self.durable.load(Ordering::Acquire)
     }
 
-    /// The number of the newest append.
-    pub(crate) fn appended(&self) -> u64 {
-        self.lock().appended
+    /// Waits until everything appended so far is durable and with the keeper.
+    pub(crate) async fn flush(&self) {
+        let wanted = self.lock().appended;
+        self.hurry();
+        let mut watch = self.watch.subscribe();
+        // The sender lives as long as `self`: the wait cannot fail.
+        let _ = watch.wait_for(|durable| *durable >= wanted).await;
     }
 
     /// Whether links may plan further intents.
@@ -171,6 +177,7 @@ impl Recorder {
 
     fn settle(&self, upto: u64) {
         self.durable.store(upto, Ordering::Release);
+        self.watch.send_replace(upto);
         self.healthy.store(true, Ordering::Relaxed);
         for bell in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             bell.ring();
@@ -193,10 +200,11 @@ pub(crate) async fn run(
             match done {
                 Commit::Durable => {
                     let Some(entry) = flight.pop_front() else { break };
-                    recorder.settle(entry.upto);
+                    // The keeper first: who has waited for durability then finds the row applied.
                     if keeper.send(KeeperMsg::Row(entry.seq, entry.row)).await.is_err() {
                         return true;
                     }
+                    recorder.settle(entry.upto);
                 }
                 Commit::NotApplied | Commit::Ambiguous => {
                     recorder.healthy.store(false, Ordering::Relaxed);

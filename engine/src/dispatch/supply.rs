@@ -3,10 +3,9 @@
 //! Links ask with credit and are answered with slices of at most 256 recipients; chunks are fetched ahead of need.
 //! A unit is in exactly one place: untouched on disk, here, or with one link. What a link gives back comes first.
 
-use crate::dispatch::cells::LinkCells;
 use crate::dispatch::keeper::Remaining;
 use crate::dispatch::link::LinkInbox;
-use crate::model::{CampaignNo, ChunkNo, Run};
+use crate::model::{CHUNK_RECIPIENTS, ChunkNo, Run};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -59,7 +58,6 @@ pub(crate) enum Do {
 
 /// The core.
 pub(crate) struct Supply {
-    no: CampaignNo,
     parts: u16,
     untouched: VecDeque<ChunkNo>,
     runs: VecDeque<Run>,
@@ -69,9 +67,8 @@ pub(crate) struct Supply {
 }
 
 impl Supply {
-    pub(crate) fn new(no: CampaignNo, parts: u8, remaining: Remaining) -> Self {
+    pub(crate) fn new(parts: u8, remaining: Remaining) -> Self {
         Self {
-            no,
             parts: u16::from(parts),
             untouched: remaining.untouched.into(),
             runs: remaining.runs.into(),
@@ -158,7 +155,7 @@ impl Supply {
 
     fn fetch(&mut self) -> Vec<Do> {
         let mut todo = Vec::new();
-        let per_chunk = usize::from(u16::try_from(crate::model::CHUNK_RECIPIENTS).unwrap_or(4096) / SLICE_RECIPIENTS);
+        let per_chunk = CHUNK_RECIPIENTS / usize::from(SLICE_RECIPIENTS);
         while self.fetching.len() + self.ready.len().div_ceil(per_chunk) < PREFETCH {
             let Some((chunk, runs)) = self.next_chunk() else { break };
             self.fetching.push((chunk, runs));
@@ -177,14 +174,4 @@ impl Supply {
         }
         self.untouched.pop_front().map(|chunk| (chunk, Vec::new()))
     }
-
-    /// Whose.
-    pub(crate) fn no(&self) -> CampaignNo {
-        self.no
-    }
-}
-
-/// How many units a link's stock gauge counts towards `mc_queue_depth`.
-pub(crate) fn stock(cells: &LinkCells) -> u32 {
-    cells.stock.load(std::sync::atomic::Ordering::Relaxed)
 }

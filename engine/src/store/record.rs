@@ -132,6 +132,8 @@ pub enum Fact<'a> {
         campaign: CampaignNo,
         /// The chunk.
         chunk: u32,
+        /// Key of the channel that was asked; message ids are unique only there.
+        channel: u32,
         /// Wall clock of the answers, milliseconds since 1970.
         at_ms: u64,
         /// The answers.
@@ -185,8 +187,7 @@ pub struct Facts {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct OpenSection {
-    campaign: CampaignNo,
-    chunk: u32,
+    place: (CampaignNo, u32, u32),
     at_ms: u64,
     count_at: usize,
     count: u16,
@@ -232,12 +233,12 @@ impl Facts {
         self.run(run);
     }
 
-    /// Adds the outcome of one unit; neighbours of one chunk share a header.
+    /// Adds the outcome of one unit of (campaign, chunk) over a channel; neighbours share a header.
     #[inline]
-    pub fn outcome(&mut self, campaign: CampaignNo, chunk: u32, at_ms: u64, outcome: &Outcome<'_>) {
-        let wanted = |o: &OpenSection| !o.receipts && o.campaign == campaign && o.chunk == chunk && o.count < u16::MAX;
+    pub fn outcome(&mut self, place: (CampaignNo, u32, u32), at_ms: u64, outcome: &Outcome<'_>) {
+        let wanted = |o: &OpenSection| !o.receipts && o.place == place && o.count < u16::MAX;
         if !self.open.as_ref().is_some_and(wanted) {
-            self.open_outcomes(campaign, chunk, at_ms);
+            self.open_outcomes(place, at_ms);
         }
         if let Some(open) = &mut self.open {
             open.count += 1;
@@ -262,8 +263,7 @@ impl Facts {
             self.octets.push(RECEIPTS);
             self.octets.extend_from_slice(&at_ms.to_le_bytes());
             self.begin(OpenSection {
-                campaign: CampaignNo(0),
-                chunk: 0,
+                place: (CampaignNo(0), 0, 0),
                 at_ms,
                 count_at: self.octets.len(),
                 count: 0,
@@ -313,14 +313,15 @@ impl Facts {
         self.octets.extend_from_slice(kept);
     }
 
-    fn open_outcomes(&mut self, campaign: CampaignNo, chunk: u32, at_ms: u64) {
+    fn open_outcomes(&mut self, place: (CampaignNo, u32, u32), at_ms: u64) {
         self.close();
         self.octets.push(OUTCOMES);
-        self.octets.extend_from_slice(&campaign.0.to_le_bytes());
-        self.octets.extend_from_slice(&chunk.to_le_bytes());
+        for field in [place.0.0, place.1, place.2] {
+            self.octets.extend_from_slice(&field.to_le_bytes());
+        }
         self.octets.extend_from_slice(&at_ms.to_le_bytes());
         let count_at = self.octets.len();
-        self.begin(OpenSection { campaign, chunk, at_ms, count_at, count: 0, receipts: false });
+        self.begin(OpenSection { place, at_ms, count_at, count: 0, receipts: false });
     }
 
     fn begin(&mut self, section: OpenSection) {
@@ -485,13 +486,14 @@ impl<'a> Reader<'a> {
                 attempt: self.u8()?,
             }),
             OUTCOMES => {
-                let (campaign, chunk, at_ms) = (CampaignNo(self.u32()?), self.u32()?, self.u64()?);
+                let (campaign, chunk) = (CampaignNo(self.u32()?), self.u32()?);
+                let (channel, at_ms) = (self.u32()?, self.u64()?);
                 let left = self.u16()?;
                 let entries = Outcomes { rest: self.clone(), left };
                 for _ in 0..left {
                     self.outcome()?;
                 }
-                Fact::Outcomes { campaign, chunk, at_ms, entries }
+                Fact::Outcomes { campaign, chunk, channel, at_ms, entries }
             }
             REVOKE => Fact::Revoke { campaign: CampaignNo(self.u32()?), run: self.run()? },
             RECEIPTS => {

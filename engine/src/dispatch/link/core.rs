@@ -244,26 +244,31 @@ impl LinkCore {
             return self.has_durable().then_some(held);
         }
         self.capped = false;
-        while self.window.free() > 0 {
+        if self.window.free() == 0 || !self.has_durable() {
+            return None;
+        }
+        let now_ns = now.mono_us * 1000;
+        let mut tokens = channel.bucket.take(now_ns, self.window.free());
+        if tokens == 0 {
+            return Some(channel.bucket.ready_at(now_ns).div_ceil(1000));
+        }
+        while tokens > 0 {
             if self.out.len() >= MAX_OUT {
                 self.capped = true;
-                return None;
+                break;
             }
             let flows = &self.flows;
             let mut backlog = |id: FlowId| {
                 let flow = flows.get(id.0 as usize).and_then(Option::as_ref);
                 flow.filter(|f| !f.spec.cells.is_stopped()).map_or(0, |f| f.durable_units)
             };
-            let Some((id, want)) = self.fair.pick(self.window.free(), &mut backlog) else { return None };
-            let granted = channel.bucket.take(now.mono_us * 1000, want);
-            if granted > 0 {
-                self.write_units(id, granted, now);
-            }
-            if granted < want {
-                return Some(channel.bucket.ready_at(now.mono_us * 1000) / 1000 + 1);
-            }
+            let Some((id, units)) = self.fair.pick(tokens, &mut backlog) else { break };
+            tokens -= units;
+            self.write_units(id, units, now);
         }
-        None
+        channel.bucket.give_back(tokens);
+        let starved = tokens == 0 && self.window.free() > 0 && self.has_durable();
+        starved.then(|| channel.bucket.ready_at(now_ns).div_ceil(1000))
     }
 
     fn write_units(&mut self, id: FlowId, mut units: u32, now: Now) {
@@ -296,7 +301,8 @@ impl LinkCore {
     pub(super) fn outcome(&mut self, owner: u32, unit: u16, latency_ms: u16, fate: Fate<'_>, now: Now) {
         let Some(entry) = self.chunks.get(owner as usize) else { return };
         let Some(flow) = self.flows.get(entry.flow as usize).and_then(Option::as_ref) else { return };
-        self.facts.outcome(flow.no(), entry.chunk, now.wall_ms, &Outcome { unit, latency_ms, fate });
+        let place = (flow.no(), entry.chunk, self.shared.config.key);
+        self.facts.outcome(place, now.wall_ms, &Outcome { unit, latency_ms, fate });
         self.messages += 1;
         self.settle(owner, 1);
     }
