@@ -286,7 +286,7 @@ impl Account {
         let mut found = Vec::new();
         let mut visit = |channel, unit, id: SavedId<'_>| {
             if self.status(chunk, unit).is_some_and(UnitStatus::awaits_receipt) {
-                found.push((channel, unit, id.with_text(Box::from)));
+                found.push((channel, unit, id.with_text(|text| Box::from(text))));
             }
         };
         match (self.open.get(&chunk), saved) {

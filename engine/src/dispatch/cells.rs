@@ -137,7 +137,6 @@ impl Default for LinkCells {
 }
 
 /// One channel as its links see it; the counters are added to once a turn.
-#[derive(Debug)]
 pub(crate) struct ChannelCells {
     pub(crate) bucket: Bucket,
     hold_until_us: AtomicU64,

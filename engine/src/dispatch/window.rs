@@ -63,6 +63,27 @@ impl Window {
         self.window - self.in_flight
     }
 
+    /// The window itself.
+    pub(crate) fn size(&self) -> u32 {
+        self.window
+    }
+
+    /// Gives a sequence number to a PDU that has no slot.
+    pub(crate) fn skip(&mut self) -> u32 {
+        while self.slots[self.place(self.next)].sequence != 0 {
+            self.next = following(self.next);
+        }
+        let sequence = self.next;
+        self.next = following(sequence);
+        sequence
+    }
+
+    /// The message of this number, which stays.
+    pub(crate) fn peek(&self, sequence: u32) -> Option<Slot> {
+        let slot = self.slots[self.place(sequence)];
+        (sequence != 0 && slot.sequence == sequence).then_some(slot)
+    }
+
     /// Messages without a response.
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight
@@ -72,16 +93,12 @@ impl Window {
     /// send times never run backwards.
     pub(crate) fn push(&mut self, owner: u32, unit: u16, attempt: u8, sent_us: u32) -> u32 {
         assert!(self.free() > 0, "the caller asks for room first");
-        while self.slots[self.place(self.next)].sequence != 0 {
-            self.next = following(self.next);
-        }
-        let sequence = self.next;
+        let sequence = self.skip();
         self.slots[self.place(sequence)] = Slot { sequence, owner, sent_us, unit, attempt };
         if self.in_flight == 0 {
             self.oldest = sequence;
         }
         self.in_flight += 1;
-        self.next = following(sequence);
         sequence
     }
 

@@ -6,6 +6,7 @@
 
 use crate::model::{CampaignNo, ChunkNo, ChunkState};
 use crate::store::{Commit, Journal, RecipientWriter, RowSeq, StateSave, StoreError, StoreFuture, Ticket};
+use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -95,7 +96,7 @@ struct Flight {
 struct Waiting {
     ticket: u64,
     seq: RowSeq,
-    row: Vec<u8>,
+    row: Bytes,
     verdict: Verdict,
     due: Instant,
 }
@@ -207,7 +208,7 @@ impl<J: Journal> Journal for FaultJournal<J> {
         })
     }
 
-    fn commit(&self, seq: RowSeq, row: Vec<u8>) -> Ticket<'_> {
+    fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_> {
         let due = Instant::now() + self.delay;
         let mut flight = self.flight();
         flight.tickets += 1;

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod contract;
 pub mod fault;
+pub mod record;
 mod sqlite;
 
 pub use sqlite::SqliteStore;

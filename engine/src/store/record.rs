@@ -375,7 +375,7 @@ pub fn seal_row(row: &mut Vec<u8>) {
 ///
 /// # Errors
 /// [`RowError`]; facts before a malformed section were already visited.
-pub fn read_row(row: &[u8], visit: &mut dyn FnMut(Fact<'_>)) -> Result<(), RowError> {
+pub fn read_row<'a>(row: &'a [u8], visit: &mut dyn FnMut(Fact<'a>)) -> Result<(), RowError> {
     let Some((body, sum)) = row.split_last_chunk::<4>() else { return Err(RowError::Checksum) };
     if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
         return Err(RowError::Checksum);
@@ -391,7 +391,7 @@ pub fn read_row(row: &[u8], visit: &mut dyn FnMut(Fact<'_>)) -> Result<(), RowEr
 ///
 /// # Errors
 /// [`RowError::Malformed`].
-pub fn read_sections(octets: &[u8], visit: &mut dyn FnMut(Fact<'_>)) -> Result<(), RowError> {
+pub fn read_sections<'a>(octets: &'a [u8], visit: &mut dyn FnMut(Fact<'a>)) -> Result<(), RowError> {
     let mut rest = Reader(octets);
     while let Some(kind) = rest.u8() {
         let fact = rest.fact(kind).ok_or(RowError::Malformed(kind))?;

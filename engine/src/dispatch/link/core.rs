@@ -406,7 +406,9 @@ impl LinkCore {
         for flow in self.flows.iter_mut().flatten() {
             if flow.marked != flow.written {
                 flow.marked = flow.written;
-                let slot = self.mark.slot_for(flow.no());
+                // Without a mark the order could not be told apart after a kill: the bind starts anew.
+                let full = || std::io::Error::other("the written mark is full");
+                let slot = self.mark.slot_for(flow.no()).ok_or_else(full)?;
                 self.mark.set(slot, flow.no(), flow.written)?;
             }
         }

@@ -10,7 +10,7 @@ mod shell;
 mod wire;
 
 pub(crate) use flow::FlowSpec;
-pub(crate) use shell::{LinkConfig, LinkShared, run};
+pub(crate) use shell::{Desk, LinkConfig, LinkShared, run};
 
 use crate::dispatch::cells::LinkCells;
 use crate::dispatch::supply::Slice;

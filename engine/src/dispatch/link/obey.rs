@@ -73,7 +73,7 @@ impl LinkCore {
         let draining = self.shared.board.is_draining();
         let flow = self
             .window
-            .get(sequence)
+            .peek(sequence)
             .and_then(|slot| self.chunks.get(slot.owner as usize))
             .and_then(|entry| self.flows.get(entry.flow as usize))
             .and_then(Option::as_ref);

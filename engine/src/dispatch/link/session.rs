@@ -180,14 +180,14 @@ impl LinkCore {
         let Some(receipt) = Receipt::from_deliver_sm(&deliver) else {
             // Messages from handsets have no taker yet: a permanent refusal keeps the SMSC from repeating them.
             self.turn.strays += 1;
-            return wire::deliver_sm_resp(CommandStatus::RX_P_APPN, sequence, &mut self.out);
+            return wire::deliver_sm_resp(CommandStatus::RECEIVER_PERMANENT, sequence, &mut self.out);
         };
         let Some(status) = crate::dispatch::matcher::final_status(receipt.state) else {
             return wire::deliver_sm_resp(CommandStatus::OK, sequence, &mut self.out);
         };
         if !self.shared.recorder.is_healthy() || self.acks.len() >= MAX_ACKS {
             self.turn.receipts_deferred += 1;
-            return wire::deliver_sm_resp(CommandStatus::RX_T_APPN, sequence, &mut self.out);
+            return wire::deliver_sm_resp(CommandStatus::RECEIVER_TEMPORARY, sequence, &mut self.out);
         }
         let error = crate::dispatch::matcher::error_code(&receipt);
         let channel = self.shared.config.key;
@@ -210,15 +210,14 @@ impl LinkCore {
 
 impl LinkCore {
     /// Gives up waiting for answers older than `timeout_us`: their units become unknown, or are sent again.
-    pub(crate) fn expire(&mut self, timeout_us: u64, now: Now) {
+    /// Returns when the oldest submit that is left expires.
+    pub(crate) fn expire(&mut self, timeout_us: u64, now: Now) -> Option<u64> {
         for slot in self.window.expire(now.mono_us, timeout_us) {
             self.lost(slot.owner, slot.unit, slot.attempt, now);
         }
-    }
-
-    /// When the oldest unanswered submit expires.
-    pub(crate) fn next_expiry(&self, timeout_us: u64) -> Option<u64> {
-        self.window.oldest_us().map(|at| at + timeout_us)
+        let oldest = self.window.oldest()?;
+        let age_us = wrapping_us(now.mono_us).wrapping_sub(oldest.sent_us);
+        Some(now.mono_us + timeout_us.saturating_sub(u64::from(age_us)))
     }
 
     /// Asks the SMSC whether it is there.

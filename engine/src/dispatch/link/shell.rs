@@ -6,7 +6,7 @@ use super::LinkInbox;
 use super::core::LinkCore;
 use super::session::SessionEnd;
 use super::wire;
-use crate::dispatch::backoff::{Backoff, Refusal};
+use crate::dispatch::backoff::{Backoff, Failure};
 use crate::dispatch::cells::{Board, ChannelCells};
 use crate::dispatch::env::{Clock, Env, Now, Wire};
 use crate::dispatch::latency::Latency;
@@ -16,6 +16,8 @@ use crate::dispatch::recorder::Recorder;
 use crate::model::Incarnation;
 use bytes::BytesMut;
 use pdu::{Bind, BindResp, CommandId, CommandStatus, INTERFACE_V34, MAX_COMMAND_LENGTH, MessageIdForm};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -115,19 +117,19 @@ pub(crate) async fn run(
     seed: u64,
     on_link: OnLink,
 ) {
-    let mut backoff = Backoff::new(seed);
+    let mut backoff = Backoff::new(ChaCha8Rng::seed_from_u64(seed));
     while !shared.board.is_draining() {
-        let refusal = match attempt(&shared, &env, &cells, &on_link).await {
+        let failure = match attempt(&shared, &env, &cells, &on_link).await {
             Ok(()) | Err(Gone::Drained) => return,
             Err(gone) => {
                 tracing::warn!(channel = shared.config.key, reason = %gone, "bind down");
                 match gone {
-                    Gone::Refused(status) => Refusal::Bind(status),
-                    _ => Refusal::Connection,
+                    Gone::Refused(status) => Failure::of_bind_status(status.0),
+                    _ => Failure::Lost,
                 }
             }
         };
-        let pause = Instant::now() + backoff.next_delay(refusal);
+        let pause = Instant::now() + backoff.after(failure);
         while Instant::now() < pause && !shared.board.is_draining() {
             tokio::select! {
                 biased;
@@ -203,7 +205,7 @@ async fn bind(wire: &mut dyn Wire, config: &LinkConfig) -> Result<BytesMut, Gone
             let taken = frame.len();
             if !header.command_id.is_response() {
                 let mut nack = BytesMut::new();
-                wire::generic_nack(CommandStatus::INVALID_BIND_STATUS, header.sequence_number, &mut nack);
+                wire::generic_nack(CommandStatus::INCORRECT_BIND_STATUS, header.sequence_number, &mut nack);
                 wire.write_all(&nack).await?;
             }
             bytes::Buf::advance(&mut input, taken);
@@ -284,7 +286,7 @@ impl Link {
         let config = &self.core.shared.config;
         let (enquire_us, timeout_us) = (micros(config.enquire_link), micros(config.response_timeout));
         let drain_us = micros(config.drain_timeout);
-        self.core.expire(timeout_us, now);
+        let expiry_us = self.core.expire(timeout_us, now);
         let asked = self.asked_us > self.heard_us;
         if asked && now.mono_us >= self.asked_us + timeout_us {
             return Err(Gone::Silent);
@@ -303,7 +305,7 @@ impl Link {
             return Ok(now.mono_us + timeout_us);
         }
         let quiet = if asked { self.asked_us + timeout_us } else { self.heard_us + enquire_us };
-        Ok(self.core.next_expiry(timeout_us).map_or(quiet, |at| at.min(quiet)))
+        Ok(expiry_us.map_or(quiet, |at| at.min(quiet)))
     }
 
     /// Waits for input, for room to write, for the bell or for `wake_us`.

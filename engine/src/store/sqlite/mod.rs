@@ -24,6 +24,7 @@ use campaign_file::CampaignFiles;
 use control::Control;
 use directory::Directory;
 use journal::JournalFile;
+use bytes::Bytes;
 use std::future::ready;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,7 +103,7 @@ impl Journal for SqliteStore {
         Box::pin(ready(self.campaigns.recipients(no, chunk)))
     }
 
-    fn commit(&self, seq: RowSeq, row: Vec<u8>) -> Ticket<'_> {
+    fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_> {
         Box::pin(ready(self.journal.commit(seq, &row)))
     }
 
