@@ -1,1 +1,3 @@
 //! engine: see DESIGN.
+
+pub mod intake;
