@@ -4,10 +4,12 @@
 //! inside the dispatcher the scheduler and the link never touch the store.
 
 mod dispatch;
+pub mod intake;
 pub mod model;
+pub mod seed;
 pub mod store;
 
 pub use dispatch::{
-    BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env, MessageError, Net,
-    Now, Progress, Tcp, Wire, Workers, parts_of,
+    BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env, MessageError,
+    Net, Now, Progress, Tcp, Wire, Workers, boot_id, parts_of,
 };
