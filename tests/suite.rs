@@ -1,1 +1,4 @@
 //! The suite: one binary, one module per subject.
+
+mod runner;
+mod tidy;
