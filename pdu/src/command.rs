@@ -15,8 +15,12 @@ impl CommandId {
     pub const GENERIC_NACK: Self = Self(0x8000_0000);
     /// Binds a receiver session.
     pub const BIND_RECEIVER: Self = Self(0x0000_0001);
+    /// Answers `bind_receiver`.
+    pub const BIND_RECEIVER_RESP: Self = Self(0x8000_0001);
     /// Binds a transmitter session.
     pub const BIND_TRANSMITTER: Self = Self(0x0000_0002);
+    /// Answers `bind_transmitter`.
+    pub const BIND_TRANSMITTER_RESP: Self = Self(0x8000_0002);
     /// Hands a message to the SMSC.
     pub const SUBMIT_SM: Self = Self(0x0000_0004);
     /// Answers `submit_sm`.
@@ -31,6 +35,8 @@ impl CommandId {
     pub const UNBIND_RESP: Self = Self(0x8000_0006);
     /// Binds a transceiver session.
     pub const BIND_TRANSCEIVER: Self = Self(0x0000_0009);
+    /// Answers `bind_transceiver`.
+    pub const BIND_TRANSCEIVER_RESP: Self = Self(0x8000_0009);
     /// Asks whether the peer is alive.
     pub const ENQUIRE_LINK: Self = Self(0x0000_0015);
     /// Answers `enquire_link`.

@@ -3,8 +3,26 @@
 //! Owns every octet of the protocol and nothing else: no sockets, no clocks, no runtime.
 //! A malformed PDU never panics and never makes a decoder allocate more than the frame holds.
 
+mod any;
 mod command;
+mod field;
 mod header;
+mod message;
+mod session;
+mod tag;
+mod template;
+pub mod text;
+mod tlv;
+pub mod udh;
 
+pub use any::Pdu;
 pub use command::{CommandId, CommandStatus};
+pub use field::{DecodeError, EncodeError};
 pub use header::{Frame, FrameError, HEADER_LEN, Header, MAX_COMMAND_LENGTH, cut_frame};
+pub use message::{
+    Address, DeliverSm, DeliverSmResp, SubmitSm, SubmitSmResp, esm_class, registered_delivery,
+};
+pub use session::{Bind, BindResp, INTERFACE_V34, INTERFACE_V50};
+pub use tag::Tag;
+pub use template::{MAX_DIGITS, ResponseImage, SubmitTemplate, digits_of};
+pub use tlv::{Tlv, TlvBuf, TlvIter, Tlvs};
