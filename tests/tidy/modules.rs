@@ -5,8 +5,6 @@ use super::{Tree, assert_clean, assert_complains};
 
 /// File names that cargo finds by itself.
 const ROOTS: [&str; 4] = ["lib.rs", "main.rs", "suite.rs", "build.rs"];
-/// Folders whose files are roots of their own.
-const ROOT_FOLDERS: [&str; 4] = ["bin", "benches", "examples", "fuzz_targets"];
 
 /// Every file begins with its head doc.
 fn head_docs(tree: &Tree) -> Vec<String> {
@@ -22,9 +20,13 @@ fn declared(tree: &Tree) -> Vec<String> {
 }
 
 fn is_root(path: &str) -> bool {
-    let mut names = path.rsplit('/');
-    let (file, folder) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
-    ROOTS.contains(&file) || ROOT_FOLDERS.contains(&folder)
+    let names: Vec<&str> = path.split('/').collect();
+    match names.as_slice() {
+        [.., file] if ROOTS.contains(file) => true,
+        [_, "tests" | "benches" | "examples", _] => true,
+        [.., "bin" | "fuzz_targets", _] => true,
+        _ => false,
+    }
 }
 
 fn declares(parent: &Source, path: &str) -> bool {

@@ -1,9 +1,12 @@
 //! A Rust file as the rules see it: its tokens, and which of them are test code.
 //!
-//! Test code is everything below `tests/`, every item under `#[cfg(test)]`, and the files of a module
-//! declared under it.
+//! Test code is every item under `#[cfg(test)]`, the files of a module declared under it, and every program that
+//! is no part of the product: the suite, and the tests, benchmarks, examples and fuzz targets of the crates.
 
 use super::lexer::{Kind, Token, tokens};
+
+/// Folders of a crate beside `src`, and the whole crate of the suite.
+const BESIDE_THE_PRODUCT: [&str; 4] = ["tests", "benches", "examples", "fuzz"];
 
 /// One Rust file.
 #[derive(Debug)]
@@ -27,7 +30,7 @@ pub(crate) struct Function {
 impl Source {
     pub(crate) fn read(path: &str, text: &str) -> Self {
         let tokens = tokens(text);
-        let mut is_test = vec![path.starts_with("tests/"); tokens.len()];
+        let mut is_test = vec![is_beside_the_product(path); tokens.len()];
         for (start, end) in test_items(&tokens) {
             is_test[start..end].fill(true);
         }
@@ -71,6 +74,11 @@ impl Source {
         }
         stem
     }
+}
+
+/// Whether a file belongs to a program that is no part of the product.
+fn is_beside_the_product(path: &str) -> bool {
+    path.split('/').take(2).any(|folder| BESIDE_THE_PRODUCT.contains(&folder))
 }
 
 /// Marks files whose module is declared under `#[cfg(test)]`, and the files below them.
