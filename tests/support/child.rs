@@ -103,16 +103,13 @@ impl Child {
         self.process.wait().map_err(|error| ChildError::Io(self.name.clone(), error))
     }
 
-    /// Asks the process to end (SIGTERM) and reads on until it did.
+    /// Asks the process to end (SIGTERM); what it says on the way out can still be waited for.
     ///
     /// # Errors
-    /// As `wait_for_end`; the process is killed when this value is dropped.
-    pub fn terminate(&mut self, deadline: Duration) -> Result<ExitStatus, ChildError> {
-        Command::new("kill")
-            .args(["-s", "TERM", &self.id().to_string()])
-            .status()
-            .map_err(|error| ChildError::Io("kill".to_owned(), error))?;
-        self.wait_for_end(deadline)
+    /// `Io` when the request cannot be made.
+    pub fn ask_to_end(&self) -> Result<(), ChildError> {
+        let kill = Command::new("kill").args(["-s", "TERM", &self.id().to_string()]).status();
+        kill.map(|_| ()).map_err(|error| ChildError::Io("kill".to_owned(), error))
     }
 
     /// Ends the process at once, as a power cut would end it.
