@@ -6,8 +6,8 @@ use std::{hint::black_box, time::Instant};
 
 use bytes::BytesMut;
 use pdu::{
-    Address, CommandStatus, DeliverSm, MAX_COMMAND_LENGTH, Pdu, ResponseImage, SubmitSm, SubmitSmResp,
-    SubmitTemplate, cut_frame,
+    Address, CommandStatus, DeliverSm, FoldedId, MAX_COMMAND_LENGTH, MessageIdForm, PackedId, Pdu, Receipt,
+    ResponseImage, SubmitSm, SubmitSmResp, SubmitTemplate, Tag, TlvBuf, cut_frame, id_hash,
 };
 
 /// Best of nine rounds, in nanoseconds per call.
@@ -64,5 +64,26 @@ fn main() {
     DeliverSm { esm_class: 4, short_message: text, ..DeliverSm::default() }.encode_body(&mut body).unwrap();
     measure("DeliverSm::decode", |_| {
         black_box(DeliverSm::decode(black_box(&body)).unwrap());
+    });
+    measure("DeliverSm::decode + Receipt", |_| {
+        let deliver = DeliverSm::decode(black_box(&body)).unwrap();
+        black_box(Receipt::from_deliver_sm(&deliver).unwrap());
+    });
+    let mut tlvs = TlvBuf::new();
+    tlvs.push_c_octets(Tag::RECEIPTED_MESSAGE_ID, b"1234567890").unwrap().push_u8(Tag::MESSAGE_STATE, 2);
+    body.extend_from_slice(tlvs.tlvs().as_bytes());
+    measure("DeliverSm::decode + Receipt with 2 TLVs", |_| {
+        let deliver = DeliverSm::decode(black_box(&body)).unwrap();
+        black_box(Receipt::from_deliver_sm(&deliver).unwrap());
+    });
+    measure("id_hash of a response id", |_| {
+        black_box(id_hash(&FoldedId::new(black_box(b"00B8BE19F0"))));
+    });
+    measure("id_hash of a converted receipt id", |_| {
+        let mut keys = MessageIdForm::HexToDecimal.receipt_keys(black_box(b"12107289"));
+        black_box(id_hash(&keys.next().unwrap()));
+    });
+    measure("PackedId::pack", |_| {
+        black_box(PackedId::pack(black_box(b"00B8BE19F0")));
     });
 }

@@ -110,15 +110,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Position of the first NUL, eight octets at a time.
+/// Position of the first NUL.
 #[inline]
 pub(crate) fn find_nul(text: &[u8]) -> Option<usize> {
+    find(text, 0)
+}
+
+/// Position of the first such octet, eight octets at a time.
+#[inline]
+pub(crate) fn find(text: &[u8], octet: u8) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = 0x8080_8080_8080_8080;
     let mut at = 0;
     let mut rest = text;
     while let Some((eight, tail)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*eight);
+        let word = u64::from_le_bytes(*eight) ^ (ONES * u64::from(octet));
         let zeros = word.wrapping_sub(ONES) & !word & TOPS;
         if zeros != 0 {
             return Some(at + zeros.trailing_zeros() as usize / 8);
@@ -126,7 +132,7 @@ pub(crate) fn find_nul(text: &[u8]) -> Option<usize> {
         at += 8;
         rest = tail;
     }
-    rest.iter().position(|octet| *octet == 0).map(|tail| at + tail)
+    rest.iter().position(|other| *other == octet).map(|tail| at + tail)
 }
 
 /// Appends a C-octet string of at most `max` octets and its NUL.

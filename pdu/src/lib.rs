@@ -8,6 +8,8 @@ mod command;
 mod field;
 mod header;
 mod message;
+mod message_id;
+mod receipt;
 mod session;
 mod tag;
 mod template;
@@ -22,6 +24,8 @@ pub use header::{Frame, FrameError, HEADER_LEN, Header, MAX_COMMAND_LENGTH, cut_
 pub use message::{
     Address, DeliverSm, DeliverSmResp, SubmitSm, SubmitSmResp, esm_class, registered_delivery,
 };
+pub use message_id::{FoldedId, IdText, MessageIdForm, PackedId, ReceiptKeys, id_hash};
+pub use receipt::{MessageState, RECEIPT_TEXT_MAX, Receipt, ReceiptDate};
 pub use session::{Bind, BindResp, INTERFACE_V34, INTERFACE_V50};
 pub use tag::Tag;
 pub use template::{MAX_DIGITS, ResponseImage, SubmitTemplate, digits_of};
