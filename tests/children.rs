@@ -45,7 +45,8 @@ fn a_child_that_says_nothing_is_given_up_at_the_deadline() {
 
 #[test]
 fn a_child_that_is_asked_to_end_can_still_say_something() {
-    let mut child = shell("tail --pid=$$ -f /dev/null & trap \"echo bye; kill $!; exit 0\" TERM; echo ready; wait");
+    let mut child =
+        shell("tail --pid=$$ -f /dev/null & trap \"echo bye; kill $!; exit 0\" TERM; echo ready; wait");
     child.wait_for_line(DEADLINE, |line| line == "ready").expect("it says so");
     child.ask_to_end().expect("the request is made");
     child.wait_for_line(DEADLINE, |line| line == "bye").expect("it says so");
