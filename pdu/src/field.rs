@@ -16,9 +16,9 @@ pub enum DecodeError {
     /// A C-octet string has no NUL within its limit.
     #[error("{0} is longer than {1} octets")]
     TooLong(&'static str, usize),
-    /// A field holds a value that its command cannot have.
-    #[error("{0} has the impossible value {1}")]
-    Invalid(&'static str, u32),
+    /// A destination of `submit_multi` is neither an address nor a list.
+    #[error("dest_flag has the impossible value {0}")]
+    DestFlag(u8),
     /// No such command in SMPP 3.4 or 5.0.
     #[error("unknown command_id {0:#010x}")]
     UnknownCommand(u32),
@@ -32,10 +32,10 @@ impl DecodeError {
     #[must_use]
     pub const fn status(self) -> CommandStatus {
         match self {
-            Self::Truncated(_) | Self::TooLong(..) => CommandStatus(0x02),
-            Self::Invalid(..) => CommandStatus(0x08),
-            Self::UnknownCommand(_) => CommandStatus(0x03),
-            Self::TlvTruncated(_) => CommandStatus(0xC0),
+            Self::Truncated(_) | Self::TooLong(..) => CommandStatus::INVALID_COMMAND_LENGTH,
+            Self::DestFlag(_) => CommandStatus::INVALID_DEST_FLAG,
+            Self::UnknownCommand(_) => CommandStatus::INVALID_COMMAND_ID,
+            Self::TlvTruncated(_) => CommandStatus::INVALID_TLV_STREAM,
         }
     }
 }
@@ -71,6 +71,13 @@ impl<'a> Reader<'a> {
         let (first, rest) = self.rest.split_first().ok_or(DecodeError::Truncated(field))?;
         self.rest = rest;
         Ok(*first)
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        let (first, rest) = self.rest.split_first_chunk::<4>().ok_or(DecodeError::Truncated(field))?;
+        self.rest = rest;
+        Ok(u32::from_be_bytes(*first))
     }
 
     /// A C-octet string of at most `max` octets before its NUL.

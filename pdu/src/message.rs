@@ -7,6 +7,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::{
     DecodeError, EncodeError, Tlvs,
+    body::body_pdu,
     field::{Reader, put_c_octets, put_short_octets},
 };
 
@@ -236,56 +237,27 @@ impl DeliverSm<'_> {
     }
 }
 
-macro_rules! message_resp {
-    ($(#[$meta:meta])* $name:ident) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-        pub struct $name<'a> {
-            /// Id given by the SMSC; empty when the body is absent. Longer than 64 octets is accepted from a peer.
-            pub message_id: &'a [u8],
-            /// Optional parameters, SMPP 5.0 or vendors'.
-            pub tlvs: Tlvs<'a>,
-        }
-
-        impl<'a> $name<'a> {
-            /// Reads the body; an absent body and a missing NUL are accepted.
-            ///
-            /// # Errors
-            /// None today; the type is that of every decoder.
-            #[inline]
-            pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
-                let mut r = Reader::new(body);
-                Ok(Self { message_id: r.lenient_c_octets(), tlvs: Tlvs::new(r.rest()) })
-            }
-
-            /// Appends the body.
-            ///
-            /// # Errors
-            /// `TooLong` above 64 octets, or `NulInside`; `out` may then hold a part of the body.
-            #[inline]
-            pub fn encode_body(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-                put_c_octets(out, "message_id", self.message_id, MESSAGE_ID_MAX)?;
-                out.extend_from_slice(self.tlvs.as_bytes());
-                Ok(())
-            }
-        }
-    };
+body_pdu! {
+    /// `submit_sm_resp`; its body may be absent.
+    response SubmitSmResp {
+        /// Id given by the SMSC, empty when there is none. More than 64 octets are accepted from a peer.
+        message_id: tail(MESSAGE_ID_MAX),
+        /// Optional parameters, SMPP 5.0 or vendors'.
+        tlvs: tlvs,
+    }
 }
 
-message_resp! {
-    /// `submit_sm_resp`.
-    SubmitSmResp
-}
-message_resp! {
+body_pdu! {
     /// `deliver_sm_resp`; its `message_id` is unused and empty.
-    DeliverSmResp
+    response DeliverSmResp {
+        /// Unused.
+        message_id: tail(MESSAGE_ID_MAX),
+        /// Optional parameters, SMPP 5.0 or vendors'.
+        tlvs: tlvs,
+    }
 }
 
 impl<'a> SubmitSmResp<'a> {
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.message_id.is_empty() && self.tlvs.is_empty()
-    }
-
     /// The message id alone, without a look at the TLVs; `None` when there is none.
     #[inline]
     #[must_use]

@@ -5,7 +5,8 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::{
-    DecodeError, EncodeError, Tlvs,
+    DecodeError, EncodeError,
+    body::body_pdu,
     field::{Reader, put_c_octets},
 };
 
@@ -81,36 +82,12 @@ impl<'a> Bind<'a> {
     }
 }
 
-/// The body of the three bind responses; absent when the bind was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct BindResp<'a> {
-    /// Identity of the SMSC.
-    pub system_id: &'a [u8],
-    /// `sc_interface_version` and, in SMPP 5.0, `congestion_state`.
-    pub tlvs: Tlvs<'a>,
-}
-
-impl<'a> BindResp<'a> {
-    /// Reads the body; an absent body and a missing NUL are accepted.
-    ///
-    /// # Errors
-    /// None today; the type is that of every decoder.
-    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut r = Reader::new(body);
-        Ok(Self { system_id: r.lenient_c_octets(), tlvs: Tlvs::new(r.rest()) })
-    }
-
-    /// Appends the body.
-    ///
-    /// # Errors
-    /// `TooLong` or `NulInside`; `out` may then hold a part of the body.
-    pub fn encode_body(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-        put_c_octets(out, "system_id", self.system_id, SYSTEM_ID_MAX)?;
-        out.extend_from_slice(self.tlvs.as_bytes());
-        Ok(())
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.system_id.is_empty() && self.tlvs.is_empty()
+body_pdu! {
+    /// The body of the three bind responses; absent when the bind was refused.
+    response BindResp {
+        /// Identity of the SMSC.
+        system_id: tail(SYSTEM_ID_MAX),
+        /// `sc_interface_version` and, in SMPP 5.0, `congestion_state`.
+        tlvs: tlvs,
     }
 }
