@@ -11,7 +11,7 @@ use super::{Facts, Sample, hex};
 
 /// A value of an optional parameter.
 #[derive(Clone, Copy)]
-enum Value {
+pub(super) enum Value {
     U8(u8),
     U16(u16),
     Text(&'static str),
@@ -92,7 +92,7 @@ fn text(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
 }
 
-/// What the body of a PDU means, its optional parameters left out.
+/// What the body of a daily PDU means, its optional parameters left out.
 fn body_facts(pdu: &Pdu<'_>) -> Vec<(&'static str, String)> {
     match pdu {
         Pdu::BindTransmitter(bind) | Pdu::BindReceiver(bind) | Pdu::BindTransceiver(bind) => vec![
@@ -114,15 +114,18 @@ fn body_facts(pdu: &Pdu<'_>) -> Vec<(&'static str, String)> {
     }
 }
 
+/// A field and what is meant by it.
+pub(super) type Meant = (&'static str, &'static str);
+
 /// Optional parameters, encoded, and what they mean.
 #[derive(Default)]
-struct Parameters {
+pub(super) struct Parameters {
     buffer: TlvBuf,
     facts: Vec<(&'static str, String)>,
 }
 
 impl Parameters {
-    fn of(values: &[(Tag, Value)]) -> Self {
+    pub(super) fn of(values: &[(Tag, Value)]) -> Self {
         let (mut buffer, mut facts) = (TlvBuf::new(), Vec::new());
         for (tag, value) in values {
             let (said, written) = match *value {
@@ -139,25 +142,31 @@ impl Parameters {
         Self { buffer, facts }
     }
 
-    fn tlvs(&self) -> Tlvs<'_> {
+    pub(super) fn tlvs(&self) -> Tlvs<'_> {
         self.buffer.tlvs()
+    }
+
+    /// Notes mandatory fields of the PDU that will carry these parameters.
+    pub(super) fn meaning(mut self, fields: &[Meant]) -> Self {
+        self.facts.extend(fields.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        self
     }
 }
 
 /// The samples made so far; each gets the next sequence number.
 #[derive(Default)]
-struct Samples {
-    made: Vec<Sample>,
+pub(super) struct Samples {
+    pub(super) made: Vec<Sample>,
 }
 
 impl Samples {
     /// A PDU without optional parameters, through the plain encoder.
-    fn plain(&mut self, name: &str, status: u32, pdu: &Pdu<'_>) {
+    pub(super) fn plain(&mut self, name: &str, status: u32, pdu: &Pdu<'_>) {
         self.with(name, status, pdu, &Parameters::default());
     }
 
     /// A PDU that carries these optional parameters, through the plain encoder.
-    fn with(&mut self, name: &str, status: u32, pdu: &Pdu<'_>, parameters: &Parameters) {
+    pub(super) fn with(&mut self, name: &str, status: u32, pdu: &Pdu<'_>, parameters: &Parameters) {
         let facts = body_facts(pdu).into_iter().chain(parameters.facts.clone()).collect();
         let mut octets = BytesMut::new();
         pdu.encode(CommandStatus(status), self.next(), &mut octets).expect("a sample keeps to the limits");
@@ -183,8 +192,8 @@ impl Samples {
     }
 }
 
-/// Every kind of PDU, full and refused, through the plain encoder.
-pub(super) fn every_kind() -> Vec<Sample> {
+/// Every kind of PDU that a bind exchanges day by day, full and refused, through the plain encoder.
+pub(super) fn daily_kinds() -> Vec<Sample> {
     let mut samples = Samples::default();
     let bind = Bind {
         system_id: b"shop",

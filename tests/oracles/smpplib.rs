@@ -5,7 +5,7 @@ use std::process::Command;
 use pdu::{MAX_COMMAND_LENGTH, Pdu, cut_frame};
 use serde_json::{Value, json};
 
-use super::samples::{every_kind, fast_paths};
+use super::samples::{daily_kinds, fast_paths};
 use super::{Facts, Form, Sample, differences, hex, octets};
 
 /// Fields that the library knows by the names of the specification.
@@ -81,7 +81,7 @@ fn facts(object: &Value) -> Facts {
 #[test]
 fn smpplib_reads_every_pdu_as_it_was_meant() {
     let known: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
-    for samples in [every_kind(), fast_paths()] {
+    for samples in [daily_kinds(), fast_paths()] {
         let Some(python) = tests::python() else { tests::skip!("smpplib is not installed") };
         super::assert_same(&differences(&samples, &read(python, &samples), &known));
     }
@@ -90,7 +90,7 @@ fn smpplib_reads_every_pdu_as_it_was_meant() {
 #[test]
 fn smpplib_objects_to_a_changed_octet() {
     let Some(python) = tests::python() else { tests::skip!("smpplib is not installed") };
-    let mut samples = every_kind();
+    let mut samples = daily_kinds();
     let submit = samples.iter_mut().find(|sample| sample.name == "submit_sm").expect("there is a submit_sm");
     submit.octets[22] ^= 1;
     let found = differences(&samples, &read(python, &samples), &["source_addr"]);
