@@ -74,7 +74,8 @@ pub fn cut_frame(buf: &[u8], limit: u32) -> Result<Option<Frame<'_>>, FrameError
         return Err(FrameError::TooLong(length, limit));
     }
     let Some(whole) = buf.get(..length as usize) else { return Ok(None) };
-    let (Some(id), Some(status), Some(sequence_number)) = (word(whole, 4), word(whole, 8), word(whole, 12)) else {
+    let (Some(id), Some(status), Some(sequence_number)) = (word(whole, 4), word(whole, 8), word(whole, 12))
+    else {
         return Ok(None);
     };
     let header = Header {

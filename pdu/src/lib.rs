@@ -3,8 +3,46 @@
 //! Owns every octet of the protocol and nothing else: no sockets, no clocks, no runtime.
 //! A malformed PDU never panics and never makes a decoder allocate more than the frame holds.
 
+mod any;
+mod body;
+mod broadcast;
 mod command;
+mod field;
 mod header;
+mod legality;
+mod manage;
+mod message;
+mod message_id;
+mod multi;
+mod receipt;
+mod session;
+mod status;
+mod tag;
+mod template;
+pub mod text;
+mod tlv;
+pub mod udh;
 
-pub use command::{CommandId, CommandStatus};
+pub use any::Pdu;
+pub use broadcast::{
+    BroadcastSm, BroadcastSmResp, CancelBroadcastSm, QueryBroadcastSm, QueryBroadcastSmResp,
+};
+pub use command::CommandId;
+pub use field::{DecodeError, EncodeError};
 pub use header::{Frame, FrameError, HEADER_LEN, Header, MAX_COMMAND_LENGTH, cut_frame};
+pub use legality::{Direction, SessionState};
+pub use manage::{AlertNotification, CancelSm, DataSm, DataSmResp, Outbind, QuerySm, QuerySmResp, ReplaceSm};
+pub use message::{
+    Address, DeliverSm, DeliverSmResp, SubmitSm, SubmitSmResp, esm_class, registered_delivery,
+};
+pub use message_id::{FoldedId, IdText, MessageIdForm, PackedId, ReceiptKeys, id_hash};
+pub use multi::{
+    Dest, DestBuf, DestIter, Dests, SubmitMulti, SubmitMultiResp, Unsuccess, UnsuccessBuf, UnsuccessIter,
+    Unsuccesses,
+};
+pub use receipt::{MessageState, RECEIPT_TEXT_MAX, Receipt, ReceiptDate};
+pub use session::{Bind, BindResp, INTERFACE_V34, INTERFACE_V50};
+pub use status::CommandStatus;
+pub use tag::Tag;
+pub use template::{MAX_DIGITS, ResponseImage, SubmitTemplate, digits_of};
+pub use tlv::{Tlv, TlvBuf, TlvIter, Tlvs};
