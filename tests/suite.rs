@@ -1,1 +1,6 @@
 //! The suite: one binary, one module per subject.
+
+mod children;
+mod oracles;
+mod runner;
+mod tidy;

@@ -1,1 +1,12 @@
-//! Shared parts of the suite: starting and ending the product and its peers.
+//! What every test of the suite may need: child processes, ports, folders, tools, and saying that a test was skipped.
+//!
+//! Owns the processes it starts: each ends, by its id, when its guard is dropped. Never waits by the clock alone:
+//! every wait is a blocking read that ends when the line, the end of output or the deadline comes.
+
+mod child;
+mod place;
+mod skip;
+
+pub use child::{Child, ChildError};
+pub use place::{free_port, product, python, repository, temp_dir, tool};
+pub use skip::report_skip;

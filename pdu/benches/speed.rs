@@ -1,5 +1,5 @@
 //! Goal: the hot paths keep their promised cost. A measurement, run by hand on a quiet machine:
-//! `cargo test -p pdu --release --test speed -- --ignored --nocapture`.
+//! `cargo bench -p pdu --bench speed`.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement prints")]
 
 use std::{hint::black_box, time::Instant};
@@ -26,9 +26,7 @@ fn measure(name: &str, mut call: impl FnMut(u32)) {
     println!("{name:44} {:>7.2} ns", best as f64 / f64::from(CALLS));
 }
 
-#[test]
-#[ignore = "a measurement"]
-fn hot_paths() {
+fn main() {
     let message = SubmitSm {
         source: Address { ton: 5, npi: 0, addr: b"Shop" },
         dest: Address { ton: 1, npi: 1, addr: b"491701234567" },
