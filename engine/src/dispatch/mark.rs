@@ -36,7 +36,7 @@ const RUN_SLOTS: usize = 32;
 const MAX_FILE_OCTETS: usize = HEADER_OCTETS + MAX_SLOTS as usize * SLOT_OCTETS;
 
 /// The kernel's id of this boot.
-pub(crate) fn boot_id() -> io::Result<String> {
+pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
 }
 

@@ -30,4 +30,5 @@ mod window;
 
 pub use engine::{BindKind, ChannelConfig, ChannelStatus, Engine, EngineConfig, EngineError, Progress};
 pub use env::{Clock, Dial, Env, Net, Now, Tcp, Wire, Workers};
+pub use mark::boot_id;
 pub use message::{MessageError, parts_of};

@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Entities, audit log, recipients and facts of one installation in one directory.
 #[derive(Debug)]
 pub struct SqliteStore {
+    installation: uuid::Uuid,
     control: Control,
     journal: JournalFile,
     campaigns: Arc<CampaignFiles>,
@@ -46,12 +47,19 @@ impl SqliteStore {
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let directory = Arc::new(Directory::open(directory, control::identify)?);
         let store = Self {
+            installation: directory.installation(),
             control: Control::open(&directory),
             journal: JournalFile::open(&directory)?,
             campaigns: Arc::new(CampaignFiles::open(&directory)?),
         };
         directory.sync()?;
         Ok(store)
+    }
+
+    /// The installation that the files belong to.
+    #[must_use]
+    pub const fn installation(&self) -> uuid::Uuid {
+        self.installation
     }
 }
 
