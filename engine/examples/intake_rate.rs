@@ -4,7 +4,8 @@
 //!
 //! KIND: `txt` (13 octets a line), `csv` (about 107 octets, the number first), `last` (the number in the last column),
 //! `quoted` (every line goes through csv-core), `same` (one number), `twice` (each number twice), `sorted`, `invalid`,
-//! `national` (with REGION, German numbers with trunk prefix), `utf16`. Lines are generated on the fly, in pieces of
+//! `national` (with REGION, German numbers with trunk prefix), `utf16`, `short` (the same shortest number, the most lines
+//! that a file can have), `stray` (every line opens a quotation that the next one does not close). Lines are generated on the fly, in pieces of
 //! 64 KiB; their cost is measured alone first and taken off.
 
 #![expect(clippy::print_stdout, reason = "a measuring program reports on standard output")]
@@ -12,7 +13,7 @@
 use std::io;
 use std::time::Instant;
 
-use engine::intake::{ChunkSink, Intake, Limits, NumberColumn, Options};
+use engine::intake::{ChunkSink, Format, Intake, Limits, NumberColumn, Options};
 
 const PIECE: usize = 64 << 10;
 /// Clock ticks a second in `/proc/self/stat`, fixed on Linux.
@@ -35,6 +36,7 @@ fn main() {
     let (_, generator_cpu_s) = measure(|| generate(kind, lines, &mut |_| {}));
     let dir = std::env::temp_dir();
     let options = Options {
+        format: if kind == "stray" { Format::Csv } else { Format::Detect },
         number_column: NumberColumn::Index(if kind == "last" { 4 } else { 0 }),
         default_region: arguments.get(2).cloned(),
         limits: Limits { max_bytes: u64::from(u32::MAX), ..Limits::default() },
@@ -113,9 +115,11 @@ fn generate(kind: &str, lines: u64, feed: &mut dyn FnMut(&[u8])) {
         "quoted" => b"\"491600000000\",\"Jane Example\",2026-11-21T09:00:00Z,\"Example Street 12, Berlin\",premium-customer,12345\n",
         "national" => b"01600000000\n",
         "invalid" => b"name 4916000000000\n",
+        "short" => b"4916123\n",
+        "stray" => b"x\"y,\"491600000000\n",
         _ => b"491600000000\n",
     };
-    let digits = template.windows(8).position(|window| window == b"00000000").unwrap_or(0);
+    let digits = template.windows(8).position(|window| window == b"00000000");
     let mut piece = Vec::with_capacity(PIECE + 512);
     let mut send = |piece: &mut Vec<u8>| {
         match kind {
@@ -125,7 +129,7 @@ fn generate(kind: &str, lines: u64, feed: &mut dyn FnMut(&[u8])) {
         piece.clear();
     };
     for line in 0..lines {
-        let at = piece.len() + digits;
+        let start = piece.len();
         piece.extend_from_slice(template);
         let mut number = match kind {
             "same" => 7,
@@ -133,7 +137,8 @@ fn generate(kind: &str, lines: u64, feed: &mut dyn FnMut(&[u8])) {
             "twice" => scatter(line / 2),
             _ => scatter(line),
         };
-        for place in (at..at + 8).rev() {
+        let places = digits.map_or(0..0, |at| start + at..start + at + 8);
+        for place in places.rev() {
             piece[place] = b'0' + u8::try_from(number % 10).unwrap_or(0);
             number /= 10;
         }

@@ -2,8 +2,8 @@
 //!
 //! Lines end with LF, CR or CRLF. A line without a quotation mark is cut by one search; a csv line with one goes through
 //! `csv-core`, which may take further lines into the record. A record whose quotes do not close within the longest
-//! allowed line is given up: its lines, up to there, are read again one by one, so that one stray quotation mark costs
-//! its own line only and no octet is looked at more than three times.
+//! allowed line, or close amid a field, is given up: its lines, up to there, are read again one by one. So one stray
+//! quotation mark costs its own line only, and no octet is read more than a few times.
 
 use std::ops::Range;
 
@@ -228,17 +228,17 @@ impl Cutter {
             // The end of the file ends a line too, but not an open quotation.
             ended = csv.read(b"\n").0;
         }
-        if !ended {
-            self.state = State::Line;
-            self.single_until = self.before + limit as u64;
+        self.state = State::Line;
+        let raw = &self.buffer[self.start..self.scanned];
+        let unended = !matches!(raw.last(), Some(b'\r' | b'\n'));
+        let lines = line_ends(raw) + u32::from(unended);
+        if !ended || lines > 1 && !well_quoted(raw, csv.delimiter) {
+            self.single_until = self.before + self.scanned as u64;
             self.scanned = self.start;
             return Some(None);
         }
-        let raw = &self.buffer[self.start..self.scanned];
         self.after_cr = raw.last() == Some(&b'\r');
-        let unended = !matches!(raw.last(), Some(b'\r' | b'\n'));
-        self.lines += line_ends(raw) + u32::from(unended);
-        self.state = State::Line;
+        self.lines += lines;
         self.start = self.scanned;
         Some(Some(Cut::Quoted))
     }
@@ -270,8 +270,32 @@ fn line_ends(octets: &[u8]) -> u32 {
     count
 }
 
+/// Whether every closing quotation mark of a record stands before a delimiter or an end of line. If not, what looks like
+/// one record over several lines is a stray mark that the next quoted field seemed to close.
+fn well_quoted(record: &[u8], delimiter: u8) -> bool {
+    enum At {
+        FieldStart,
+        Plain,
+        Quoted,
+        Closed,
+    }
+    let mut at = At::FieldStart;
+    for &octet in record {
+        let ends_field = octet == delimiter || matches!(octet, b'\r' | b'\n');
+        at = match (at, octet) {
+            (At::FieldStart | At::Closed, b'"') | (At::Quoted, ..=b'!' | b'#'..) => At::Quoted,
+            (At::Quoted, b'"') => At::Closed,
+            (At::FieldStart | At::Plain | At::Closed, _) if ends_field => At::FieldStart,
+            (At::FieldStart | At::Plain, _) => At::Plain,
+            (At::Closed, _) => return false,
+        };
+    }
+    true
+}
+
 /// The csv reader with room for one record.
 struct CsvRecord {
+    delimiter: u8,
     reader: Reader,
     octets: Vec<u8>,
     written: usize,
@@ -288,6 +312,7 @@ impl std::fmt::Debug for CsvRecord {
 impl CsvRecord {
     fn new(delimiter: u8) -> Self {
         Self {
+            delimiter,
             reader: ReaderBuilder::new().delimiter(delimiter).build(),
             octets: Vec::new(),
             written: 0,
@@ -393,8 +418,15 @@ mod tests {
             (
                 csv,
                 "1,\"a\n2,\"b\"\n34567,x\n45678,y\n56789,z\n\"6\",w\n",
-                // The first quote is closed by the second line's, whose rest then belongs to the record.
-                &[(1, "<1><a\n2,b\">"), (3, "34567,x"), (4, "45678,y"), (5, "56789,z"), (6, "<6><w>")],
+                // The second line's quotation mark would close the first one's, amid a field.
+                &[
+                    (1, "BAD 1,\"a"),
+                    (2, "<2><b>"),
+                    (3, "34567,x"),
+                    (4, "45678,y"),
+                    (5, "56789,z"),
+                    (6, "<6><w>"),
+                ],
                 6,
             ),
             (

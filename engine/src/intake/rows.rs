@@ -68,7 +68,8 @@ impl Rows {
             self.blank += 1;
             return Ok(());
         }
-        if !self.started && self.begin(row) {
+        let readable = matches!(row, Row::Plain(_) | Row::Quoted(_));
+        if readable && !self.started && self.begin(row) {
             return Ok(());
         }
         let (field, verdict) = match row {
@@ -91,7 +92,7 @@ impl Rows {
         .map_err(IntakeError::Scratch)
     }
 
-    /// Learns the columns from the first row that is not blank, and tells whether it is a header.
+    /// Learns the columns from the first readable row that is not blank, and tells whether it is a header.
     #[cold]
     fn begin(&mut self, row: &Row<'_>) -> bool {
         self.started = true;

@@ -215,6 +215,20 @@ fn a_header_given_as_such_is_one_even_if_it_holds_digits() {
 }
 
 #[test]
+fn an_unreadable_first_line_does_not_hide_the_header() {
+    let options = Options {
+        number_column: NumberColumn::Name("phone".into()),
+        format: Format::Csv,
+        limits: Limits { max_line_octets: 30, ..Limits::default() },
+        ..Options::default()
+    };
+    let (summary, numbers) =
+        run(&options, b"a line that is longer than all others are\nname,phone\nA,491701234567\n");
+    assert_eq!((numbers, rejects(&summary)), (vec![A], vec![(1, "line_too_long")]));
+    assert_eq!(summary.columns, ["name", "phone"]);
+}
+
+#[test]
 fn national_numbers_need_a_default_region() {
     let options = Options { default_region: Some("de".into()), ..Options::default() };
     let (_, numbers) = run(&options, b"0170 1234567\n+49 170 1234568\n");
