@@ -60,7 +60,12 @@ impl Seed {
     ///
     /// # Errors
     /// `Taken` when the slug is in use, and the store's other errors.
-    pub async fn create(catalog: &dyn Catalog, slug: &str, saddr: &str, at: Timestamp) -> Result<Self, SeedError> {
+    pub async fn create(
+        catalog: &dyn Catalog,
+        slug: &str,
+        saddr: &str,
+        at: Timestamp,
+    ) -> Result<Self, SeedError> {
         let workspace = WorkspaceId(Uuid::now_v7());
         let (author, moderator) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
         let entity = Entity::Workspace(Workspace {
@@ -71,7 +76,8 @@ impl Seed {
             weight: 1,
             created_at: at,
         });
-        let change = Change { scope: Scope::Platform, expect: Expect::Absent, entity, action: "workspace.create" };
+        let change =
+            Change { scope: Scope::Platform, expect: Expect::Absent, entity, action: "workspace.create" };
         catalog.apply(vec![change], &principal(moderator, "SuperAdmin"), at).await?;
         let sender_id = SenderId(Uuid::now_v7());
         let sender = Sender {

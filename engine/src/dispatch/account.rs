@@ -189,13 +189,8 @@ impl Account {
     /// Applies an intent that row `row` made durable.
     pub(crate) fn intent(&mut self, row: RowSeq, intent: &Intent) {
         let Run { chunk, from, count } = intent.run;
-        let run = OpenRun {
-            row,
-            incarnation: intent.incarnation,
-            position: intent.position,
-            from,
-            left: count,
-        };
+        let run =
+            OpenRun { row, incarnation: intent.incarnation, position: intent.position, from, left: count };
         let end = from.saturating_add(count);
         if self.index(chunk, end.saturating_sub(1)).is_none() || count == 0 {
             return;
@@ -611,14 +606,18 @@ impl OpenChunk {
             }
             self.channel_of[at] = self.channel(channel);
             match id {
-                SavedId::Packed(packed) => (self.tags[at], self.ids[at]) = (PACKED + packed.tag(), packed.value()),
+                SavedId::Packed(packed) => {
+                    (self.tags[at], self.ids[at]) = (PACKED + packed.tag(), packed.value())
+                }
                 SavedId::Raw(raw) => {
                     self.tags[at] = RAW_ID;
                     self.raw_ids.insert(unit, raw.into());
                 }
             }
         });
-        for (to, from) in [(&mut self.submitted_ms, &state.submitted_ms), (&mut self.final_ms, &state.final_ms)] {
+        for (to, from) in
+            [(&mut self.submitted_ms, &state.submitted_ms), (&mut self.final_ms, &state.final_ms)]
+        {
             for (t, f) in to.iter_mut().zip(from) {
                 *t = *f;
             }

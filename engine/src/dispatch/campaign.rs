@@ -46,7 +46,11 @@ impl Actor for CampaignActor {
     type State = State;
     type Arguments = Arguments;
 
-    async fn pre_start(&self, me: ActorRef<CampaignMsg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        me: ActorRef<CampaignMsg>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
         (arguments.on_start)(me);
         Ok(State { arguments, supply: None })
     }
@@ -80,7 +84,8 @@ fn perform(supply: &mut Supply, message: SupplyMsg, arguments: &Arguments, me: &
             match todo {
                 Do::Fetch(chunk) => arguments.loader.fetch(arguments.no, chunk, supply_ref(me)),
                 Do::Give(link, slices) => {
-                    if let Err(LinkMsg::Slices(_, slices)) = link.push(LinkMsg::Slices(arguments.no, slices)) {
+                    if let Err(LinkMsg::Slices(_, slices)) = link.push(LinkMsg::Slices(arguments.no, slices))
+                    {
                         inbox.push(SupplyMsg::Returned(slices));
                     }
                 }

@@ -61,7 +61,11 @@ impl Actor for ChannelActor {
     type State = State;
     type Arguments = Arguments;
 
-    async fn pre_start(&self, me: ActorRef<ChannelMsg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        me: ActorRef<ChannelMsg>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
         let mut tasks = Vec::new();
         let mut inboxes = Vec::new();
         for (at, link) in arguments.links.into_iter().enumerate() {

@@ -4,8 +4,8 @@
 //! acknowledged. The engine verifies approval from the store before the first intent of a campaign.
 
 use crate::dispatch::account::Tally;
-use crate::dispatch::campaign::{self, CampaignActor, CampaignMsg};
 use crate::dispatch::assembly::{self, Channel, Plan, start_child};
+use crate::dispatch::campaign::{self, CampaignActor, CampaignMsg};
 use crate::dispatch::cells::{Board, CampaignCells};
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::env::Env;
@@ -19,9 +19,7 @@ use crate::dispatch::message::{Message, MessageError};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::{account_of, recover};
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
-use crate::model::{
-    Campaign, CampaignId, CampaignNo, Counts, Move, Principal, Status, WorkspaceId,
-};
+use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Move, Principal, Status, WorkspaceId};
 use crate::store::record::{Facts, ReceiptFact};
 use crate::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StoreError};
 use pdu::MessageIdForm;
@@ -267,7 +265,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::State`], [`EngineError::NotApproved`], the store's.
-    pub async fn start_campaign(&self, workspace: WorkspaceId, id: CampaignId, by: &Principal) -> Result<(), EngineError> {
+    pub async fn start_campaign(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
         let campaign = self.campaign(workspace, id).await?;
         if !campaign.is_approved() {
             return Err(EngineError::NotApproved);
@@ -286,7 +289,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::State`]; [`EngineError::StoppedNotRecorded`] when it is stopped but the store is down.
-    pub async fn pause(&self, workspace: WorkspaceId, id: CampaignId, by: &Principal) -> Result<(), EngineError> {
+    pub async fn pause(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
         let campaign = self.campaign(workspace, id).await?;
         self.stop(campaign, Move::Pause, "pause", by).await
     }
@@ -295,7 +303,12 @@ impl Engine {
     ///
     /// # Errors
     /// As for [`Self::pause`].
-    pub async fn cancel(&self, workspace: WorkspaceId, id: CampaignId, by: &Principal) -> Result<(), EngineError> {
+    pub async fn cancel(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
         let campaign = self.campaign(workspace, id).await?;
         let no = campaign.no;
         self.stop(campaign, Move::Cancel, "cancel", by).await?;
@@ -309,7 +322,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::State`], the store's.
-    pub async fn resume(&self, workspace: WorkspaceId, id: CampaignId, by: &Principal) -> Result<(), EngineError> {
+    pub async fn resume(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
         let campaign = self.campaign(workspace, id).await?;
         let campaign = self.record_move(campaign, Move::Resume, "resume", by).await?;
         if let Some(running) = self.campaigns().get(&campaign.no) {
@@ -519,11 +537,9 @@ impl Engine {
         let reference = u16::try_from(campaign.no.0 % 255).unwrap_or(0) + 1;
         let message = Arc::new(Message::new(&campaign.content, reference)?);
         let cells = Arc::new(CampaignCells::new(campaign.no, campaign.stop_gen));
-        let base =
-            self.desk().matcher.register(campaign.no, campaign.recipients, campaign.content.parts);
+        let base = self.desk().matcher.register(campaign.no, campaign.recipients, campaign.content.parts);
         self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).insert(campaign.id, Arc::clone(&tally));
-        let running =
-            Arc::new(Running { campaign, cells, tally, message, base, actor: Mutex::default() });
+        let running = Arc::new(Running { campaign, cells, tally, message, base, actor: Mutex::default() });
         self.campaigns().insert(running.campaign.no, Arc::clone(&running));
         Ok(running)
     }
@@ -533,12 +549,10 @@ impl Engine {
         let supervisor = self.workspace(running.campaign.workspace_id).await?;
         let (engine, of) = (self.clone(), Arc::clone(running));
         let on_start: campaign::OnStart = Arc::new(move |actor| engine.campaign_started(&of, actor));
-        let (no, parts, loader) = (running.campaign.no, running.campaign.content.parts, self.0.loader.clone());
-        let recipe = Recipe::new::<CampaignActor, _>(format!("campaign {}", no.0), move || campaign::Arguments {
-            no,
-            parts,
-            loader: loader.clone(),
-            on_start: Arc::clone(&on_start),
+        let (no, parts, loader) =
+            (running.campaign.no, running.campaign.content.parts, self.0.loader.clone());
+        let recipe = Recipe::new::<CampaignActor, _>(format!("campaign {}", no.0), move || {
+            campaign::Arguments { no, parts, loader: loader.clone(), on_start: Arc::clone(&on_start) }
         });
         start_child(&supervisor, recipe).await.map(drop)
     }
@@ -549,7 +563,8 @@ impl Engine {
             return Ok(supervisor);
         }
         let failure = self.0.failure.clone();
-        let recipe = Recipe::new::<Supervisor, _>(format!("workspace {id}"), move || assembly::melt(&failure));
+        let recipe =
+            Recipe::new::<Supervisor, _>(format!("workspace {id}"), move || assembly::melt(&failure));
         let supervisor: ActorRef<SupervisorMsg> = start_child(&self.0.root, recipe).await?.into();
         Ok(self.workspaces().entry(id).or_insert(supervisor).clone())
     }

@@ -90,7 +90,15 @@ impl Keeper {
         applied: RowSeq,
         events: mpsc::UnboundedSender<KeeperEvent>,
     ) -> Self {
-        Self { journal, held: BTreeMap::new(), applied, octets: 0, replaying: false, orphans: BTreeMap::new(), events }
+        Self {
+            journal,
+            held: BTreeMap::new(),
+            applied,
+            octets: 0,
+            replaying: false,
+            orphans: BTreeMap::new(),
+            events,
+        }
     }
 
     /// The worker: until every sender is gone.
@@ -250,12 +258,8 @@ impl Keeper {
     pub(crate) fn unresolved(&self) -> Vec<Unresolved> {
         let of = |held: &Held| {
             let campaign = held.account.no;
-            held.account.unresolved().into_iter().map(move |(chunk, unit, incarnation, position)| Unresolved {
-                campaign,
-                chunk,
-                unit,
-                incarnation,
-                position,
+            held.account.unresolved().into_iter().map(move |(chunk, unit, incarnation, position)| {
+                Unresolved { campaign, chunk, unit, incarnation, position }
             })
         };
         self.held.values().flat_map(of).collect()

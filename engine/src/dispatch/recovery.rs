@@ -81,7 +81,8 @@ pub(crate) async fn recover(
 
 /// Every campaign that may have facts from now on.
 async fn active(catalog: &dyn Catalog, wall_ms: u64) -> Result<Vec<Campaign>, StoreError> {
-    let statuses = [Status::Sending, Status::Paused, Status::Done, Status::Cancelled, Status::Failed, Status::Expired];
+    let statuses =
+        [Status::Sending, Status::Paused, Status::Done, Status::Cancelled, Status::Failed, Status::Expired];
     let mut found = Vec::new();
     let mut after = None;
     loop {
@@ -103,7 +104,8 @@ async fn active(catalog: &dyn Catalog, wall_ms: u64) -> Result<Vec<Campaign>, St
 fn may_change(campaign: &Campaign, wall_ms: u64) -> bool {
     let Some(counts) = campaign.counts.filter(|_| campaign.status.is_final()) else { return true };
     let created_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
-    counts.sent + counts.unknown + counts.in_flight > 0 && wall_ms.saturating_sub(created_ms) < RECEIPTS_FOR_MS
+    counts.sent + counts.unknown + counts.in_flight > 0
+        && wall_ms.saturating_sub(created_ms) < RECEIPTS_FOR_MS
 }
 
 async fn restore(journal: &dyn Journal, campaign: &Campaign) -> Result<(Box<Account>, RowSeq), StoreError> {

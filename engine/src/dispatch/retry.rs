@@ -22,7 +22,9 @@ pub(crate) enum Class {
 pub(crate) fn classify(status: CommandStatus, attempt: u8) -> Class {
     match status {
         CommandStatus::THROTTLED | CommandStatus::MSG_QUEUE_FULL => Class::Throttle,
-        CommandStatus::SYSTEM_ERROR | CommandStatus::RECEIVER_TEMPORARY if attempt + 1 < MAX_ATTEMPTS => Class::Again,
+        CommandStatus::SYSTEM_ERROR | CommandStatus::RECEIVER_TEMPORARY if attempt + 1 < MAX_ATTEMPTS => {
+            Class::Again
+        }
         CommandStatus::SYSTEM_ERROR | CommandStatus::RECEIVER_TEMPORARY => Class::GiveUp,
         _ => Class::Final,
     }

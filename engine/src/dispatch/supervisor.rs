@@ -71,7 +71,11 @@ impl Actor for Supervisor {
     type State = State;
     type Arguments = OnMeltdown;
 
-    async fn pre_start(&self, _: ActorRef<Self::Msg>, on_meltdown: OnMeltdown) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _: ActorRef<Self::Msg>,
+        on_meltdown: OnMeltdown,
+    ) -> Result<State, ActorProcessingErr> {
         Ok(State { children: BTreeMap::new(), panics: VecDeque::new(), on_meltdown })
     }
 
@@ -116,11 +120,12 @@ impl Actor for Supervisor {
                     Ok(child) => {
                         state.children.insert(child.get_id(), recipe);
                     }
-                    Err(error) => (state.on_meltdown)(format!("{} does not start again: {error}", recipe.name)),
+                    Err(error) => {
+                        (state.on_meltdown)(format!("{} does not start again: {error}", recipe.name))
+                    }
                 }
             }
-            SupervisionEvent::ActorStarted(_)
-            | SupervisionEvent::ProcessGroupChanged(_) => {}
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
         Ok(())
     }
@@ -160,7 +165,12 @@ mod tests {
             Ok(started)
         }
 
-        async fn handle(&self, _: ActorRef<()>, (): (), _: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        async fn handle(
+            &self,
+            _: ActorRef<()>,
+            (): (),
+            _: &mut Self::State,
+        ) -> Result<(), ActorProcessingErr> {
             panic!("as ordered")
         }
     }

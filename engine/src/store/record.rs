@@ -248,7 +248,8 @@ impl Facts {
         if let Fate::AcceptedPacked(id) = outcome.fate {
             let v = id.value().to_le_bytes();
             let tag = TAG_PACKED + id.tag();
-            self.octets.extend_from_slice(&[u0, u1, l0, l1, tag, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]]);
+            self.octets
+                .extend_from_slice(&[u0, u1, l0, l1, tag, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]]);
             return;
         }
         self.octets.extend_from_slice(&[u0, u1, l0, l1]);
@@ -278,7 +279,19 @@ impl Facts {
         let [u0, u1] = fact.unit.to_le_bytes();
         let [e0, e1] = fact.error.to_le_bytes();
         self.octets.extend_from_slice(&[
-            c[0], c[1], c[2], c[3], k[0], k[1], k[2], k[3], u0, u1, fact.status as u8, e0, e1,
+            c[0],
+            c[1],
+            c[2],
+            c[3],
+            k[0],
+            k[1],
+            k[2],
+            k[3],
+            u0,
+            u1,
+            fact.status as u8,
+            e0,
+            e1,
         ]);
     }
 

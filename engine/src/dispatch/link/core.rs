@@ -318,7 +318,8 @@ impl LinkCore {
         }
         let lead: u32 = self.flows.iter().flatten().map(Flow::lead).sum();
         let mut room = LEAD.saturating_sub(lead);
-        let weights: u32 = self.flows.iter().flatten().filter(|f| f.queued_units > 0).map(|f| f.spec.weight).sum();
+        let weights: u32 =
+            self.flows.iter().flatten().filter(|f| f.queued_units > 0).map(|f| f.spec.weight).sum();
         let share = |weight: u32| (LEAD * weight / weights.max(1)).max(u32::from(SLICE_RECIPIENTS) / 4);
         for at in 0..self.flows.len() {
             let Some(flow) = &mut self.flows[at] else { continue };
@@ -365,7 +366,8 @@ impl LinkCore {
     /// Gives the turn's facts to the recorder; hurries it when nothing durable is left to write.
     fn hand_over(&mut self, now: Now) {
         let half_free = self.window.free() * 2 >= self.window.size();
-        let dry = half_free && !self.has_durable() && self.flows.iter().flatten().any(|f| f.awaiting_units > 0);
+        let dry =
+            half_free && !self.has_durable() && self.flows.iter().flatten().any(|f| f.awaiting_units > 0);
         if !self.facts.is_empty() {
             let octets = self.facts.octets();
             let append = self.shared.recorder.append(octets, self.messages, dry, now.mono_us);
@@ -420,7 +422,8 @@ impl LinkCore {
     pub(crate) fn close(&mut self, now: Now) {
         let out = self.out.split();
         let whole = out.get(self.out_head..).unwrap_or_default();
-        let mut unsent: Vec<u32> = self.head_sequence.take().filter(|_| self.out_head > 0).into_iter().collect();
+        let mut unsent: Vec<u32> =
+            self.head_sequence.take().filter(|_| self.out_head > 0).into_iter().collect();
         unsent.extend(super::wire::submits(whole));
         for sequence in unsent {
             if let Some(slot) = self.window.take(sequence) {

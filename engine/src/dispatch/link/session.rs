@@ -8,7 +8,10 @@ use crate::dispatch::env::Now;
 use crate::dispatch::matcher::Matched;
 use crate::dispatch::retry::{Class, classify};
 use crate::store::record::{Fate, Orphan, ReceiptFact};
-use pdu::{CommandId, CommandStatus, DeliverSm, Frame, FrameError, MAX_COMMAND_LENGTH, PackedId, Receipt, SubmitSmResp};
+use pdu::{
+    CommandId, CommandStatus, DeliverSm, Frame, FrameError, MAX_COMMAND_LENGTH, PackedId, Receipt,
+    SubmitSmResp,
+};
 
 /// Receipts waiting for their row; beyond it the SMSC is asked to come back later.
 const MAX_ACKS: usize = 65_536;

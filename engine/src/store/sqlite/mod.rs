@@ -20,11 +20,11 @@ use crate::store::{
     Catalog, Change, Entity, Journal, Kind, Page, Query, RecipientWriter, RowSeq, Scope, StateSave,
     StoreError, StoreFuture, Ticket,
 };
+use bytes::Bytes;
 use campaign_file::CampaignFiles;
 use control::Control;
 use directory::Directory;
 use journal::JournalFile;
-use bytes::Bytes;
 use std::future::ready;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
