@@ -24,6 +24,7 @@ mod status;
 mod tag;
 mod template;
 pub mod text;
+mod time;
 mod tlv;
 pub mod udh;
 
@@ -49,4 +50,5 @@ pub use session::{Bind, BindResp, INTERFACE_V34, INTERFACE_V50};
 pub use status::CommandStatus;
 pub use tag::Tag;
 pub use template::{MAX_DIGITS, ResponseImage, SubmitTemplate, digits_of};
+pub use time::{RELATIVE_MAX_S, SmppTime};
 pub use tlv::{Tlv, TlvBuf, TlvIter, Tlvs};
