@@ -8,7 +8,7 @@ use crate::model::{
     CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Counts, Incarnation, NO_TIME, Run, UnitStatus,
 };
 use crate::store::RowSeq;
-use crate::store::record::{Fate, Intent, Outcome, ReceiptFact};
+use crate::model::record::{Fate, Intent, Outcome, ReceiptFact};
 use pdu::PackedId;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

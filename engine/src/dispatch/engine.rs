@@ -20,7 +20,7 @@ use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::{account_of, recover};
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Move, Principal, Status, WorkspaceId};
-use crate::store::record::{Facts, ReceiptFact};
+use crate::model::record::{Facts, ReceiptFact};
 use crate::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;

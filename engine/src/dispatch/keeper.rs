@@ -5,7 +5,7 @@
 
 use crate::dispatch::account::{Account, Late, Tally};
 use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run};
-use crate::store::record::{self, Fact, Orphan};
+use crate::model::record::{self, Fact, Orphan};
 use crate::store::{Journal, RowSeq, StateSave, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeMap;

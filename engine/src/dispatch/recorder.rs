@@ -7,7 +7,8 @@
 
 use crate::dispatch::env::{Bell, Clock};
 use crate::dispatch::keeper::KeeperMsg;
-use crate::store::{Commit, Journal, RowSeq, Ticket, record};
+use crate::model::record;
+use crate::store::{Commit, Journal, RowSeq, Ticket};
 use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;

@@ -9,7 +9,7 @@ use crate::dispatch::keeper::{Keeper, KeeperEvent, Unresolved};
 use crate::dispatch::mark::Marks;
 use crate::dispatch::matcher::Early;
 use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Run, Status};
-use crate::store::record::{self, Fact, Facts, Fate, Orphan, Outcome};
+use crate::model::record::{self, Fact, Facts, Fate, Orphan, Outcome};
 use crate::store::{Catalog, Commit, Entity, Journal, Kind, MAX_PAGE, Query, RowSeq, Scope, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeMap;

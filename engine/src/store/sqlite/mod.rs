@@ -12,6 +12,8 @@ mod control;
 mod directory;
 mod journal;
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod tests;
 mod upload;
 
