@@ -1,6 +1,7 @@
 //! The suite: one binary, one module per subject.
 
 mod children;
+mod dispatch;
 mod oracles;
 mod runner;
 mod tidy;

@@ -1,1 +1,15 @@
-//! engine: see DESIGN.
+//! SMS Core: the domain, the stores behind it, the intake of recipient files and the dispatch actors.
+//!
+//! `model` and `metrics` import nothing of this crate; `store` and `intake` never import the dispatcher;
+//! inside the dispatcher the scheduler and the link never touch the store.
+
+mod dispatch;
+pub mod intake;
+pub mod model;
+pub mod seed;
+pub mod store;
+
+pub use dispatch::{
+    BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env,
+    MessageError, Net, Now, Progress, Tcp, Wire, Workers, boot_id, parts_of,
+};

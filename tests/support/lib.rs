@@ -5,6 +5,7 @@
 
 mod child;
 mod place;
+pub mod rig;
 mod skip;
 
 pub use child::{Child, ChildError};

@@ -1,0 +1,684 @@
+//! The exact account of one campaign: journal facts folded into a status a unit and counts of recipients.
+//!
+//! One fold serves the live system and recovery. Columns (ids, times, errors) are held only for chunks that are
+//! still moving; once a chunk is settled and saved, one status octet a unit stays. Receipts for saved chunks wait in
+//! order of arrival and are folded in chunk order. Applying a fact twice gives what applying it once gives.
+
+use crate::model::{
+    CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Counts, Incarnation, NO_TIME, Run, UnitStatus,
+};
+use crate::store::RowSeq;
+use crate::store::record::{Fate, Intent, Outcome, ReceiptFact};
+use pdu::PackedId;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Receipts waiting for the fold; 12 MiB at 12 octets each, then they are folded.
+pub(crate) const MAX_LATE: usize = 1 << 20;
+
+const NO_RUN: u16 = u16::MAX;
+
+/// Counts of recipients by status, readable from any thread; slots by [`UnitStatus`] discriminant.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    by_status: [AtomicU64; UnitStatus::ALL.len()],
+    /// Parts that were perhaps sent twice under `at_least_once`.
+    pub(crate) repeated: AtomicU64,
+    /// Recipients with at least one part handed to the wire.
+    pub(crate) submitted: AtomicU64,
+}
+
+impl Tally {
+    fn get(&self, status: UnitStatus) -> u64 {
+        self.by_status[status as usize].load(Ordering::Relaxed)
+    }
+
+    /// The counts as the API names them.
+    pub(crate) fn counts(&self) -> Counts {
+        let by = |s| self.get(s);
+        let mut counts = Counts {
+            total: 0,
+            queued: by(UnitStatus::Queued),
+            in_flight: by(UnitStatus::Intended),
+            sent: by(UnitStatus::Sent),
+            delivered: by(UnitStatus::Delivered),
+            undeliverable: by(UnitStatus::Undeliverable),
+            rejected: by(UnitStatus::Rejected),
+            expired: by(UnitStatus::Expired),
+            cancelled: by(UnitStatus::Cancelled),
+            skipped: by(UnitStatus::Skipped),
+            failed: by(UnitStatus::Failed),
+            unknown: by(UnitStatus::Unknown),
+        };
+        counts.total = self.by_status.iter().map(|n| n.load(Ordering::Relaxed)).sum();
+        counts
+    }
+}
+
+/// The columns of a chunk that still moves.
+struct OpenChunk {
+    tags: Vec<u8>,
+    ids: Vec<u64>,
+    raw_ids: BTreeMap<u16, Box<[u8]>>,
+    /// Channels that answered for units of the chunk, and which of them did, by unit.
+    channels: Vec<u32>,
+    channel_of: Vec<u8>,
+    submitted_ms: Vec<u32>,
+    final_ms: Vec<u32>,
+    errors: BTreeMap<u16, u32>,
+    run_of: Vec<u16>,
+    runs: Vec<OpenRun>,
+    free_runs: Vec<u16>,
+    moving: u32,
+    dirty: bool,
+}
+
+/// An intent some of whose units have no outcome yet.
+#[derive(Clone, Copy)]
+pub(crate) struct OpenRun {
+    pub(crate) row: RowSeq,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) position: u64,
+    pub(crate) from: u16,
+    left: u16,
+}
+
+/// A receipt for a chunk whose columns are no longer in memory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Late {
+    pub(crate) chunk: ChunkNo,
+    pub(crate) unit: u16,
+    pub(crate) error: u16,
+    pub(crate) at_ms: u32,
+}
+
+/// The account.
+pub(crate) struct Account {
+    pub(crate) no: CampaignNo,
+    parts: u16,
+    units: u64,
+    base_ms: u64,
+    status: Vec<u8>,
+    counts: [u64; UnitStatus::ALL.len()],
+    repeated: u64,
+    open: BTreeMap<ChunkNo, OpenChunk>,
+    saved: Vec<bool>,
+    late: Vec<Late>,
+    late_row: RowSeq,
+}
+
+impl Account {
+    /// An account with everything queued. Times are kept relative to `base_ms`, wall clock of its creation.
+    pub(crate) fn new(no: CampaignNo, recipients: u64, parts: u8, base_ms: u64) -> Self {
+        let units = recipients * u64::from(parts);
+        let mut counts = [0; UnitStatus::ALL.len()];
+        counts[UnitStatus::Queued as usize] = recipients;
+        let chunks = recipients.div_ceil(CHUNK_RECIPIENTS as u64);
+        Self {
+            no,
+            parts: u16::from(parts),
+            units,
+            base_ms,
+            status: vec![0; usize::try_from(units).unwrap_or(0)],
+            counts,
+            repeated: 0,
+            open: BTreeMap::new(),
+            saved: vec![false; usize::try_from(chunks).unwrap_or(0)],
+            late: Vec::new(),
+            late_row: 0,
+        }
+    }
+
+    /// Chunks of the campaign.
+    pub(crate) fn chunks(&self) -> ChunkNo {
+        ChunkNo::try_from(self.saved.len()).unwrap_or(ChunkNo::MAX)
+    }
+
+    fn chunk_units(&self) -> usize {
+        CHUNK_RECIPIENTS * usize::from(self.parts)
+    }
+
+    fn len_of(&self, chunk: ChunkNo) -> usize {
+        self.status.len().saturating_sub(chunk as usize * self.chunk_units()).min(self.chunk_units())
+    }
+
+    fn index(&self, chunk: ChunkNo, unit: u16) -> Option<usize> {
+        let at = chunk as usize * self.chunk_units() + usize::from(unit);
+        (usize::from(unit) < self.chunk_units() && at < self.status.len()).then_some(at)
+    }
+
+    /// The status of one unit.
+    pub(crate) fn status(&self, chunk: ChunkNo, unit: u16) -> Option<UnitStatus> {
+        self.index(chunk, unit).and_then(|at| UnitStatus::from_octet(self.status[at]))
+    }
+
+    /// Whether the columns of `chunk` have to be loaded before a fact of it is applied.
+    pub(crate) fn wants_columns(&self, chunk: ChunkNo) -> bool {
+        !self.open.contains_key(&chunk) && self.saved.get(chunk as usize).copied().unwrap_or(false)
+    }
+
+    /// Opens a chunk with the columns that were saved.
+    pub(crate) fn open_with(&mut self, state: &ChunkState) {
+        let len = self.len_of(state.chunk);
+        let mut open = OpenChunk::new(len);
+        open.seed(state);
+        open.moving = self.moving(state.chunk, len);
+        self.open.insert(state.chunk, open);
+    }
+
+    fn moving(&self, chunk: ChunkNo, len: usize) -> u32 {
+        let from = chunk as usize * self.chunk_units();
+        let settled = |octet: &&u8| UnitStatus::from_octet(**octet).is_some_and(|s| !s.is_settled());
+        u32::try_from(self.status[from..from + len].iter().filter(settled).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes over a saved chunk at start: its statuses count, its columns stay on disk.
+    pub(crate) fn restore(&mut self, state: &ChunkState) {
+        for (unit, octet) in (0..=u16::MAX).zip(&state.status) {
+            if let Some(status) = UnitStatus::from_octet(*octet) {
+                // An intent is never folded into saved state: without its outcome the journal still holds it.
+                let status = if status == UnitStatus::Intended { UnitStatus::Queued } else { status };
+                self.set(state.chunk, unit, status);
+            }
+        }
+        if let Some(saved) = self.saved.get_mut(state.chunk as usize) {
+            *saved = true;
+        }
+    }
+
+    /// Applies an intent that row `row` made durable.
+    pub(crate) fn intent(&mut self, row: RowSeq, intent: &Intent) {
+        let Run { chunk, from, count } = intent.run;
+        let run =
+            OpenRun { row, incarnation: intent.incarnation, position: intent.position, from, left: count };
+        let end = from.saturating_add(count);
+        if self.index(chunk, end.saturating_sub(1)).is_none() || count == 0 {
+            return;
+        }
+        let open = self.ensure_open(chunk);
+        let slot = open.add_run(run);
+        for unit in from..end {
+            self.release_run(chunk, unit);
+            if let Some(open) = self.open.get_mut(&chunk) {
+                open.run_of[usize::from(unit)] = slot;
+            }
+            self.move_unit(chunk, unit, UnitStatus::Intended);
+        }
+    }
+
+    /// Applies outcomes of one chunk over one channel.
+    pub(crate) fn outcomes<'a>(
+        &mut self,
+        (chunk, channel): (ChunkNo, u32),
+        at_ms: u64,
+        entries: impl Iterator<Item = Outcome<'a>>,
+    ) {
+        let at = self.relative(at_ms);
+        self.ensure_open(chunk);
+        // Out of the map for the loop: one look-up a section, not three a unit.
+        let Some(mut open) = self.open.remove(&chunk) else { return };
+        let channel = open.channel(channel);
+        for outcome in entries {
+            let Some(before) = self.set(chunk, outcome.unit, outcome.fate.status()) else { continue };
+            open.release(outcome.unit);
+            open.moved(before, outcome.fate.status());
+            open.note(&outcome, at, channel);
+            self.repeated += u64::from(matches!(outcome.fate, Fate::Repeat));
+        }
+        self.open.insert(chunk, open);
+    }
+
+    /// Applies a revocation: units of the run that have an intent and no outcome are queued again.
+    pub(crate) fn revoke(&mut self, run: &Run) {
+        for unit in run.from..run.from.saturating_add(run.count) {
+            if self.status(run.chunk, unit) == Some(UnitStatus::Intended) {
+                self.release_run(run.chunk, unit);
+                self.move_unit(run.chunk, unit, UnitStatus::Queued);
+            }
+        }
+    }
+
+    /// Applies a matched receipt; only `sent` and `unknown` are refined, once.
+    pub(crate) fn receipt(&mut self, row: RowSeq, at_ms: u64, fact: &ReceiptFact) {
+        let Some(status) = self.status(fact.chunk, fact.unit) else { return };
+        if !status.awaits_receipt() {
+            return;
+        }
+        self.set(fact.chunk, fact.unit, fact.status);
+        let at = self.relative(at_ms);
+        if let Some(open) = self.open.get_mut(&fact.chunk) {
+            open.final_ms[usize::from(fact.unit)] = at;
+            if fact.error != 0 {
+                open.errors.insert(fact.unit, u32::from(fact.error));
+            }
+            open.dirty = true;
+        } else {
+            if self.late.is_empty() {
+                self.late_row = row;
+            }
+            self.late.push(Late { chunk: fact.chunk, unit: fact.unit, error: fact.error, at_ms: at });
+        }
+    }
+
+    /// Whether waiting receipts should be folded now.
+    pub(crate) fn is_late_full(&self) -> bool {
+        self.late.len() >= MAX_LATE
+    }
+
+    /// The waiting receipts in chunk order; they count as folded.
+    pub(crate) fn take_late(&mut self) -> Vec<Late> {
+        self.late.sort_unstable();
+        std::mem::take(&mut self.late)
+    }
+
+    /// Takes receipts back whose fold failed.
+    pub(crate) fn put_late_back(&mut self, late: Vec<Late>) {
+        self.late = late;
+    }
+
+    /// Units of `chunk` that await a receipt, as (channel, unit, id); `saved` are its columns if not in memory.
+    pub(crate) fn awaiting(&self, chunk: ChunkNo, saved: Option<&ChunkState>) -> Vec<(u32, u16, Box<[u8]>)> {
+        let mut found = Vec::new();
+        let mut visit = |channel, unit, id: SavedId<'_>| {
+            if self.status(chunk, unit).is_some_and(UnitStatus::awaits_receipt) {
+                found.push((channel, unit, id.with_text(|text| Box::from(text))));
+            }
+        };
+        match (self.open.get(&chunk), saved) {
+            (Some(open), _) => for_each_id(&open.columns().message_ids, &mut visit),
+            (None, Some(state)) => for_each_id(&state.message_ids, &mut visit),
+            (None, None) => {}
+        }
+        found
+    }
+
+    /// Folds receipts into a saved chunk's columns.
+    pub(crate) fn fold(&self, state: &mut ChunkState, receipts: &[Late]) {
+        let from = state.chunk as usize * self.chunk_units();
+        let len = self.len_of(state.chunk);
+        state.status.clear();
+        state.status.extend_from_slice(&self.status[from..from + len]);
+        state.final_ms.resize(len, NO_TIME);
+        let mut errors: BTreeMap<u16, u32> = state.errors.drain(..).collect();
+        for late in receipts {
+            if let Some(at) = state.final_ms.get_mut(usize::from(late.unit)) {
+                *at = late.at_ms;
+            }
+            if late.error != 0 {
+                errors.insert(late.unit, u32::from(late.error));
+            }
+        }
+        state.errors = errors.into_iter().collect();
+    }
+
+    /// Cancels everything still queued.
+    pub(crate) fn cancel_queued(&mut self) {
+        for chunk in 0..self.chunks() {
+            let from = chunk as usize * self.chunk_units();
+            let len = self.len_of(chunk);
+            if self.status[from..from + len].contains(&(UnitStatus::Queued as u8)) {
+                self.ensure_open(chunk);
+                for unit in (0..=u16::MAX).take(len) {
+                    if self.status(chunk, unit) == Some(UnitStatus::Queued) {
+                        self.move_unit(chunk, unit, UnitStatus::Cancelled);
+                    }
+                }
+                if let Some(open) = self.open.get_mut(&chunk) {
+                    open.dirty = true;
+                }
+            }
+        }
+    }
+
+    /// Runs of queued units of one chunk.
+    pub(crate) fn queued_runs(&self, chunk: ChunkNo) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for unit in (0..=u16::MAX).take(self.len_of(chunk)) {
+            if self.status(chunk, unit) != Some(UnitStatus::Queued) {
+                continue;
+            }
+            match runs.last_mut() {
+                Some(run) if run.from + run.count == unit => run.count += 1,
+                _ => runs.push(Run { chunk, from: unit, count: 1 }),
+            }
+        }
+        runs
+    }
+
+    /// Whether every unit of the chunk is still queued.
+    pub(crate) fn is_untouched(&self, chunk: ChunkNo) -> bool {
+        let from = chunk as usize * self.chunk_units();
+        self.status[from..from + self.len_of(chunk)].iter().all(|s| *s == UnitStatus::Queued as u8)
+    }
+
+    /// Every unit with an intent and no outcome, with the intent's incarnation and the unit's position in it.
+    pub(crate) fn unresolved(&self) -> Vec<(ChunkNo, u16, Incarnation, u64)> {
+        let mut units = Vec::new();
+        for (chunk, open) in &self.open {
+            for (unit, slot) in (0..=u16::MAX).zip(&open.run_of) {
+                if let Some(run) = open.runs.get(usize::from(*slot)) {
+                    units.push((*chunk, unit, run.incarnation, run.position + u64::from(unit - run.from)));
+                }
+            }
+        }
+        units
+    }
+
+    /// Whether nothing is queued and nothing in flight.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.counts[UnitStatus::Queued as usize] == 0 && self.counts[UnitStatus::Intended as usize] == 0
+    }
+
+    /// The row up to which a save of everything may claim to be folded; `applied` is the newest applied row.
+    pub(crate) fn watermark(&self, applied: RowSeq) -> RowSeq {
+        let open = self.open.values().flat_map(|c| c.runs.iter()).filter(|r| r.left > 0).map(|r| r.row);
+        let late = (!self.late.is_empty()).then_some(self.late_row);
+        open.chain(late).min().map_or(applied, |row| row.saturating_sub(1).min(applied))
+    }
+
+    /// Settled chunks whose columns are complete; saving them lets their memory go.
+    pub(crate) fn complete_chunks(&self) -> usize {
+        self.open.values().filter(|c| c.moving == 0).count()
+    }
+
+    /// The columns to save: complete chunks, or every changed one.
+    pub(crate) fn columns(&self, changed_too: bool) -> Vec<ChunkState> {
+        let wanted = |c: &OpenChunk| c.moving == 0 || (changed_too && c.dirty);
+        self.open.iter().filter(|(_, c)| wanted(c)).map(|(no, c)| self.state(*no, c)).collect()
+    }
+
+    fn state(&self, chunk: ChunkNo, open: &OpenChunk) -> ChunkState {
+        let from = chunk as usize * self.chunk_units();
+        let len = self.len_of(chunk);
+        let status = self.status[from..from + len].to_vec();
+        ChunkState { chunk, status, ..open.columns() }
+    }
+
+    /// Notes that these columns are on disk: settled chunks leave memory.
+    pub(crate) fn saved(&mut self, chunks: &[ChunkNo]) {
+        for chunk in chunks {
+            if let Some(saved) = self.saved.get_mut(*chunk as usize) {
+                *saved = true;
+            }
+            if self.open.get(chunk).is_some_and(|c| c.moving == 0) {
+                self.open.remove(chunk);
+            } else if let Some(open) = self.open.get_mut(chunk) {
+                open.dirty = false;
+            }
+        }
+    }
+
+    /// Publishes the counts.
+    pub(crate) fn publish(&self, tally: &Tally) {
+        for (to, from) in tally.by_status.iter().zip(&self.counts) {
+            to.store(*from, Ordering::Relaxed);
+        }
+        tally.repeated.store(self.repeated, Ordering::Relaxed);
+        let unsent = [UnitStatus::Queued, UnitStatus::Intended, UnitStatus::Cancelled, UnitStatus::Skipped];
+        let unsent: u64 = unsent.iter().map(|s| self.counts[*s as usize]).sum();
+        tally.submitted.store((self.units / u64::from(self.parts)).saturating_sub(unsent), Ordering::Relaxed);
+    }
+
+    fn relative(&self, at_ms: u64) -> u32 {
+        u32::try_from(at_ms.saturating_sub(self.base_ms)).unwrap_or(NO_TIME - 1).min(NO_TIME - 1)
+    }
+
+    fn ensure_open(&mut self, chunk: ChunkNo) -> &mut OpenChunk {
+        let len = self.len_of(chunk);
+        let moving = if self.open.contains_key(&chunk) { 0 } else { self.moving(chunk, len) };
+        self.open.entry(chunk).or_insert_with(|| OpenChunk { moving, ..OpenChunk::new(len) })
+    }
+
+    /// The unit's present intent, if any, has its outcome.
+    fn release_run(&mut self, chunk: ChunkNo, unit: u16) {
+        if let Some(open) = self.open.get_mut(&chunk) {
+            open.release(unit);
+        }
+    }
+
+    fn move_unit(&mut self, chunk: ChunkNo, unit: u16, status: UnitStatus) {
+        let Some(before) = self.set(chunk, unit, status) else { return };
+        if let Some(open) = self.open.get_mut(&chunk) {
+            open.moved(before, status);
+        }
+    }
+
+    /// Sets one unit and keeps the counts of recipients; returns the status before.
+    fn set(&mut self, chunk: ChunkNo, unit: u16, status: UnitStatus) -> Option<UnitStatus> {
+        let at = self.index(chunk, unit)?;
+        let before = UnitStatus::from_octet(self.status[at])?;
+        if self.parts == 1 {
+            self.status[at] = status as u8;
+            self.counts[before as usize] -= 1;
+            self.counts[status as usize] += 1;
+            return Some(before);
+        }
+        let parts = usize::from(self.parts);
+        let first = at / parts * parts;
+        let was = whole(&self.status[first..first + parts]);
+        self.status[at] = status as u8;
+        let is = whole(&self.status[first..first + parts]);
+        self.counts[was as usize] -= 1;
+        self.counts[is as usize] += 1;
+        Some(before)
+    }
+}
+
+/// The status of a recipient whose message has several parts: the least finished part decides, then the worst.
+fn whole(parts: &[u8]) -> UnitStatus {
+    const ORDER: [UnitStatus; 11] = [
+        UnitStatus::Intended,
+        UnitStatus::Queued,
+        UnitStatus::Failed,
+        UnitStatus::Rejected,
+        UnitStatus::Unknown,
+        UnitStatus::Undeliverable,
+        UnitStatus::Expired,
+        UnitStatus::Sent,
+        UnitStatus::Cancelled,
+        UnitStatus::Skipped,
+        UnitStatus::Delivered,
+    ];
+    let cancelled = parts.iter().filter(|p| **p == UnitStatus::Cancelled as u8).count();
+    let settled = parts.iter().all(|p| UnitStatus::from_octet(*p).is_some_and(UnitStatus::is_settled));
+    if settled && cancelled > 0 && cancelled < parts.len() {
+        return UnitStatus::Failed;
+    }
+    ORDER.into_iter().find(|s| parts.contains(&(*s as u8))).unwrap_or(UnitStatus::Queued)
+}
+
+impl OpenChunk {
+    fn new(len: usize) -> Self {
+        Self {
+            tags: vec![0; len],
+            ids: vec![0; len],
+            raw_ids: BTreeMap::new(),
+            channels: Vec::new(),
+            channel_of: vec![0; len],
+            submitted_ms: vec![NO_TIME; len],
+            final_ms: vec![NO_TIME; len],
+            errors: BTreeMap::new(),
+            run_of: vec![NO_RUN; len],
+            runs: Vec::new(),
+            free_runs: Vec::new(),
+            moving: 0,
+            dirty: false,
+        }
+    }
+
+    fn add_run(&mut self, run: OpenRun) -> u16 {
+        if let Some(slot) = self.free_runs.pop() {
+            self.runs[usize::from(slot)] = run;
+            return slot;
+        }
+        self.runs.push(run);
+        u16::try_from(self.runs.len() - 1).unwrap_or(NO_RUN - 1)
+    }
+
+    fn release(&mut self, unit: u16) {
+        let Some(slot) = self.run_of.get_mut(usize::from(unit)) else { return };
+        let slot = std::mem::replace(slot, NO_RUN);
+        if let Some(run) = self.runs.get_mut(usize::from(slot)) {
+            run.left = run.left.saturating_sub(1);
+            if run.left == 0 {
+                self.free_runs.push(slot);
+            }
+        }
+    }
+
+    fn moved(&mut self, before: UnitStatus, status: UnitStatus) {
+        match (before.is_settled(), status.is_settled()) {
+            (false, true) => self.moving -= 1,
+            (true, false) => self.moving += 1,
+            _ => {}
+        }
+        self.dirty = true;
+    }
+
+    /// The place of a channel among those of this chunk.
+    fn channel(&mut self, key: u32) -> u8 {
+        let at = self.channels.iter().position(|c| *c == key).unwrap_or_else(|| {
+            self.channels.push(key);
+            self.channels.len() - 1
+        });
+        u8::try_from(at).unwrap_or(u8::MAX)
+    }
+
+    fn note(&mut self, outcome: &Outcome<'_>, at_ms: u32, channel: u8) {
+        let unit = usize::from(outcome.unit);
+        self.channel_of[unit] = channel;
+        self.submitted_ms[unit] = at_ms.saturating_sub(u32::from(outcome.latency_ms));
+        match outcome.fate {
+            Fate::AcceptedPacked(id) => {
+                self.tags[unit] = PACKED + id.tag();
+                self.ids[unit] = id.value();
+            }
+            Fate::Accepted([]) => self.tags[unit] = NO_ID,
+            Fate::Accepted(raw) => {
+                self.tags[unit] = RAW_ID;
+                self.raw_ids.insert(outcome.unit, raw.into());
+            }
+            Fate::Refused(code) | Fate::Failed(code) => {
+                self.errors.insert(outcome.unit, code);
+                self.final_ms[unit] = at_ms;
+            }
+            Fate::Retry(_) | Fate::Repeat => self.submitted_ms[unit] = NO_TIME,
+            Fate::Unknown => {}
+        }
+    }
+
+    fn columns(&self) -> ChunkState {
+        let mut message_ids = Vec::with_capacity(self.tags.len() * 9);
+        let mut channel = None;
+        for (unit, tag) in (0..=u16::MAX).zip(&self.tags) {
+            let of = self.channels.get(usize::from(self.channel_of[usize::from(unit)])).copied();
+            if *tag != NO_ID && of != channel {
+                message_ids.push(CHANNEL);
+                message_ids.extend_from_slice(&of.unwrap_or(0).to_le_bytes());
+                channel = of;
+            }
+            message_ids.push(*tag);
+            match *tag {
+                NO_ID => {}
+                RAW_ID => {
+                    let raw = self.raw_ids.get(&unit).map_or(&[][..], |r| r);
+                    message_ids.push(u8::try_from(raw.len()).unwrap_or(0));
+                    message_ids.extend_from_slice(raw);
+                }
+                _ => message_ids.extend_from_slice(&self.ids[usize::from(unit)].to_le_bytes()),
+            }
+        }
+        ChunkState {
+            chunk: 0,
+            status: Vec::new(),
+            errors: self.errors.iter().map(|(u, c)| (*u, *c)).collect(),
+            message_ids,
+            submitted_ms: self.submitted_ms.clone(),
+            final_ms: self.final_ms.clone(),
+        }
+    }
+
+    fn seed(&mut self, state: &ChunkState) {
+        for_each_id(&state.message_ids, |channel, unit, id| {
+            let at = usize::from(unit);
+            if at >= self.tags.len() {
+                return;
+            }
+            self.channel_of[at] = self.channel(channel);
+            match id {
+                SavedId::Packed(packed) => {
+                    (self.tags[at], self.ids[at]) = (PACKED + packed.tag(), packed.value())
+                }
+                SavedId::Raw(raw) => {
+                    self.tags[at] = RAW_ID;
+                    self.raw_ids.insert(unit, raw.into());
+                }
+            }
+        });
+        for (to, from) in
+            [(&mut self.submitted_ms, &state.submitted_ms), (&mut self.final_ms, &state.final_ms)]
+        {
+            for (t, f) in to.iter_mut().zip(from) {
+                *t = *f;
+            }
+        }
+        self.errors = state.errors.iter().copied().collect();
+    }
+}
+
+const NO_ID: u8 = 0;
+const RAW_ID: u8 = 1;
+/// Not a unit: the channel of the ids that follow.
+const CHANNEL: u8 = 2;
+const PACKED: u8 = 0x40;
+
+/// A message id in a saved column.
+pub(crate) enum SavedId<'a> {
+    /// Packed.
+    Packed(PackedId),
+    /// As the SMSC wrote it.
+    Raw(&'a [u8]),
+}
+
+impl SavedId<'_> {
+    /// Calls `with` with the id as the SMSC wrote it.
+    pub(crate) fn with_text<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
+        match self {
+            Self::Packed(packed) => with(packed.text().as_bytes()),
+            Self::Raw(raw) => with(raw),
+        }
+    }
+}
+
+/// Walks a saved column of message ids as (channel, unit, id); a damaged tail is left out.
+pub(crate) fn for_each_id<'a>(column: &'a [u8], mut visit: impl FnMut(u32, u16, SavedId<'a>)) {
+    let mut rest = column;
+    let mut channel = 0;
+    let mut units = 0..=u16::MAX;
+    while let Some((tag, tail)) = rest.split_first() {
+        rest = tail;
+        if *tag == CHANNEL {
+            let Some((key, tail)) = rest.split_first_chunk::<4>() else { return };
+            rest = tail;
+            channel = u32::from_le_bytes(*key);
+            continue;
+        }
+        let Some(unit) = units.next() else { return };
+        match *tag {
+            NO_ID => {}
+            RAW_ID => {
+                let Some((len, tail)) = rest.split_first() else { return };
+                let Some((raw, tail)) = tail.split_at_checked(usize::from(*len)) else { return };
+                rest = tail;
+                visit(channel, unit, SavedId::Raw(raw));
+            }
+            tag => {
+                let Some((value, tail)) = rest.split_first_chunk::<8>() else { return };
+                rest = tail;
+                let packed = PackedId::from_parts(tag.wrapping_sub(PACKED), u64::from_le_bytes(*value));
+                let Some(packed) = packed else { return };
+                visit(channel, unit, SavedId::Packed(packed));
+            }
+        }
+    }
+}

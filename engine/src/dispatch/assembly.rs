@@ -1,0 +1,220 @@
+//! The wiring: which worker and which actor gets what. All of it in one place, none of it with a branch of policy.
+
+use crate::dispatch::bucket::Bucket;
+use crate::dispatch::cells::{Board, ChannelCells, LinkCells};
+use crate::dispatch::channel::{self, ChannelActor, ChannelMsg, LinkArguments};
+use crate::dispatch::engine::{BindKind, ChannelConfig, EngineConfig, EngineError};
+use crate::dispatch::env::Env;
+use crate::dispatch::keeper::KeeperMsg;
+use crate::dispatch::link::{Desk, LinkConfig, LinkShared};
+use crate::dispatch::mark::MarkDir;
+use crate::dispatch::matcher::channel_key;
+use crate::dispatch::recorder::{self, Recorder};
+use crate::dispatch::supervisor::{OnMeltdown, Recipe, Supervisor, SupervisorMsg};
+use crate::store::{Journal, RowSeq};
+use pdu::CommandId;
+use ractor::{Actor, ActorCell, ActorRef};
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How often the store folds its logs off the commit path.
+const MAINTAIN_EVERY: Duration = Duration::from_millis(500);
+/// Burst of a channel's rate bucket, as a part of a second of its rate.
+const BURST_PER_S: u32 = 20;
+
+/// The engine's failure, once there is one.
+pub(crate) type Failure = watch::Sender<Option<String>>;
+
+/// A channel as the engine's face knows it.
+pub(crate) struct Channel {
+    pub(crate) name: String,
+    pub(crate) actor: ActorRef<ChannelMsg>,
+    pub(crate) cells: Arc<ChannelCells>,
+    pub(crate) links: Vec<Arc<LinkCells>>,
+}
+
+/// What all links share.
+pub(crate) struct Plan<'a> {
+    pub(crate) epoch: u32,
+    pub(crate) marks: Arc<MarkDir>,
+    pub(crate) board: &'a Arc<Board>,
+    pub(crate) desk: &'a Arc<Mutex<Desk>>,
+    pub(crate) recorder: &'a Arc<Recorder>,
+    pub(crate) failure: &'a Failure,
+}
+
+/// Reports a meltdown as the engine's failure.
+pub(crate) fn melt(failure: &Failure) -> OnMeltdown {
+    let failure = failure.clone();
+    Arc::new(move |reason| {
+        tracing::error!(reason, "the dispatcher has given up");
+        failure.send_replace(Some(reason));
+    })
+}
+
+/// Starts the group commit.
+pub(crate) fn start_recorder(
+    env: &Env,
+    (recorder, journal): (&Arc<Recorder>, &Arc<dyn Journal>),
+    keeper: &mpsc::Sender<KeeperMsg>,
+    newest: RowSeq,
+    failure: &Failure,
+) -> std::io::Result<oneshot::Receiver<()>> {
+    let (recorder, journal) = (Arc::clone(recorder), Arc::clone(journal));
+    let (keeper, clock, failure) = (keeper.clone(), env.clock, failure.clone());
+    env.start("recorder", async move {
+        if !recorder::run(recorder, journal, keeper, clock, newest).await {
+            failure.send_replace(Some("another engine has taken over the journal".to_owned()));
+        }
+    })
+}
+
+/// Starts the worker that folds the store's logs.
+pub(crate) fn start_maintainer(
+    env: &Env,
+    journal: &Arc<dyn Journal>,
+    mut failure: watch::Receiver<Option<String>>,
+) -> std::io::Result<oneshot::Receiver<()>> {
+    let journal = Arc::clone(journal);
+    env.start("maintainer", async move {
+        // A timeout is the tick; anything else means that the engine has ended.
+        while tokio::time::timeout(MAINTAIN_EVERY, failure.wait_for(Option::is_some)).await.is_err() {
+            if let Err(error) = journal.maintain().await {
+                tracing::warn!(%error, "store housekeeping failed");
+            }
+        }
+    })
+}
+
+/// Starts the dispatcher: root supervisor, channels, binds. The receiver resolves when the last channel has ended.
+pub(crate) async fn start_channels(
+    env: &Env,
+    config: &EngineConfig,
+    plan: Plan<'_>,
+) -> Result<(ActorRef<SupervisorMsg>, Vec<Channel>, oneshot::Receiver<()>), EngineError> {
+    let incarnations = Arc::new(AtomicU32::new(0));
+    let mut recipes = Vec::new();
+    let mut parts = Vec::new();
+    for (at, channel) in (0u64..).zip(&config.channels) {
+        let burst = (channel.rate_per_s / BURST_PER_S).max(1);
+        let cells = Arc::new(ChannelCells::new(Bucket::new(channel.rate_per_s, burst)));
+        let mut links = Vec::new();
+        let mut arguments = Vec::new();
+        for (kind, bind) in (0u64..).zip(binds(channel)) {
+            let link = Arc::new(LinkCells::default());
+            plan.board.add(Arc::clone(&link));
+            plan.recorder.listen(Arc::clone(&link.bell));
+            let shared = Arc::new(LinkShared {
+                config: link_config(channel, bind, config.drain_timeout),
+                channel: Arc::clone(&cells),
+                board: Arc::clone(plan.board),
+                recorder: Arc::clone(plan.recorder),
+                desk: Arc::clone(plan.desk),
+                marks: Arc::clone(&plan.marks),
+                epoch: plan.epoch,
+                incarnations: Arc::clone(&incarnations),
+            });
+            arguments.push((shared, Arc::clone(&link), env.seed ^ (at << 32 | kind)));
+            links.push(link);
+        }
+        recipes.push(channel_recipe(channel.name.clone(), env.clone(), arguments, melt(plan.failure)));
+        parts.push((channel.name.clone(), cells, links));
+    }
+    let (ready, started) = oneshot::channel();
+    let ended = env.start("dispatch", dispatch(melt(plan.failure), recipes, ready))?;
+    let (root, actors) = started
+        .await
+        .map_err(|_| EngineError::NotRunning("the dispatcher did not start".to_owned()))?
+        .map_err(EngineError::NotRunning)?;
+    let channels = parts
+        .into_iter()
+        .zip(actors)
+        .map(|((name, cells, links), actor)| Channel { name, actor: actor.into(), cells, links })
+        .collect();
+    Ok((root, channels, ended))
+}
+
+type Started = Result<(ActorRef<SupervisorMsg>, Vec<ActorCell>), String>;
+
+async fn dispatch(on_meltdown: OnMeltdown, recipes: Vec<Recipe>, ready: oneshot::Sender<Started>) {
+    let (root, handle) = match Actor::spawn(None, Supervisor, on_meltdown).await {
+        Ok(started) => started,
+        Err(error) => return drop(ready.send(Err(error.to_string()))),
+    };
+    let mut actors = Vec::new();
+    for recipe in recipes {
+        match start_child(&root, recipe).await {
+            Ok(child) => actors.push(child),
+            Err(error) => return drop(ready.send(Err(error.to_string()))),
+        }
+    }
+    if ready.send(Ok((root.clone(), actors.clone()))).is_err() {
+        return;
+    }
+    for channel in &actors {
+        // Without a time limit the wait cannot fail.
+        let _ = channel.wait(None).await;
+    }
+    root.stop(None);
+    // The supervisor's handler does not panic; were it to, there is nothing left to end.
+    let _ = handle.await;
+}
+
+/// Asks a supervisor to start a child.
+pub(crate) async fn start_child(
+    supervisor: &ActorRef<SupervisorMsg>,
+    recipe: Recipe,
+) -> Result<ActorCell, EngineError> {
+    let (reply, answer) = oneshot::channel();
+    supervisor
+        .cast(SupervisorMsg::Start(recipe, reply))
+        .map_err(|error| EngineError::NotRunning(error.to_string()))?;
+    match answer.await {
+        Ok(started) => started.map_err(EngineError::NotRunning),
+        Err(_) => Err(EngineError::NotRunning("supervisor".to_owned())),
+    }
+}
+
+type LinkParts = (Arc<LinkShared>, Arc<LinkCells>, u64);
+
+fn channel_recipe(name: String, env: Env, links: Vec<LinkParts>, on_lost: OnMeltdown) -> Recipe {
+    Recipe::new::<ChannelActor, _>(format!("channel {name}"), move || channel::Arguments {
+        name: name.clone(),
+        env: env.clone(),
+        links: links
+            .iter()
+            .map(|(shared, cells, seed)| LinkArguments {
+                shared: Arc::clone(shared),
+                cells: Arc::clone(cells),
+                seed: *seed,
+            })
+            .collect(),
+        on_lost: Arc::clone(&on_lost),
+    })
+}
+
+fn binds(channel: &ChannelConfig) -> Vec<CommandId> {
+    let kinds: &[CommandId] = match channel.bind {
+        BindKind::Transceiver => &[CommandId::BIND_TRANSCEIVER],
+        BindKind::TransmitterReceiver => &[CommandId::BIND_TRANSMITTER, CommandId::BIND_RECEIVER],
+    };
+    kinds.repeat(channel.binds as usize)
+}
+
+fn link_config(channel: &ChannelConfig, bind: CommandId, drain_timeout: Duration) -> LinkConfig {
+    LinkConfig {
+        key: channel_key(&channel.name),
+        address: channel.address.clone(),
+        system_id: channel.system_id.clone(),
+        password: channel.password.clone(),
+        system_type: channel.system_type.clone(),
+        bind,
+        window: channel.window,
+        id_form: channel.message_id,
+        enquire_link: channel.enquire_link,
+        response_timeout: channel.response_timeout,
+        drain_timeout,
+    }
+}

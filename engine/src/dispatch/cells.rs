@@ -1,0 +1,179 @@
+//! What links read before every write: shared atomics for stop, hold and rate, never a queued message.
+//!
+//! A stop sets the campaign's flag, then moves the board's epoch; a link publishes the epoch that it has obeyed.
+//! A stop is acknowledged when every link has published it or has no connection.
+
+use crate::dispatch::bucket::Bucket;
+use crate::dispatch::env::Bell;
+use crate::model::CampaignNo;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A link without connection obeys every stop.
+pub(crate) const OBEYS_ALL: u64 = u64::MAX;
+
+/// One campaign as links see it.
+#[derive(Debug)]
+pub(crate) struct CampaignCells {
+    pub(crate) no: CampaignNo,
+    stopped: AtomicBool,
+    stop_gen: AtomicU32,
+}
+
+impl CampaignCells {
+    pub(crate) fn new(no: CampaignNo, stop_gen: u32) -> Self {
+        Self { no, stopped: AtomicBool::new(false), stop_gen: AtomicU32::new(stop_gen) }
+    }
+
+    /// Whether nothing of the campaign may be written.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// The generation that new intents carry.
+    pub(crate) fn stop_gen(&self) -> u32 {
+        self.stop_gen.load(Ordering::Acquire)
+    }
+
+    /// Forbids further writes; returns the new generation.
+    pub(crate) fn stop(&self) -> u32 {
+        self.stopped.store(true, Ordering::Release);
+        self.stop_gen.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Allows writes again.
+    pub(crate) fn go(&self) {
+        self.stopped.store(false, Ordering::Release);
+    }
+}
+
+/// What every link of the engine watches.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    stop_epoch: AtomicU64,
+    draining: AtomicBool,
+    links: Mutex<Vec<Arc<LinkCells>>>,
+    obeyed: Bell,
+}
+
+impl Board {
+    /// The newest stop.
+    pub(crate) fn stop_epoch(&self) -> u64 {
+        self.stop_epoch.load(Ordering::Acquire)
+    }
+
+    /// Announces a stop whose flags are set already.
+    pub(crate) fn announce_stop(&self) -> u64 {
+        let epoch = self.stop_epoch.fetch_add(1, Ordering::AcqRel) + 1;
+        self.ring_links();
+        epoch
+    }
+
+    /// Ends all sending for good: links settle what is in flight and unbind.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.announce_stop();
+    }
+
+    /// Whether the engine is shutting down.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Adds a link.
+    pub(crate) fn add(&self, link: Arc<LinkCells>) {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).push(link);
+    }
+
+    /// Every link.
+    pub(crate) fn links(&self) -> Vec<Arc<LinkCells>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Rings every link.
+    pub(crate) fn ring_links(&self) {
+        for link in self.links.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            link.bell.ring();
+        }
+    }
+
+    /// A link has published an epoch.
+    pub(crate) fn publish(&self, link: &LinkCells, epoch: u64) {
+        if link.obeyed.swap(epoch, Ordering::AcqRel) != epoch {
+            self.obeyed.ring();
+        }
+    }
+
+    /// Waits until every link obeys `epoch` or has no connection.
+    pub(crate) async fn all_obey(&self, epoch: u64) {
+        while !self.links().iter().all(|l| l.obeyed.load(Ordering::Acquire) >= epoch) {
+            self.obeyed.rung().await;
+        }
+        // Another waiter may have been asleep behind the one permit that this one took.
+        self.obeyed.ring();
+    }
+}
+
+/// One link as others see it.
+#[derive(Debug)]
+pub(crate) struct LinkCells {
+    pub(crate) bell: Arc<Bell>,
+    obeyed: AtomicU64,
+    pub(crate) up: AtomicBool,
+    pub(crate) in_flight: AtomicU32,
+    pub(crate) stock: AtomicU32,
+}
+
+impl Default for LinkCells {
+    fn default() -> Self {
+        Self {
+            bell: Arc::default(),
+            obeyed: AtomicU64::new(OBEYS_ALL),
+            up: AtomicBool::new(false),
+            in_flight: AtomicU32::new(0),
+            stock: AtomicU32::new(0),
+        }
+    }
+}
+
+/// One channel as its links see it; the counters are added to once a turn.
+pub(crate) struct ChannelCells {
+    pub(crate) bucket: Bucket,
+    hold_until_us: AtomicU64,
+    pub(crate) submitted: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) throttled: AtomicU64,
+    pub(crate) receipts: AtomicU64,
+    pub(crate) orphans: AtomicU64,
+    pub(crate) strays: AtomicU64,
+    pub(crate) receipts_deferred: AtomicU64,
+}
+
+impl ChannelCells {
+    pub(crate) fn new(bucket: Bucket) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            bucket,
+            hold_until_us: zero(),
+            submitted: zero(),
+            accepted: zero(),
+            refused: zero(),
+            throttled: zero(),
+            receipts: zero(),
+            orphans: zero(),
+            strays: zero(),
+            receipts_deferred: zero(),
+        }
+    }
+
+    /// Holds the whole channel back until `until_us`.
+    pub(crate) fn hold(&self, until_us: u64) {
+        self.hold_until_us.fetch_max(until_us, Ordering::AcqRel);
+    }
+
+    /// Until when nothing may be submitted, 0 for no hold.
+    pub(crate) fn held_until(&self) -> u64 {
+        self.hold_until_us.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,170 @@
+//! The outside world behind seams: clock, network, threads and chance are handed in, never reached for.
+//!
+//! Production reads the system clock, dials TCP and gives each worker a thread of its own. A simulation runs the
+//! very same futures on one paused runtime with streams in memory, and gives the same trace for the same seed.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+/// One reading of both clocks, taken once a turn and handed down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now {
+    /// Microseconds since the engine's start, never going back.
+    pub mono_us: u64,
+    /// Wall clock, milliseconds since 1970.
+    pub wall_ms: u64,
+}
+
+/// Where time comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// The machine's clocks.
+    System {
+        /// Zero of `mono_us`.
+        start: Instant,
+    },
+    /// The runtime's clock, which tests pause; the wall follows it from a fixed beginning.
+    Virtual {
+        /// Zero of `mono_us`.
+        start: Instant,
+        /// Wall clock at that zero, milliseconds since 1970.
+        wall_ms: u64,
+    },
+}
+
+impl Clock {
+    /// The machine's clocks from now on.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::System { start: Instant::now() }
+    }
+
+    /// Reads both clocks.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        match self {
+            Self::System { start } => Now { mono_us: micros(start), wall_ms: wall_ms() },
+            Self::Virtual { start, wall_ms } => {
+                let mono_us = micros(start);
+                Now { mono_us, wall_ms: wall_ms + mono_us / 1000 }
+            }
+        }
+    }
+
+    /// The runtime's instant of a reading of `mono_us`, for timers.
+    pub(crate) fn instant(&self, mono_us: u64) -> Instant {
+        let (Self::System { start } | Self::Virtual { start, .. }) = self;
+        *start + std::time::Duration::from_micros(mono_us)
+    }
+}
+
+fn micros(start: &Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A byte stream to an SMSC.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// A connection under way.
+pub type Dial = Pin<Box<dyn Future<Output = io::Result<Box<dyn Wire>>> + Send>>;
+
+/// Where connections come from.
+pub trait Net: Send + Sync {
+    /// Connects to `host:port`.
+    fn dial(&self, address: &str) -> Dial;
+}
+
+/// Real TCP with Nagle's algorithm off.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tcp;
+
+impl Net for Tcp {
+    fn dial(&self, address: &str) -> Dial {
+        let address = address.to_owned();
+        Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Wire>)
+        })
+    }
+}
+
+/// How workers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// Each on a thread of its own: blocking store calls cost nobody else.
+    Threads,
+    /// As tasks of the present runtime, for deterministic runs.
+    Tasks,
+}
+
+/// Everything from outside.
+#[derive(Clone)]
+pub struct Env {
+    /// Time.
+    pub clock: Clock,
+    /// Connections.
+    pub net: Arc<dyn Net>,
+    /// Threads.
+    pub workers: Workers,
+    /// Chance: seeds every jitter.
+    pub seed: u64,
+}
+
+impl Env {
+    /// The real world.
+    #[must_use]
+    pub fn system(seed: u64) -> Self {
+        Self { clock: Clock::system(), net: Arc::new(Tcp), workers: Workers::Threads, seed }
+    }
+
+    /// Starts a worker; the receiver resolves when it ended, with an error when it panicked.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub(crate) fn start<F>(&self, name: &'static str, work: F) -> io::Result<oneshot::Receiver<()>>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (ended, receiver) = oneshot::channel();
+        let work = async move {
+            work.await;
+            // Nobody listening any more is fine: the engine is gone.
+            let _ = ended.send(());
+        };
+        match self.workers {
+            Workers::Tasks => drop(tokio::spawn(work)),
+            Workers::Threads => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
+            }
+        }
+        Ok(receiver)
+    }
+}
+
+/// Wakes one waiter; rings while nobody waits are remembered as one.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(Notify);
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) async fn rung(&self) {
+        self.0.notified().await;
+    }
+}

@@ -1,0 +1,389 @@
+//! The worker that owns every account: applies durable rows in order, saves settled chunks, trims the journal.
+//!
+//! Nothing reaches an account that is not durable. Journal rows are deleted only below the smallest watermark that
+//! was read back from the campaigns' files after they were saved.
+
+use crate::dispatch::account::{Account, Late, Tally};
+use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run};
+use crate::store::record::{self, Fact, Orphan};
+use crate::store::{Journal, RowSeq, StateSave, StoreError};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Rows under way from the recorder; more make the recorder wait.
+pub(crate) const ROWS: usize = 64;
+/// Settled chunks that make a save worth its fsync: about 130,000 messages.
+const SAVE_CHUNKS: usize = 32;
+/// Journal octets after which everything is saved and the journal trimmed: about 4.5 million messages.
+const COMPACT_OCTETS: usize = 64 << 20;
+/// How long a receipt without a message is kept.
+const ORPHAN_TTL_MS: u64 = 72 * 3600 * 1000;
+/// Receipts without a message that are kept; the older half goes when there are more.
+const MAX_ORPHANS: usize = 100_000;
+
+/// What the keeper is told.
+pub(crate) enum KeeperMsg {
+    /// A durable row.
+    Row(RowSeq, Bytes),
+    /// A campaign that may have facts from now on.
+    Open(Box<Account>, Arc<Tally>),
+    /// What of a campaign is still to be sent.
+    Remaining(CampaignNo, oneshot::Sender<Remaining>),
+    /// Cancels everything queued of a campaign.
+    Cancel(CampaignNo, oneshot::Sender<()>),
+    /// Units of a chunk that await a receipt, for the receipt index.
+    Awaiting(CampaignNo, ChunkNo, oneshot::Sender<Vec<(u32, u16, Box<[u8]>)>>),
+    /// Saves everything and trims the journal.
+    Compact(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// A unit with an intent and no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unresolved {
+    pub(crate) campaign: CampaignNo,
+    pub(crate) chunk: ChunkNo,
+    pub(crate) unit: u16,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) position: u64,
+}
+
+/// What of a campaign is still queued: chunks never touched, and runs of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remaining {
+    pub(crate) untouched: Vec<ChunkNo>,
+    pub(crate) runs: Vec<Run>,
+}
+
+/// What the keeper tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeeperEvent {
+    /// Nothing of the campaign is queued or in flight any more.
+    Settled(CampaignNo),
+}
+
+struct Held {
+    account: Box<Account>,
+    tally: Arc<Tally>,
+    watermark: RowSeq,
+    touched: bool,
+    told: bool,
+}
+
+/// The accounts and how far they are.
+pub(crate) struct Keeper {
+    journal: Arc<dyn Journal>,
+    held: BTreeMap<CampaignNo, Held>,
+    applied: RowSeq,
+    octets: usize,
+    /// Whether rows come from the journal of the last run: files may hold them already.
+    replaying: bool,
+    /// Rows that hold receipts without a message, by channel and id, with their time.
+    orphans: BTreeMap<(u32, Box<[u8]>), (RowSeq, u64)>,
+    events: mpsc::UnboundedSender<KeeperEvent>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        journal: Arc<dyn Journal>,
+        applied: RowSeq,
+        events: mpsc::UnboundedSender<KeeperEvent>,
+    ) -> Self {
+        Self {
+            journal,
+            held: BTreeMap::new(),
+            applied,
+            octets: 0,
+            replaying: false,
+            orphans: BTreeMap::new(),
+            events,
+        }
+    }
+
+    /// The worker: until every sender is gone.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<KeeperMsg>) {
+        let mut messages = Vec::with_capacity(16);
+        while inbox.recv_many(&mut messages, 16).await > 0 {
+            for message in messages.drain(..) {
+                self.handle(message).await;
+            }
+            self.publish();
+            self.save_if_due().await;
+        }
+        if let Err(error) = self.compact().await {
+            tracing::warn!(%error, "accounts not saved at the end; the journal still holds them");
+        }
+    }
+
+    async fn handle(&mut self, message: KeeperMsg) {
+        match message {
+            KeeperMsg::Row(seq, row) => {
+                self.octets += row.len();
+                if let Err(error) = self.apply(seq, &row).await {
+                    tracing::error!(seq, %error, "row not applied; the account is rebuilt at the next start");
+                }
+            }
+            KeeperMsg::Open(account, tally) => self.open(account, tally, 0),
+            KeeperMsg::Remaining(no, reply) => {
+                // A receiver that went away wants nothing any more; the same holds for every reply here.
+                let _ = reply.send(self.remaining(no));
+            }
+            KeeperMsg::Cancel(no, reply) => {
+                self.cancel(no);
+                self.publish();
+                let _ = reply.send(());
+            }
+            KeeperMsg::Awaiting(no, chunk, reply) => {
+                let saved = self.journal.state(no, chunk).await.ok().flatten();
+                let awaiting = self.held.get(&no).map(|h| h.account.awaiting(chunk, saved.as_ref()));
+                let _ = reply.send(awaiting.unwrap_or_default());
+            }
+            KeeperMsg::Compact(reply) => {
+                let result = self.compact().await;
+                let _ = reply.send(result);
+            }
+        }
+    }
+
+    /// Takes an account over; `watermark` is what its file holds.
+    pub(crate) fn open(&mut self, account: Box<Account>, tally: Arc<Tally>, watermark: RowSeq) {
+        account.publish(&tally);
+        let told = account.is_settled();
+        self.held.insert(account.no, Held { account, tally, watermark, touched: true, told });
+    }
+
+    /// Applies one sealed row.
+    pub(crate) async fn apply(&mut self, seq: RowSeq, row: &[u8]) -> Result<(), StoreError> {
+        let mut facts = Vec::with_capacity(64);
+        let sections = row.get(1..row.len().saturating_sub(4)).unwrap_or_default();
+        record::read_sections(sections, &mut |fact| facts.push(fact))
+            .map_err(|error| StoreError::Unusable(error.to_string()))?;
+        for fact in facts {
+            let place = match &fact {
+                Fact::Intent(intent) => Some((intent.campaign, intent.run.chunk)),
+                Fact::Outcomes { campaign, chunk, .. } => Some((*campaign, *chunk)),
+                Fact::Revoke { campaign, run } => Some((*campaign, run.chunk)),
+                Fact::Receipts { .. } | Fact::Orphan(_) | Fact::Adopted { .. } => None,
+            };
+            if let Some((no, chunk)) = place {
+                self.ensure_columns(no, chunk).await?;
+            }
+            self.apply_fact(seq, fact);
+        }
+        self.applied = self.applied.max(seq);
+        Ok(())
+    }
+
+    /// Applies one sealed row of the last run, but for campaigns whose files hold it already.
+    pub(crate) async fn replay(&mut self, seq: RowSeq, row: &[u8]) -> Result<(), StoreError> {
+        self.replaying = true;
+        let result = self.apply(seq, row).await;
+        self.replaying = false;
+        result
+    }
+
+    /// Cancels everything still queued.
+    pub(crate) fn cancel(&mut self, no: CampaignNo) {
+        if let Some(held) = self.held.get_mut(&no) {
+            held.account.cancel_queued();
+            held.touched = true;
+        }
+    }
+
+    async fn ensure_columns(&mut self, no: CampaignNo, chunk: ChunkNo) -> Result<(), StoreError> {
+        let Some(held) = self.held.get_mut(&no) else { return Ok(()) };
+        if held.account.wants_columns(chunk)
+            && let Some(state) = self.journal.state(no, chunk).await?
+        {
+            held.account.open_with(&state);
+        }
+        Ok(())
+    }
+
+    fn apply_fact(&mut self, seq: RowSeq, fact: Fact<'_>) {
+        match fact {
+            Fact::Intent(intent) => {
+                if let Some(held) = self.touch(seq, intent.campaign) {
+                    held.account.intent(seq, &intent);
+                }
+            }
+            Fact::Outcomes { campaign, chunk, channel, at_ms, entries } => {
+                if let Some(held) = self.touch(seq, campaign) {
+                    held.account.outcomes((chunk, channel), at_ms, entries);
+                }
+            }
+            Fact::Revoke { campaign, run } => {
+                if let Some(held) = self.touch(seq, campaign) {
+                    held.account.revoke(&run);
+                }
+            }
+            Fact::Receipts { at_ms, entries } => {
+                for receipt in entries {
+                    if let Some(held) = self.touch(seq, receipt.campaign) {
+                        held.account.receipt(seq, at_ms, &receipt);
+                    }
+                }
+            }
+            Fact::Orphan(orphan) => self.keep_orphan(seq, &orphan),
+            Fact::Adopted { channel, message_id } => {
+                self.orphans.remove(&(channel, message_id.into()));
+            }
+        }
+    }
+
+    /// An orphan has no file of its own: its row stays in the journal until it is adopted, too old or one of too many.
+    fn keep_orphan(&mut self, seq: RowSeq, orphan: &Orphan<'_>) {
+        let key = (orphan.channel, Box::from(orphan.message_id));
+        self.orphans.insert(key, (seq, orphan.at_ms));
+        let too_old = orphan.at_ms.saturating_sub(ORPHAN_TTL_MS);
+        if self.orphans.len() > MAX_ORPHANS {
+            let mut rows: Vec<RowSeq> = self.orphans.values().map(|(row, _)| *row).collect();
+            let (_, middle, _) = rows.select_nth_unstable(MAX_ORPHANS / 2);
+            let middle = *middle;
+            self.orphans.retain(|_, (row, at_ms)| *row > middle && *at_ms >= too_old);
+        }
+    }
+
+    fn touch(&mut self, seq: RowSeq, no: CampaignNo) -> Option<&mut Held> {
+        let held = self.held.get_mut(&no)?;
+        if self.replaying && seq <= held.watermark {
+            return None;
+        }
+        held.touched = true;
+        Some(held)
+    }
+
+    /// Every unit with an intent and no outcome.
+    pub(crate) fn unresolved(&self) -> Vec<Unresolved> {
+        let of = |held: &Held| {
+            let campaign = held.account.no;
+            held.account.unresolved().into_iter().map(move |(chunk, unit, incarnation, position)| {
+                Unresolved { campaign, chunk, unit, incarnation, position }
+            })
+        };
+        self.held.values().flat_map(of).collect()
+    }
+
+    fn remaining(&self, no: CampaignNo) -> Remaining {
+        let mut remaining = Remaining::default();
+        let Some(held) = self.held.get(&no) else { return remaining };
+        for chunk in 0..held.account.chunks() {
+            if held.account.is_untouched(chunk) {
+                remaining.untouched.push(chunk);
+            } else {
+                remaining.runs.extend(held.account.queued_runs(chunk));
+            }
+        }
+        remaining
+    }
+
+    fn publish(&mut self) {
+        for (no, held) in &mut self.held {
+            if !std::mem::take(&mut held.touched) {
+                continue;
+            }
+            held.account.publish(&held.tally);
+            let settled = held.account.is_settled();
+            if settled && !held.told && self.events.send(KeeperEvent::Settled(*no)).is_err() {
+                tracing::debug!("nobody listens to the keeper any more");
+            }
+            held.told = settled;
+        }
+    }
+
+    async fn save_if_due(&mut self) {
+        let due = self.octets >= COMPACT_OCTETS || self.held.values().any(|h| h.account.is_late_full());
+        let result = if due {
+            self.compact().await
+        } else if self.held.values().map(|h| h.account.complete_chunks()).sum::<usize>() >= SAVE_CHUNKS {
+            self.save_complete().await
+        } else {
+            Ok(())
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, "state not saved; it stays in memory and in the journal");
+        }
+    }
+
+    async fn save_complete(&mut self) -> Result<(), StoreError> {
+        for (no, held) in &mut self.held {
+            let chunks = held.account.columns(false);
+            save(&*self.journal, *no, held, chunks, held.watermark).await?;
+        }
+        Ok(())
+    }
+
+    /// Saves everything, reads the watermarks back and trims the journal below the smallest.
+    pub(crate) async fn compact(&mut self) -> Result<(), StoreError> {
+        let mut smallest = self.applied;
+        for (no, held) in &mut self.held {
+            fold_late(&*self.journal, *no, held).await?;
+            let watermark = held.account.watermark(self.applied);
+            let chunks = held.account.columns(true);
+            save(&*self.journal, *no, held, chunks, watermark).await?;
+            smallest = smallest.min(self.journal.watermark(*no).await?);
+        }
+        self.octets = 0;
+        let pinned = self.orphans.values().map(|(row, _)| row.saturating_sub(1)).min();
+        self.journal.trim(pinned.map_or(smallest, |row| row.min(smallest))).await
+    }
+}
+
+async fn save(
+    journal: &dyn Journal,
+    no: CampaignNo,
+    held: &mut Held,
+    chunks: Vec<ChunkState>,
+    watermark: RowSeq,
+) -> Result<(), StoreError> {
+    if chunks.is_empty() && watermark == held.watermark {
+        return Ok(());
+    }
+    let numbers: Vec<ChunkNo> = chunks.iter().map(|c| c.chunk).collect();
+    journal.save_state(no, StateSave { watermark, chunks }).await?;
+    held.account.saved(&numbers);
+    held.watermark = watermark;
+    Ok(())
+}
+
+/// Folds waiting receipts into the saved columns, chunk by chunk; a failure keeps them in memory.
+async fn fold_late(journal: &dyn Journal, no: CampaignNo, held: &mut Held) -> Result<(), StoreError> {
+    let late = held.account.take_late();
+    let mut chunks = Vec::new();
+    let mut failed = None;
+    for receipts in late.chunk_by(|a, b| a.chunk == b.chunk) {
+        let folded = match failed {
+            None => fold_chunk(journal, no, held, receipts, &mut chunks).await,
+            Some(_) => Ok(()),
+        };
+        failed = failed.or(folded.err());
+    }
+    if failed.is_none() {
+        failed = save(journal, no, held, chunks, held.watermark).await.err();
+    }
+    match failed {
+        None => Ok(()),
+        Some(error) => {
+            held.account.put_late_back(late);
+            Err(error)
+        }
+    }
+}
+
+async fn fold_chunk(
+    journal: &dyn Journal,
+    no: CampaignNo,
+    held: &mut Held,
+    receipts: &[Late],
+    chunks: &mut Vec<ChunkState>,
+) -> Result<(), StoreError> {
+    let Some(first) = receipts.first() else { return Ok(()) };
+    let Some(mut state) = journal.state(no, first.chunk).await? else { return Ok(()) };
+    held.account.fold(&mut state, receipts);
+    chunks.push(state);
+    if chunks.len() >= SAVE_CHUNKS {
+        save(journal, no, held, std::mem::take(chunks), held.watermark).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! One campaign on one link: what it holds, from planned to written, always in the order of its positions.
+//!
+//! Runs go queued -> awaiting (intent handed to the recorder) -> durable -> written; only durable runs are written.
+//! Positions are dense within the link's incarnation, so one number, the written mark, parts sent from unsent.
+
+use crate::dispatch::cells::CampaignCells;
+use crate::dispatch::message::Message;
+use crate::dispatch::supply::{Slice, SupplyRef};
+use crate::model::{CampaignNo, ChunkNo, DeliveryPolicy, Run};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Units that a flow keeps queued beyond its lead, so that planning never waits for the supply.
+pub(crate) const STOCK_UNITS: u32 = 1024;
+
+/// What a link needs to know to send for a campaign.
+#[derive(Clone)]
+pub(crate) struct FlowSpec {
+    pub(crate) cells: Arc<CampaignCells>,
+    pub(crate) message: Arc<Message>,
+    pub(crate) policy: DeliveryPolicy,
+    /// Fair-queue key and weight of the workspace.
+    pub(crate) workspace: (u64, u32),
+    /// Weight among the workspace's campaigns.
+    pub(crate) weight: u32,
+    /// First ordinal of the campaign in the receipt index.
+    pub(crate) base: u64,
+    /// Where slices come from and unsent ones go back to.
+    pub(crate) supply: SupplyRef,
+}
+
+/// Consecutive units of one chunk on this link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkRun {
+    /// Index of the link's [`ChunkEntry`].
+    pub(crate) owner: u32,
+    pub(crate) from: u16,
+    pub(crate) count: u16,
+    pub(crate) attempt: u8,
+}
+
+/// A chunk, or a slice of it, that this link works on.
+#[derive(Debug)]
+pub(crate) struct ChunkEntry {
+    pub(crate) flow: u32,
+    pub(crate) chunk: ChunkNo,
+    pub(crate) numbers: Arc<[u64]>,
+    /// Units handed to the link without outcome; at zero the entry is free.
+    pub(crate) left: u32,
+}
+
+/// The campaign's state on this link.
+pub(crate) struct Flow {
+    pub(crate) spec: FlowSpec,
+    pub(crate) queued: VecDeque<LinkRun>,
+    pub(crate) queued_units: u32,
+    pub(crate) awaiting: VecDeque<(u64, LinkRun)>,
+    pub(crate) awaiting_units: u32,
+    pub(crate) durable: VecDeque<LinkRun>,
+    pub(crate) durable_units: u32,
+    /// Position of the next unit to be planned, from 1.
+    pub(crate) next_position: u64,
+    /// Position of the last unit encoded for the wire, 0 for none.
+    pub(crate) written: u64,
+    /// What the written mark says.
+    pub(crate) marked: u64,
+    /// Whether the supply was asked and has not answered.
+    pub(crate) wanting: bool,
+}
+
+impl Flow {
+    pub(crate) fn new(spec: FlowSpec) -> Self {
+        Self {
+            spec,
+            queued: VecDeque::new(),
+            queued_units: 0,
+            awaiting: VecDeque::new(),
+            awaiting_units: 0,
+            durable: VecDeque::new(),
+            durable_units: 0,
+            next_position: 1,
+            written: 0,
+            marked: 0,
+            wanting: false,
+        }
+    }
+
+    pub(crate) fn no(&self) -> CampaignNo {
+        self.spec.cells.no
+    }
+
+    /// Intents that are not on the wire yet.
+    pub(crate) fn lead(&self) -> u32 {
+        self.awaiting_units + self.durable_units
+    }
+
+    /// Moves what is durable, up to batch `batch`, to where it may be written.
+    pub(crate) fn ripen(&mut self, batch: u64) {
+        while let Some((tag, run)) = self.awaiting.front().copied() {
+            if tag > batch {
+                return;
+            }
+            self.awaiting.pop_front();
+            self.awaiting_units -= u32::from(run.count);
+            self.durable_units += u32::from(run.count);
+            self.durable.push_back(run);
+        }
+    }
+
+    /// Takes up to `most` units from the head of the queue.
+    pub(crate) fn next_queued(&mut self, most: u32) -> Option<LinkRun> {
+        let run = split_front(&mut self.queued, most)?;
+        self.queued_units -= u32::from(run.count);
+        Some(run)
+    }
+
+    /// Takes up to `most` durable units, to be written now.
+    pub(crate) fn next_durable(&mut self, most: u32) -> Option<LinkRun> {
+        let run = split_front(&mut self.durable, most)?;
+        self.durable_units -= u32::from(run.count);
+        self.written += u64::from(run.count);
+        Some(run)
+    }
+
+    /// Queues a unit again in front of everything fresh.
+    pub(crate) fn requeue(&mut self, run: LinkRun) {
+        self.queued_units += u32::from(run.count);
+        self.queued.push_front(run);
+    }
+
+    /// Empties the flow: runs with an intent and runs without.
+    pub(crate) fn take_unwritten(&mut self) -> (Vec<LinkRun>, Vec<LinkRun>) {
+        let mut intended: Vec<LinkRun> = self.durable.drain(..).collect();
+        intended.extend(self.awaiting.drain(..).map(|(_, run)| run));
+        (self.durable_units, self.awaiting_units, self.queued_units) = (0, 0, 0);
+        // What was intended and revoked leaves a gap in the written order: it counts as passed.
+        self.written = self.next_position - 1;
+        (intended, self.queued.drain(..).collect())
+    }
+}
+
+/// The run as the journal names it.
+pub(crate) fn journal_run(entry: &ChunkEntry, run: &LinkRun) -> Run {
+    Run { chunk: entry.chunk, from: run.from, count: run.count }
+}
+
+/// The run as the supply takes it back.
+pub(crate) fn slice(entry: &ChunkEntry, run: &LinkRun) -> Slice {
+    Slice {
+        chunk: entry.chunk,
+        numbers: Arc::clone(&entry.numbers),
+        from: run.from,
+        count: run.count,
+        attempt: run.attempt,
+    }
+}
+
+fn split_front(queue: &mut VecDeque<LinkRun>, most: u32) -> Option<LinkRun> {
+    let front = queue.front_mut()?;
+    let most = u16::try_from(most).unwrap_or(u16::MAX);
+    if most == 0 {
+        return None;
+    }
+    if front.count <= most {
+        return queue.pop_front();
+    }
+    let head = LinkRun { count: most, ..*front };
+    front.from += most;
+    front.count -= most;
+    Some(head)
+}

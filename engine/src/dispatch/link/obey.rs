@@ -1,0 +1,102 @@
+//! Stopping: what a link does when a campaign may no longer send, and how it proves that it has done it.
+//!
+//! The output is cut at a PDU boundary, cut PDUs and unwritten intents are revoked, the units go back to their
+//! campaign, and only when no octet of a stopped campaign is left to be written is the epoch published.
+
+use super::core::LinkCore;
+use super::flow::{journal_run, slice};
+use super::wire;
+use crate::dispatch::supply::SupplyMsg;
+
+impl LinkCore {
+    /// Obeys every stop announced so far.
+    pub(super) fn obey_stops(&mut self) {
+        let epoch = self.shared.board.stop_epoch();
+        if epoch == self.obeyed {
+            return;
+        }
+        let draining = self.shared.board.is_draining();
+        for at in 0..self.flows.len() {
+            if self.flows[at].as_ref().is_some_and(|f| draining || f.spec.cells.is_stopped()) {
+                self.empty_flow(at);
+            }
+        }
+        self.cut_output();
+        if !self.output_holds_stopped() {
+            self.obeyed = epoch;
+            self.shared.board.publish(&self.inbox.cells, epoch);
+        }
+    }
+
+    /// Revokes the intents of a flow that are not on the wire and gives all its units back.
+    pub(super) fn empty_flow(&mut self, at: usize) {
+        let Some(flow) = self.flows.get_mut(at).and_then(Option::as_mut) else { return };
+        let no = flow.no();
+        let (intended, queued) = flow.take_unwritten();
+        flow.wanting = false;
+        let supply = flow.spec.supply.clone();
+        let mut returned = Vec::with_capacity(intended.len() + queued.len());
+        for run in &intended {
+            self.facts.revoke(no, &journal_run(&self.chunks[run.owner as usize], run));
+        }
+        for run in intended.iter().chain(&queued) {
+            returned.push(slice(&self.chunks[run.owner as usize], run));
+            self.settle(run.owner, u32::from(run.count));
+        }
+        if !returned.is_empty() {
+            supply.send(SupplyMsg::Returned(returned));
+        }
+    }
+
+    /// Takes PDUs of stopped campaigns out of the output, but for one whose first octets are already gone.
+    fn cut_output(&mut self) {
+        let whole = self.out_head.min(self.out.len());
+        let tail = self.out.split_off(whole);
+        let mut rest = &tail[..];
+        while let Ok(Some(frame)) = pdu::cut_frame(rest, u32::MAX) {
+            let (octets, next) = rest.split_at(frame.len());
+            rest = next;
+            let sequence = frame.header.sequence_number;
+            let submit = frame.header.command_id == pdu::CommandId::SUBMIT_SM;
+            if submit && self.is_stopped_slot(sequence) {
+                if let Some(slot) = self.window.take(sequence) {
+                    self.revoke_and_return(slot.owner, slot.unit, slot.attempt);
+                }
+            } else {
+                self.out.extend_from_slice(octets);
+            }
+        }
+        self.out.extend_from_slice(rest);
+    }
+
+    fn is_stopped_slot(&self, sequence: u32) -> bool {
+        let draining = self.shared.board.is_draining();
+        let flow = self
+            .window
+            .peek(sequence)
+            .and_then(|slot| self.chunks.get(slot.owner as usize))
+            .and_then(|entry| self.flows.get(entry.flow as usize))
+            .and_then(Option::as_ref);
+        flow.is_some_and(|f| draining || f.spec.cells.is_stopped())
+    }
+
+    fn output_holds_stopped(&self) -> bool {
+        // Everything but the head was cut already; the head is the rest of a PDU whose beginning is on the wire.
+        self.out_head > 0 && self.head_sequence.is_some_and(|s| self.is_stopped_slot(s))
+    }
+
+    /// The socket took `count` octets of the output: keeps track of a PDU that went only in part.
+    pub(crate) fn wrote(&mut self, count: usize) {
+        let before = self.out_head;
+        let mut gone = count;
+        if gone < before {
+            self.out_head = before - gone;
+        } else {
+            gone -= before;
+            let (inside, sequence) = wire::partial(&self.out[before.min(self.out.len())..], gone);
+            self.out_head = inside;
+            self.head_sequence = sequence;
+        }
+        bytes::Buf::advance(&mut self.out, count);
+    }
+}

@@ -1,0 +1,241 @@
+//! What a bound session receives: answers to submits, receipts, and the small talk of the protocol.
+
+use super::core::{LinkCore, wrapping_us};
+use super::flow::LinkRun;
+use super::shell::Desk;
+use super::wire;
+use crate::dispatch::env::Now;
+use crate::dispatch::matcher::Matched;
+use crate::dispatch::retry::{Class, classify};
+use crate::store::record::{Fate, Orphan, ReceiptFact};
+use pdu::{
+    CommandId, CommandStatus, DeliverSm, Frame, FrameError, MAX_COMMAND_LENGTH, PackedId, Receipt,
+    SubmitSmResp,
+};
+
+/// Receipts waiting for their row; beyond it the SMSC is asked to come back later.
+const MAX_ACKS: usize = 65_536;
+/// First hold of a channel after a throttled answer; doubled while nothing else comes back.
+const HOLD_US: u64 = 50_000;
+/// Longest hold.
+const MAX_HOLD_US: u64 = 1_000_000;
+
+/// Why a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SessionEnd {
+    /// The stream cannot be framed any more.
+    #[error("the stream cannot be framed: {0}")]
+    Framing(#[from] FrameError),
+    /// The SMSC asked to end.
+    #[error("the SMSC unbound")]
+    PeerUnbound,
+    /// The SMSC answered our unbind.
+    #[error("unbound")]
+    Unbound,
+}
+
+impl LinkCore {
+    /// Handles every whole PDU in `input`; returns how many octets they took.
+    pub(crate) fn on_input(&mut self, input: &[u8], now: Now) -> (usize, Result<(), SessionEnd>) {
+        let shared = std::sync::Arc::clone(&self.shared);
+        let mut desk = shared.desk();
+        let mut at = 0;
+        let end = loop {
+            match pdu::cut_frame(&input[at..], MAX_COMMAND_LENGTH) {
+                Ok(None) => break Ok(()),
+                Ok(Some(frame)) => {
+                    at += frame.len();
+                    if let Err(end) = self.on_frame(&frame, &mut desk, now) {
+                        break Err(end);
+                    }
+                }
+                Err(error) => {
+                    wire::generic_nack(CommandStatus::INVALID_COMMAND_LENGTH, 0, &mut self.out);
+                    break Err(error.into());
+                }
+            }
+        };
+        (at, end)
+    }
+
+    #[inline]
+    fn on_frame(&mut self, frame: &Frame<'_>, desk: &mut Desk, now: Now) -> Result<(), SessionEnd> {
+        let sequence = frame.header.sequence_number;
+        match frame.header.command_id {
+            CommandId::SUBMIT_SM_RESP => self.on_submit_resp(frame, desk, now),
+            CommandId::DELIVER_SM => self.on_deliver(frame, desk, now),
+            CommandId::ENQUIRE_LINK => wire::enquire_link_resp(sequence, &mut self.out),
+            CommandId::UNBIND => {
+                wire::unbind_resp(sequence, &mut self.out);
+                return Err(SessionEnd::PeerUnbound);
+            }
+            CommandId::UNBIND_RESP => return Err(SessionEnd::Unbound),
+            CommandId::GENERIC_NACK => self.on_refusal(sequence, frame.header.command_status, now),
+            CommandId::ENQUIRE_LINK_RESP | CommandId::ALERT_NOTIFICATION => {}
+            id if id.is_response() => self.turn.strays += 1,
+            _ => wire::generic_nack(CommandStatus::INVALID_COMMAND_ID, sequence, &mut self.out),
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn on_submit_resp(&mut self, frame: &Frame<'_>, desk: &mut Desk, now: Now) {
+        let status = frame.header.command_status;
+        if status != CommandStatus::OK {
+            return self.on_refusal(frame.header.sequence_number, status, now);
+        }
+        let Some(slot) = self.window.take(frame.header.sequence_number) else {
+            self.turn.strays += 1;
+            return;
+        };
+        let latency_us = wrapping_us(now.mono_us).wrapping_sub(slot.sent_us);
+        desk.latency.record(u64::from(latency_us));
+        let latency_ms = u16::try_from(latency_us / 1000).unwrap_or(u16::MAX);
+        let id = SubmitSmResp::message_id_of(frame.body).unwrap_or_default();
+        let fate = PackedId::pack(id).map_or(Fate::Accepted(id), Fate::AcceptedPacked);
+        self.turn.accepted += 1;
+        self.unthrottled += 1;
+        let Some(entry) = self.chunks.get(slot.owner as usize) else { return };
+        let Some(flow) = self.flows.get(entry.flow as usize).and_then(Option::as_ref) else { return };
+        let (campaign, chunk) = (flow.no(), entry.chunk);
+        let awaits = flow.spec.message.receipts.then_some(flow.spec.base);
+        let parts = flow.spec.message.parts.len();
+        self.outcome(slot.owner, slot.unit, latency_ms, fate, now);
+        let Some(base) = awaits else { return };
+        let ordinal = base + crate::dispatch::matcher::ordinal_in(chunk, slot.unit, parts);
+        let channel = self.shared.config.key;
+        if let Some(early) = desk.matcher.expect(channel, self.shared.config.id_form, id, ordinal) {
+            self.facts.receipt(
+                now.wall_ms,
+                &ReceiptFact { campaign, chunk, unit: slot.unit, status: early.status, error: early.error },
+            );
+            self.facts.adopted(channel, &early.message_id);
+        }
+    }
+
+    /// An answer that refuses: `submit_sm_resp` with a status, or `generic_nack`.
+    #[cold]
+    fn on_refusal(&mut self, sequence: u32, status: CommandStatus, now: Now) {
+        let Some(slot) = self.window.take(sequence) else {
+            self.turn.strays += 1;
+            return;
+        };
+        let latency_us = wrapping_us(now.mono_us).wrapping_sub(slot.sent_us);
+        let latency_ms = u16::try_from(latency_us / 1000).unwrap_or(u16::MAX);
+        match classify(status, slot.attempt) {
+            Class::Throttle => {
+                self.turn.throttled += 1;
+                self.hold(now);
+                self.retry(slot.owner, slot.unit, slot.attempt, status, now);
+            }
+            Class::Again => {
+                self.unthrottled += 1;
+                self.retry(slot.owner, slot.unit, slot.attempt.saturating_add(1), status, now);
+            }
+            Class::GiveUp => {
+                self.turn.refused += 1;
+                self.outcome(slot.owner, slot.unit, latency_ms, Fate::Failed(status.0), now);
+            }
+            Class::Final => {
+                self.unthrottled += 1;
+                self.turn.refused += 1;
+                self.outcome(slot.owner, slot.unit, latency_ms, Fate::Refused(status.0), now);
+            }
+        }
+    }
+
+    /// Queues a definitely refused unit again; a stopped campaign takes it back instead.
+    fn retry(&mut self, owner: u32, unit: u16, attempt: u8, status: CommandStatus, now: Now) {
+        let Some(at) = self.chunks.get(owner as usize).map(|c| c.flow as usize) else { return };
+        let draining = self.shared.board.is_draining();
+        let stopped = self.flows.get(at).and_then(Option::as_ref).is_some_and(|f| f.spec.cells.is_stopped());
+        if stopped || draining {
+            self.return_unit(owner, unit, attempt);
+            self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
+            return;
+        }
+        if let Some(entry) = self.chunks.get_mut(owner as usize) {
+            // The unit stays on this link: its entry must outlive the outcome of the refused attempt.
+            entry.left += 1;
+        }
+        self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
+        if let Some(flow) = self.flows.get_mut(at).and_then(Option::as_mut) {
+            flow.requeue(LinkRun { owner, from: unit, count: 1, attempt });
+        }
+    }
+
+    /// Holds the whole channel back: longer each time while everything is throttled.
+    fn hold(&mut self, now: Now) {
+        if self.shared.channel.held_until() > now.mono_us {
+            return;
+        }
+        let all_throttled = std::mem::take(&mut self.unthrottled) == 0;
+        self.hold_us = if all_throttled { (self.hold_us * 2).clamp(HOLD_US, MAX_HOLD_US) } else { HOLD_US };
+        self.shared.channel.hold(now.mono_us + self.hold_us);
+    }
+
+    fn on_deliver(&mut self, frame: &Frame<'_>, desk: &mut Desk, now: Now) {
+        let sequence = frame.header.sequence_number;
+        let Ok(deliver) = DeliverSm::decode(frame.body) else {
+            self.turn.strays += 1;
+            return wire::generic_nack(CommandStatus::INVALID_COMMAND_LENGTH, sequence, &mut self.out);
+        };
+        let Some(receipt) = Receipt::from_deliver_sm(&deliver) else {
+            // Messages from handsets have no taker yet: a permanent refusal keeps the SMSC from repeating them.
+            self.turn.strays += 1;
+            return wire::deliver_sm_resp(CommandStatus::RECEIVER_PERMANENT, sequence, &mut self.out);
+        };
+        let Some(status) = crate::dispatch::matcher::final_status(receipt.state) else {
+            return wire::deliver_sm_resp(CommandStatus::OK, sequence, &mut self.out);
+        };
+        if !self.shared.recorder.is_healthy() || self.acks.len() >= MAX_ACKS {
+            self.turn.receipts_deferred += 1;
+            return wire::deliver_sm_resp(CommandStatus::RECEIVER_TEMPORARY, sequence, &mut self.out);
+        }
+        let error = crate::dispatch::matcher::error_code(&receipt);
+        let channel = self.shared.config.key;
+        match desk.matcher.receive(channel, self.shared.config.id_form, &receipt, (status, error)) {
+            Matched::Unit { campaign, chunk, unit } => {
+                self.turn.receipts += 1;
+                self.facts.receipt(now.wall_ms, &ReceiptFact { campaign, chunk, unit, status, error });
+            }
+            Matched::Repeated => return wire::deliver_sm_resp(CommandStatus::OK, sequence, &mut self.out),
+            Matched::Orphan => {
+                self.turn.orphans += 1;
+                let message_id = receipt.message_id;
+                self.facts.orphan(&Orphan { at_ms: now.wall_ms, channel, status, error, message_id });
+            }
+        }
+        self.messages += 1;
+        self.acks.push_back((self.batch, sequence));
+    }
+}
+
+impl LinkCore {
+    /// Gives up waiting for answers older than `timeout_us`: their units become unknown, or are sent again.
+    /// Returns when the oldest submit that is left expires.
+    pub(crate) fn expire(&mut self, timeout_us: u64, now: Now) -> Option<u64> {
+        for slot in self.window.expire(now.mono_us, timeout_us) {
+            self.lost(slot.owner, slot.unit, slot.attempt, now);
+        }
+        let oldest = self.window.oldest()?;
+        let age_us = wrapping_us(now.mono_us).wrapping_sub(oldest.sent_us);
+        Some(now.mono_us + timeout_us.saturating_sub(u64::from(age_us)))
+    }
+
+    /// Asks the SMSC whether it is there.
+    pub(crate) fn enquire(&mut self) {
+        let sequence = self.window.skip();
+        wire::enquire_link(sequence, &mut self.out);
+    }
+
+    /// When draining: unbinds once nothing is unanswered and every receipt taken is acknowledged.
+    pub(crate) fn unbind_when_idle(&mut self) {
+        let busy = self.window.in_flight() > 0 || !self.acks.is_empty() || !self.facts.is_empty();
+        if !busy && !self.unbound {
+            self.unbound = true;
+            let sequence = self.window.skip();
+            wire::unbind(sequence, &mut self.out);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Receipts to messages: which unit does this id belong to.
+//!
+//! Ids wait in the receipt index from the answer of their submit on. A receipt that comes first is an orphan,
+//! durable like any other, and adopted when the answer follows. Each id is credited at most once; a repetition
+//! among the last [`RECENT`] is recognised. An id that fits two messages is nobody's.
+
+use crate::dispatch::index::{Hit, ReceiptIndex};
+use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo, UnitStatus};
+use pdu::{FoldedId, MessageIdForm, MessageState, Receipt, id_hash};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Orphans kept for adoption in memory; the others stay in the journal.
+pub(crate) const MAX_EARLY: usize = 100_000;
+/// Credited ids remembered to tell a repeated receipt from an orphan; a power of two.
+const RECENT: usize = 1 << 16;
+
+/// What a receipt belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Matched {
+    /// This unit.
+    Unit {
+        /// Whose.
+        campaign: CampaignNo,
+        /// The chunk.
+        chunk: ChunkNo,
+        /// The unit inside it.
+        unit: u16,
+    },
+    /// It was credited before.
+    Repeated,
+    /// Nothing known, or not surely one.
+    Orphan,
+}
+
+/// A receipt that came before the answer of its submit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Early {
+    pub(crate) status: UnitStatus,
+    pub(crate) error: u16,
+    pub(crate) message_id: Box<[u8]>,
+}
+
+/// The matcher; one for the engine, under one lock a read burst.
+pub(crate) struct Matcher {
+    index: ReceiptIndex,
+    bases: BTreeMap<u64, (CampaignNo, u64)>,
+    next_base: u64,
+    early: BTreeMap<u64, Arc<Early>>,
+    recent: Box<[u64]>,
+}
+
+impl Matcher {
+    pub(crate) fn new() -> Self {
+        Self {
+            index: ReceiptIndex::new(),
+            bases: BTreeMap::new(),
+            next_base: 0,
+            early: BTreeMap::new(),
+            recent: vec![0; RECENT].into(),
+        }
+    }
+
+    /// Gives a campaign its range of ordinals; returns the first.
+    pub(crate) fn register(&mut self, no: CampaignNo, recipients: u64, parts: u8) -> u64 {
+        if let Some((base, _)) = self.bases.iter().find(|(_, (n, _))| *n == no) {
+            return *base;
+        }
+        let chunk_units = CHUNK_RECIPIENTS as u64 * u64::from(parts);
+        let base = self.next_base;
+        self.next_base += recipients.div_ceil(CHUNK_RECIPIENTS as u64).max(1) * chunk_units;
+        self.bases.insert(base, (no, chunk_units));
+        base
+    }
+
+    /// The SMSC accepted the unit under this id; gives back a receipt that was there first.
+    #[inline]
+    pub(crate) fn expect(
+        &mut self,
+        channel: u32,
+        form: MessageIdForm,
+        id: &[u8],
+        ordinal: u64,
+    ) -> Option<Arc<Early>> {
+        let key = FoldedId::new(id);
+        if key.is_empty() {
+            return None;
+        }
+        let hash = hash_of(channel, &key);
+        if !self.early.is_empty()
+            && let Some(early) = self.early.remove(&hash)
+        {
+            self.forget_early(channel, form, &early.message_id);
+            self.remember(hash);
+            return Some(early);
+        }
+        self.index.insert(hash, ordinal);
+        None
+    }
+
+    /// A final receipt has come.
+    #[inline]
+    pub(crate) fn receive(
+        &mut self,
+        channel: u32,
+        form: MessageIdForm,
+        receipt: &Receipt<'_>,
+        (status, error): (UnitStatus, u16),
+    ) -> Matched {
+        let mut found = None;
+        for key in form.receipt_keys(receipt.message_id).filter(|key| !key.is_empty()) {
+            let hash = hash_of(channel, &key);
+            match self.index.get(hash) {
+                None if self.is_recent(hash) => return Matched::Repeated,
+                None => {}
+                Some(Hit::Unit(ordinal)) if found.is_none() => found = Some((hash, ordinal)),
+                Some(_) => {
+                    found = None;
+                    break;
+                }
+            }
+        }
+        let Some((hash, ordinal)) = found else {
+            self.keep_early(channel, form, receipt, (status, error));
+            return Matched::Orphan;
+        };
+        self.index.take(hash);
+        self.remember(hash);
+        self.unit_of(ordinal).unwrap_or(Matched::Orphan)
+    }
+
+    /// Ids that await a receipt.
+    pub(crate) fn waiting(&self) -> usize {
+        self.index.len()
+    }
+
+    fn unit_of(&self, ordinal: u64) -> Option<Matched> {
+        let (base, (campaign, chunk_units)) = self.bases.range(..=ordinal).next_back()?;
+        let at = ordinal - base;
+        let chunk = ChunkNo::try_from(at / chunk_units).ok()?;
+        let unit = u16::try_from(at % chunk_units).ok()?;
+        Some(Matched::Unit { campaign: *campaign, chunk, unit })
+    }
+
+    fn keep_early(
+        &mut self,
+        channel: u32,
+        form: MessageIdForm,
+        receipt: &Receipt<'_>,
+        (status, error): (UnitStatus, u16),
+    ) {
+        if self.early.len() >= MAX_EARLY {
+            return;
+        }
+        self.restore_early(channel, form, Early { status, error, message_id: receipt.message_id.into() });
+    }
+
+    /// Keeps an orphan for adoption, as it came or as the journal has it.
+    pub(crate) fn restore_early(&mut self, channel: u32, form: MessageIdForm, early: Early) {
+        let early = Arc::new(early);
+        for key in form.receipt_keys(&early.message_id).filter(|key| !key.is_empty()) {
+            self.early.insert(hash_of(channel, &key), Arc::clone(&early));
+        }
+    }
+
+    fn forget_early(&mut self, channel: u32, form: MessageIdForm, id: &[u8]) {
+        for key in form.receipt_keys(id) {
+            self.early.remove(&hash_of(channel, &key));
+        }
+    }
+
+    fn remember(&mut self, hash: u64) {
+        self.recent[slot_of(hash)] = hash;
+    }
+
+    fn is_recent(&self, hash: u64) -> bool {
+        self.recent[slot_of(hash)] == hash
+    }
+}
+
+fn slot_of(hash: u64) -> usize {
+    usize::try_from(hash % RECENT as u64).unwrap_or(0)
+}
+
+fn hash_of(channel: u32, key: &FoldedId<'_>) -> u64 {
+    id_hash(key) ^ (u64::from(channel) << 16).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Where a unit stands among its campaign's ordinals.
+#[inline]
+pub(crate) fn ordinal_in(chunk: ChunkNo, unit: u16, parts: usize) -> u64 {
+    u64::from(chunk) * (CHUNK_RECIPIENTS * parts) as u64 + u64::from(unit)
+}
+
+/// The status that a receipt's state settles; `None` for a state on the way or one that tells nothing.
+pub(crate) fn final_status(state: MessageState) -> Option<UnitStatus> {
+    Some(match state {
+        MessageState::Delivered => UnitStatus::Delivered,
+        MessageState::Expired | MessageState::Deleted => UnitStatus::Expired,
+        MessageState::Undeliverable | MessageState::Skipped => UnitStatus::Undeliverable,
+        MessageState::Rejected => UnitStatus::Rejected,
+        MessageState::Unknown => UnitStatus::Unknown,
+        MessageState::Scheduled
+        | MessageState::Enroute
+        | MessageState::Accepted
+        | MessageState::Unrecognised => return None,
+    })
+}
+
+/// The receipt's error as sixteen bits, 0 for none.
+pub(crate) fn error_code(receipt: &Receipt<'_>) -> u16 {
+    receipt.error_code().map_or(0, |code| u16::try_from(code).unwrap_or(u16::MAX))
+}
+
+/// Key of a channel in the index and in the journal: the checksum of its name, so that it survives reordering.
+pub(crate) fn channel_key(name: &str) -> u32 {
+    crc32fast::hash(name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(id: &[u8]) -> Receipt<'_> {
+        Receipt::new(id, MessageState::Delivered)
+    }
+
+    const DELIVERED: (UnitStatus, u16) = (UnitStatus::Delivered, 0);
+
+    #[test]
+    fn a_receipt_finds_its_unit_once_and_a_repetition_is_recognised() {
+        let mut m = Matcher::new();
+        let first = m.register(CampaignNo(1), 5000, 1);
+        let second = m.register(CampaignNo(2), 10, 3);
+        assert_eq!(m.expect(9, MessageIdForm::Auto, b"00AB12", second + ordinal_in(0, 7, 3)), None);
+        assert_eq!(m.expect(9, MessageIdForm::Auto, b"77", first + ordinal_in(1, 5, 1)), None);
+        let unit = Matched::Unit { campaign: CampaignNo(2), chunk: 0, unit: 7 };
+        assert_eq!(m.receive(9, MessageIdForm::Auto, &receipt(b"ab12"), DELIVERED), unit);
+        assert_eq!(m.receive(9, MessageIdForm::Auto, &receipt(b"ab12"), DELIVERED), Matched::Repeated);
+        let unit = Matched::Unit { campaign: CampaignNo(1), chunk: 1, unit: 5 };
+        assert_eq!(m.receive(9, MessageIdForm::Auto, &receipt(b"0077"), DELIVERED), unit);
+        assert_eq!(m.waiting(), 0);
+    }
+
+    #[test]
+    fn a_receipt_before_its_answer_is_adopted_by_it() {
+        let mut m = Matcher::new();
+        let base = m.register(CampaignNo(1), 10, 1);
+        assert_eq!(m.receive(1, MessageIdForm::Auto, &receipt(b"255"), DELIVERED), Matched::Orphan);
+        let early = m.expect(1, MessageIdForm::Auto, b"ff", base).map(|e| e.status);
+        assert_eq!(early, Some(UnitStatus::Delivered));
+        assert!(m.early.is_empty());
+        assert_eq!(m.receive(2, MessageIdForm::Auto, &receipt(b"ff"), DELIVERED), Matched::Orphan);
+    }
+
+    #[test]
+    fn an_id_given_twice_is_nobodys() {
+        let mut m = Matcher::new();
+        let base = m.register(CampaignNo(1), 10, 1);
+        m.expect(1, MessageIdForm::AsIs, b"7", base);
+        m.expect(1, MessageIdForm::AsIs, b"7", base + 1);
+        assert_eq!(m.receive(1, MessageIdForm::AsIs, &receipt(b"7"), DELIVERED), Matched::Orphan);
+    }
+}

@@ -1,0 +1,34 @@
+//! The dispatcher: from approved campaigns to `submit_sm` and back to exact accounts. Private to the crate.
+//!
+//! Pure cores (`account`, `supply`, `link::core`, `matcher`, `window`, `fair`, `bucket`, `index`) hold the branches;
+//! thin shells (actors, the link's socket loop, workers) receive, call the core and perform.
+
+mod account;
+mod assembly;
+mod backoff;
+mod bucket;
+mod campaign;
+mod cells;
+mod channel;
+mod engine;
+mod env;
+mod fair;
+mod index;
+mod keeper;
+mod latency;
+mod link;
+mod loader;
+mod mark;
+mod matcher;
+mod message;
+mod recorder;
+mod recovery;
+mod retry;
+mod supervisor;
+mod supply;
+mod window;
+
+pub use engine::{BindKind, ChannelConfig, ChannelStatus, Engine, EngineConfig, EngineError, Progress};
+pub use env::{Clock, Dial, Env, Net, Now, Tcp, Wire, Workers};
+pub use mark::boot_id;
+pub use message::{MessageError, parts_of};

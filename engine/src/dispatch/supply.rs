@@ -1,0 +1,177 @@
+//! The pure core of a campaign: which units are still to be handed to links, and who has asked for some.
+//!
+//! Links ask with credit and are answered with slices of at most 256 recipients; chunks are fetched ahead of need.
+//! A unit is in exactly one place: untouched on disk, here, or with one link. What a link gives back comes first.
+
+use crate::dispatch::keeper::Remaining;
+use crate::dispatch::link::LinkInbox;
+use crate::model::{CHUNK_RECIPIENTS, ChunkNo, Run};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Recipients in one slice: the cost of a mailbox hop is then 4 ns a recipient; nothing is gained beyond.
+pub(crate) const SLICE_RECIPIENTS: u16 = 256;
+/// Chunks fetched or in hand ahead of demand.
+const PREFETCH: usize = 3;
+
+/// Consecutive units of one chunk with the numbers to send them to.
+#[derive(Clone, Debug)]
+pub(crate) struct Slice {
+    pub(crate) chunk: ChunkNo,
+    /// The numbers of the whole chunk.
+    pub(crate) numbers: Arc<[u64]>,
+    pub(crate) from: u16,
+    pub(crate) count: u16,
+    pub(crate) attempt: u8,
+}
+
+/// What a link says to a campaign.
+pub(crate) enum SupplyMsg {
+    /// The link can take this many units.
+    Want(Arc<LinkInbox>, u32),
+    /// Units that the link did not send.
+    Returned(Vec<Slice>),
+    /// A fetched chunk.
+    Loaded(ChunkNo, Arc<[u64]>),
+    /// A chunk could not be read; it is asked for again.
+    NotLoaded(ChunkNo),
+}
+
+/// Where a link sends [`SupplyMsg`]; the campaign's mailbox.
+#[derive(Clone)]
+pub(crate) struct SupplyRef(pub(crate) Arc<dyn Fn(SupplyMsg) + Send + Sync>);
+
+impl SupplyRef {
+    pub(crate) fn send(&self, message: SupplyMsg) {
+        (self.0)(message);
+    }
+}
+
+/// What the shell has to do.
+#[derive(Debug)]
+pub(crate) enum Do {
+    /// Fetch the numbers of a chunk.
+    Fetch(ChunkNo),
+    /// Put slices into a link's inbox.
+    Give(Arc<LinkInbox>, Vec<Slice>),
+}
+
+/// The core.
+pub(crate) struct Supply {
+    parts: u16,
+    untouched: VecDeque<ChunkNo>,
+    runs: VecDeque<Run>,
+    fetching: Vec<(ChunkNo, Vec<Run>)>,
+    ready: VecDeque<Slice>,
+    wants: VecDeque<(Arc<LinkInbox>, u32)>,
+}
+
+impl Supply {
+    pub(crate) fn new(parts: u8, remaining: Remaining) -> Self {
+        Self {
+            parts: u16::from(parts),
+            untouched: remaining.untouched.into(),
+            runs: remaining.runs.into(),
+            fetching: Vec::new(),
+            ready: VecDeque::new(),
+            wants: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn on(&mut self, message: SupplyMsg) -> Vec<Do> {
+        match message {
+            SupplyMsg::Want(link, units) => self.wants.push_back((link, units)),
+            SupplyMsg::Returned(slices) => {
+                for slice in slices.into_iter().rev() {
+                    self.ready.push_front(slice);
+                }
+            }
+            SupplyMsg::Loaded(chunk, numbers) => self.loaded(chunk, &numbers),
+            SupplyMsg::NotLoaded(chunk) => return vec![Do::Fetch(chunk)],
+        }
+        let mut todo = self.give();
+        todo.extend(self.fetch());
+        todo
+    }
+
+    fn loaded(&mut self, chunk: ChunkNo, numbers: &Arc<[u64]>) {
+        let Some(at) = self.fetching.iter().position(|(c, _)| *c == chunk) else { return };
+        let (_, mut runs) = self.fetching.swap_remove(at);
+        if runs.is_empty() {
+            let units = numbers.len() * usize::from(self.parts);
+            // A chunk of 4096 recipients with 16 parts has one unit more than a run can count.
+            let half = u16::try_from(units / 2).unwrap_or(u16::MAX);
+            let rest = u16::try_from(units - usize::from(half)).unwrap_or(u16::MAX);
+            runs = vec![Run { chunk, from: 0, count: half }, Run { chunk, from: half, count: rest }];
+        }
+        let most = SLICE_RECIPIENTS * self.parts;
+        for run in runs {
+            let mut from = run.from;
+            let mut left = run.count;
+            while left > 0 {
+                let count = left.min(most);
+                self.ready.push_back(Slice { chunk, numbers: Arc::clone(numbers), from, count, attempt: 0 });
+                from = from.wrapping_add(count);
+                left -= count;
+            }
+        }
+    }
+
+    /// Answers waiting links in turn, one slice at a time, so that a small campaign is spread over its links.
+    fn give(&mut self) -> Vec<Do> {
+        let mut answers: Vec<(Arc<LinkInbox>, Vec<Slice>)> = Vec::new();
+        while let Some((link, units)) = self.wants.pop_front() {
+            if self.ready.is_empty() || link.is_closed() {
+                if !link.is_closed() {
+                    self.wants.push_front((link, units));
+                    break;
+                }
+                continue;
+            }
+            let Some(slice) = self.take(units) else { break };
+            let left = units.saturating_sub(u32::from(slice.count));
+            match answers.iter_mut().find(|(l, _)| Arc::ptr_eq(l, &link)) {
+                Some((_, slices)) => slices.push(slice),
+                None => answers.push((Arc::clone(&link), vec![slice])),
+            }
+            if left > 0 && !self.ready.is_empty() {
+                self.wants.push_back((link, left));
+            }
+        }
+        answers.into_iter().map(|(link, slices)| Do::Give(link, slices)).collect()
+    }
+
+    fn take(&mut self, units: u32) -> Option<Slice> {
+        let front = self.ready.front_mut()?;
+        let most = u16::try_from(units.max(1)).unwrap_or(u16::MAX);
+        if front.count <= most {
+            return self.ready.pop_front();
+        }
+        let head = Slice { count: most, ..front.clone() };
+        front.from += most;
+        front.count -= most;
+        Some(head)
+    }
+
+    fn fetch(&mut self) -> Vec<Do> {
+        let mut todo = Vec::new();
+        let per_chunk = CHUNK_RECIPIENTS / usize::from(SLICE_RECIPIENTS);
+        while self.fetching.len() + self.ready.len().div_ceil(per_chunk) < PREFETCH {
+            let Some((chunk, runs)) = self.next_chunk() else { break };
+            self.fetching.push((chunk, runs));
+            todo.push(Do::Fetch(chunk));
+        }
+        todo
+    }
+
+    fn next_chunk(&mut self) -> Option<(ChunkNo, Vec<Run>)> {
+        if let Some(first) = self.runs.pop_front() {
+            let mut runs = vec![first];
+            while self.runs.front().is_some_and(|r| r.chunk == first.chunk) {
+                runs.extend(self.runs.pop_front());
+            }
+            return Some((first.chunk, runs));
+        }
+        self.untouched.pop_front().map(|chunk| (chunk, Vec::new()))
+    }
+}

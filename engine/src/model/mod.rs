@@ -1,0 +1,19 @@
+//! The pure domain: what a workspace, sender, campaign, part and outcome are. No IO, no clock, no store.
+
+mod audit;
+mod campaign;
+mod ids;
+mod lifecycle;
+mod sender;
+mod unit;
+mod workspace;
+
+pub use audit::{AuditEvent, Principal};
+pub use campaign::{
+    Approval, Campaign, CampaignNo, Content, Counts, DeliveryPolicy, MAX_PARTS, MAX_RECIPIENTS, Mode,
+};
+pub use ids::{CampaignId, EntityId, Number, SenderId, UserId, WorkspaceId};
+pub use lifecycle::{HoldReason, Move, Status};
+pub use sender::{Revision, RevisionStatus, Sender};
+pub use unit::{CHUNK_RECIPIENTS, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus};
+pub use workspace::Workspace;

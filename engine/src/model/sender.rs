@@ -1,0 +1,60 @@
+//! Sender names and their immutable revisions.
+
+use crate::model::{SenderId, UserId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A sender name of a workspace; what goes on the wire is in its revisions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender {
+    /// Its id.
+    pub id: SenderId,
+    /// The owner.
+    pub workspace_id: WorkspaceId,
+    /// Name shown to people.
+    pub name: String,
+    /// When it was created.
+    pub created_at: jiff::Timestamp,
+    /// Set when hidden from new campaigns; running ones go on.
+    pub archived_at: Option<jiff::Timestamp>,
+}
+
+/// One revision of a sender; its address fields never change after it was saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Its id.
+    pub id: Uuid,
+    /// The sender that it belongs to.
+    pub sender_id: SenderId,
+    /// The owner.
+    pub workspace_id: WorkspaceId,
+    /// 1 for the first revision of a sender.
+    pub n: u32,
+    /// `source_addr` on the wire, at most 20 octets.
+    pub saddr: String,
+    /// Type of number of the source.
+    pub ston: u8,
+    /// Numbering plan of the source.
+    pub snpi: u8,
+    /// Where it stands.
+    pub status: RevisionStatus,
+    /// Who submitted it.
+    pub created_by: UserId,
+    /// Who decided, once decided.
+    pub decided_by: Option<UserId>,
+}
+
+/// The life of a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RevisionStatus {
+    /// Saved, not submitted.
+    Draft,
+    /// Waits for a decision.
+    PendingApproval,
+    /// Usable; immutable from here on.
+    Approved,
+    /// Refused with a note.
+    Rejected,
+    /// No longer offered.
+    Archived,
+}

@@ -1,0 +1,68 @@
+//! What every store must do, written once and run on every backend.
+//!
+//! A backend gives a [`Fixture`] and invokes [`catalog_contract`] and [`journal_contract`] in its test module; each
+//! function here is one promise of [`Catalog`](super::Catalog) or [`Journal`](super::Journal).
+
+pub(super) mod catalog;
+pub(super) mod journal;
+
+/// One installation of a backend that can be closed and opened again.
+pub(super) trait Fixture {
+    /// The opened store.
+    type Store;
+
+    /// Opens it; the former one was dropped.
+    async fn open(&self) -> Self::Store;
+}
+
+macro_rules! contract_tests {
+    ($module:ident, $fixture:expr, $($name:ident)*) => {
+        $(
+            #[tokio::test(start_paused = true)]
+            async fn $name() {
+                crate::store::contract::$module::$name(&$fixture).await;
+            }
+        )*
+    };
+}
+
+macro_rules! catalog_contract {
+    ($fixture:expr) => {
+        crate::store::contract::contract_tests! { catalog, $fixture,
+            what_was_applied_is_found_again_by_id_and_by_key
+            a_conflict_leaves_neither_entity_nor_audit
+            a_taken_key_leaves_neither_entity_nor_audit
+            a_foreign_entity_is_as_absent_as_one_that_never_was
+            a_foreign_entity_cannot_be_changed_or_moved
+            a_list_is_paged_newest_first_and_filtered_by_status
+            audit_is_dense_in_each_log_and_tells_before_and_after
+            a_long_audit_log_is_read_in_pages
+            campaign_numbers_and_epochs_never_repeat
+        }
+    };
+}
+
+macro_rules! journal_contract {
+    ($fixture:expr) => {
+        crate::store::contract::contract_tests! { journal, $fixture,
+            recipients_come_back_as_they_went_in
+            recipients_survive_a_restart
+            an_upload_is_invisible_until_it_is_finished
+            a_replaced_upload_leaves_nothing_of_the_former_one
+            only_the_last_of_two_uploads_at_once_can_be_finished
+            a_wrong_chunk_is_refused
+            a_removed_campaign_is_gone_also_after_a_restart
+            state_comes_back_as_it_was_saved
+            states_survive_a_restart_with_their_watermark
+            state_of_an_unknown_campaign_is_not_found
+            rows_come_back_in_order_from_any_place
+            several_commits_in_flight_keep_their_order
+            a_row_that_does_not_follow_is_not_applied
+            the_newest_row_survives_trimming_and_restarts
+            trimming_many_rows_keeps_the_rest
+            housekeeping_loses_nothing
+        }
+    };
+}
+
+pub(super) use {catalog_contract, contract_tests, journal_contract};

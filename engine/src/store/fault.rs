@@ -1,0 +1,285 @@
+//! A journal that misbehaves to order: test support for the contract suite and the simulation.
+//!
+//! It wraps a real journal. Commits settle in the order of their calls, each a fixed time after its call, and end
+//! as a plan says; nothing is handed to the wrapped journal before that time. Every other call can be made to fail
+//! for a while. Chance comes from the seed in the plan, time from tokio, so that a run can be repeated exactly.
+
+use crate::model::{CampaignNo, ChunkNo, ChunkState};
+use crate::store::{Commit, Journal, RecipientWriter, RowSeq, StateSave, StoreError, StoreFuture, Ticket};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// What becomes of one commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Stored, and said so.
+    Durable,
+    /// Not stored, and said so.
+    NotApplied,
+    /// Stored, but nobody can tell.
+    AmbiguousStored,
+    /// Not stored, and nobody can tell.
+    AmbiguousLost,
+    /// Another owner has taken over; every later commit is fenced as well.
+    Fenced,
+}
+
+/// Verdicts in order of the commits: first the script, then by chance.
+#[derive(Clone, Debug, Default)]
+pub struct FaultPlan {
+    script: VecDeque<Verdict>,
+    seed: u64,
+    faults_per_mille: u64,
+}
+
+impl FaultPlan {
+    /// Verdicts as listed, then all durable.
+    pub fn script(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
+        Self { script: verdicts.into_iter().collect(), ..Self::default() }
+    }
+
+    /// That many of a thousand commits fail, in one of the three ways that leave the journal usable.
+    #[must_use]
+    pub fn seeded(seed: u64, faults_per_mille: u16) -> Self {
+        Self { seed, faults_per_mille: faults_per_mille.into(), ..Self::default() }
+    }
+
+    fn next(&mut self) -> Verdict {
+        if let Some(verdict) = self.script.pop_front() {
+            return verdict;
+        }
+        let draw = self.draw();
+        if draw % 1000 >= self.faults_per_mille {
+            return Verdict::Durable;
+        }
+        match draw / 1000 % 3 {
+            0 => Verdict::NotApplied,
+            1 => Verdict::AmbiguousStored,
+            _ => Verdict::AmbiguousLost,
+        }
+    }
+
+    /// SplitMix64: equal seeds give equal runs on every platform and version.
+    fn draw(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// The wrapper.
+#[derive(Debug)]
+pub struct FaultJournal<J> {
+    inner: J,
+    delay: Duration,
+    flight: Mutex<Flight>,
+    /// Held by whoever settles commits, so that they reach the wrapped journal in order.
+    order: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    plan: FaultPlan,
+    tickets: u64,
+    waiting: VecDeque<Waiting>,
+    settled: BTreeMap<u64, Commit>,
+    fenced: bool,
+    failing_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: u64,
+    seq: RowSeq,
+    row: Bytes,
+    verdict: Verdict,
+    due: Instant,
+}
+
+impl<J: Journal> FaultJournal<J> {
+    /// Commits settle `delay` after their call as `plan` says.
+    pub const fn new(inner: J, delay: Duration, plan: FaultPlan) -> Self {
+        let flight = Flight {
+            plan,
+            tickets: 0,
+            waiting: VecDeque::new(),
+            settled: BTreeMap::new(),
+            fenced: false,
+            failing_until: None,
+        };
+        Self { inner, delay, flight: Mutex::new(flight), order: tokio::sync::Mutex::const_new(()) }
+    }
+
+    /// The journal that really keeps the rows.
+    pub const fn inner(&self) -> &J {
+        &self.inner
+    }
+
+    /// Replaces the plan for the commits called from now on.
+    pub fn plan(&self, plan: FaultPlan) {
+        self.flight().plan = plan;
+    }
+
+    /// Every call but `commit` is refused as `Unavailable` for that long.
+    pub fn fail_calls_for(&self, outage: Duration) {
+        self.flight().failing_until = Some(Instant::now() + outage);
+    }
+
+    fn flight(&self) -> MutexGuard<'_, Flight> {
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse(&self) -> Result<(), StoreError> {
+        match self.flight().failing_until {
+            Some(until) if Instant::now() < until => {
+                Err(StoreError::Unavailable("an outage made by the fault plan".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Settles waiting commits in order until the ticket's; of a call that was given up nothing is known.
+    async fn settle(&self, ticket: u64) -> Commit {
+        let _order = self.order.lock().await;
+        loop {
+            let next = {
+                let mut flight = self.flight();
+                if let Some(outcome) = flight.settled.remove(&ticket) {
+                    return outcome;
+                }
+                flight.waiting.pop_front()
+            };
+            let Some(next) = next else { return Commit::Ambiguous };
+            let number = next.ticket;
+            let outcome = self.perform(next).await;
+            self.flight().settled.insert(number, outcome);
+        }
+    }
+
+    async fn perform(&self, next: Waiting) -> Commit {
+        if self.flight().fenced {
+            return Commit::Fenced;
+        }
+        match next.verdict {
+            Verdict::Durable => self.inner.commit(next.seq, next.row).await,
+            Verdict::NotApplied => Commit::NotApplied,
+            Verdict::AmbiguousStored => match self.inner.commit(next.seq, next.row).await {
+                Commit::Durable => Commit::Ambiguous,
+                other => other,
+            },
+            Verdict::AmbiguousLost => Commit::Ambiguous,
+            Verdict::Fenced => {
+                self.flight().fenced = true;
+                Commit::Fenced
+            }
+        }
+    }
+
+    /// Waits for every commit called so far.
+    async fn settle_all(&self) {
+        let last = self.flight().waiting.back().map(|last| (last.ticket, last.due));
+        if let Some((ticket, due)) = last {
+            sleep_until(due).await;
+            let outcome = self.settle(ticket).await;
+            self.flight().settled.insert(ticket, outcome);
+        }
+    }
+}
+
+impl<J: Journal> Journal for FaultJournal<J> {
+    fn write_recipients(
+        &self,
+        no: CampaignNo,
+        expected: u64,
+    ) -> Result<Box<dyn RecipientWriter>, StoreError> {
+        self.refuse()?;
+        self.inner.write_recipients(no, expected)
+    }
+
+    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.recipients(no, chunk).await
+        })
+    }
+
+    fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_> {
+        let due = Instant::now() + self.delay;
+        let mut flight = self.flight();
+        flight.tickets += 1;
+        let ticket = flight.tickets;
+        let verdict = flight.plan.next();
+        flight.waiting.push_back(Waiting { ticket, seq, row, verdict, due });
+        drop(flight);
+        Box::pin(async move {
+            sleep_until(due).await;
+            self.settle(ticket).await
+        })
+    }
+
+    fn newest(&self) -> StoreFuture<'_, RowSeq> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.settle_all().await;
+            self.inner.newest().await
+        })
+    }
+
+    fn replay<'a>(
+        &'a self,
+        after: RowSeq,
+        visit: &'a mut (dyn FnMut(RowSeq, &[u8]) + Send),
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.replay(after, visit).await
+        })
+    }
+
+    fn save_state(&self, no: CampaignNo, save: StateSave) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.save_state(no, save).await
+        })
+    }
+
+    fn watermark(&self, no: CampaignNo) -> StoreFuture<'_, RowSeq> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.watermark(no).await
+        })
+    }
+
+    fn state(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Option<ChunkState>> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.state(no, chunk).await
+        })
+    }
+
+    fn trim(&self, through: RowSeq) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.trim(through).await
+        })
+    }
+
+    fn maintain(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.maintain().await
+        })
+    }
+
+    fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.remove(no).await
+        })
+    }
+}

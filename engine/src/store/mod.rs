@@ -1,0 +1,331 @@
+//! The two store roles, both batch-shaped: [`Catalog`] for entities, [`Journal`] for recipients and facts.
+//!
+//! They speak of entities, chunks and journal rows, never of tables or queries, so that one contract suite runs
+//! on every backend. Control data owns the desired state, the journal owns the facts.
+//! A store never imports the dispatcher.
+
+#[cfg(test)]
+mod contract;
+pub mod fault;
+pub mod record;
+mod sqlite;
+
+pub use sqlite::SqliteStore;
+
+use crate::model::{
+    AuditEvent, Campaign, CampaignNo, ChunkNo, ChunkState, EntityId, Principal, Revision, Sender, Workspace,
+    WorkspaceId,
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::pin::Pin;
+
+/// What a store call gives back; the embedded backend is ready at once, a remote one is not.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Most entities in one page of [`Catalog::list`].
+pub const MAX_PAGE: usize = 200;
+
+/// Why a store call did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The entity is absent, or belongs to another scope: the two are not told apart.
+    #[error("not found")]
+    NotFound,
+    /// The expected version is not the stored one; somebody else was first.
+    #[error("changed in the meantime: expected version {expected}, found {found}")]
+    Conflict {
+        /// What the caller had seen.
+        expected: u32,
+        /// What is stored.
+        found: u32,
+    },
+    /// A unique key is taken; the key is named, its owner is not.
+    #[error("{0} is already taken")]
+    Taken(&'static str),
+    /// The store cannot be written or read now; nothing was applied.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored is damaged or of another installation or a newer version; it needs a person.
+    #[error("the store cannot be used: {0}")]
+    Unusable(String),
+}
+
+/// Which records a call may see. No query exists without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One tenant's.
+    Workspace(WorkspaceId),
+    /// The platform's own records and the engine's view over all tenants.
+    Platform,
+}
+
+/// The kinds of entity that a catalog keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// [`Workspace`], a platform record.
+    Workspace,
+    /// [`Sender`].
+    Sender,
+    /// [`Revision`].
+    Revision,
+    /// [`Campaign`].
+    Campaign,
+}
+
+impl Kind {
+    /// Its name in the store and in audit events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace",
+            Self::Sender => "sender",
+            Self::Revision => "revision",
+            Self::Campaign => "campaign",
+        }
+    }
+}
+
+/// A stored entity of any kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "snake_case")]
+pub enum Entity {
+    /// A tenant.
+    Workspace(Workspace),
+    /// A sender name.
+    Sender(Sender),
+    /// A revision of a sender.
+    Revision(Revision),
+    /// A campaign.
+    Campaign(Box<Campaign>),
+}
+
+impl Entity {
+    /// Which kind.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Workspace(_) => Kind::Workspace,
+            Self::Sender(_) => Kind::Sender,
+            Self::Revision(_) => Kind::Revision,
+            Self::Campaign(_) => Kind::Campaign,
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> EntityId {
+        match self {
+            Self::Workspace(w) => w.id.into(),
+            Self::Sender(s) => s.id.into(),
+            Self::Revision(r) => EntityId(r.id),
+            Self::Campaign(c) => c.id.into(),
+        }
+    }
+
+    /// The owner; `None` for platform records.
+    #[must_use]
+    pub const fn workspace(&self) -> Option<WorkspaceId> {
+        match self {
+            Self::Workspace(_) => None,
+            Self::Sender(s) => Some(s.workspace_id),
+            Self::Revision(r) => Some(r.workspace_id),
+            Self::Campaign(c) => Some(c.workspace_id),
+        }
+    }
+
+    /// What must be unique in the installation, with the name used in refusals.
+    #[must_use]
+    pub fn unique_key(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Workspace(w) => Some(("slug", w.slug.clone())),
+            Self::Sender(s) => Some(("sender name", format!("{}/{}", s.workspace_id, s.name.to_lowercase()))),
+            Self::Revision(r) => Some(("revision number", format!("{}/{}", r.sender_id, r.n))),
+            Self::Campaign(c) => Some(("campaign number", c.no.0.to_string())),
+        }
+    }
+
+    /// What compare-and-set compares: life-cycle moves for a campaign, 0 for what has no version of its own.
+    #[must_use]
+    pub const fn state_version(&self) -> u32 {
+        match self {
+            Self::Campaign(c) => c.state_version,
+            Self::Workspace(_) | Self::Sender(_) | Self::Revision(_) => 0,
+        }
+    }
+
+    /// The status word that lists filter by, where the kind has one.
+    #[must_use]
+    pub fn status(&self) -> Option<String> {
+        match self {
+            Self::Campaign(c) => Some(c.status.to_string()),
+            Self::Revision(r) => Some(format!("{:?}", r.status)),
+            Self::Workspace(_) | Self::Sender(_) => None,
+        }
+    }
+}
+
+/// What the writer believes to be stored now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing yet.
+    Absent,
+    /// The entity at this [`Entity::state_version`].
+    Version(u32),
+}
+
+/// One change of one entity; its audit event is written in the same transaction.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Within which scope; the entity must belong to it.
+    pub scope: Scope,
+    /// What must be stored before.
+    pub expect: Expect,
+    /// What is stored after.
+    pub entity: Entity,
+    /// The audited action: `campaign.pause` and its like.
+    pub action: &'static str,
+}
+
+/// A page of entities of one kind, newest first.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Which kind.
+    pub kind: Kind,
+    /// Only these status words; empty means any.
+    pub statuses: Vec<String>,
+    /// Continue behind this id.
+    pub after: Option<EntityId>,
+    /// At most this many, `1..=MAX_PAGE`.
+    pub limit: usize,
+}
+
+/// One page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<EntityId>,
+}
+
+/// Entities with their audit log.
+pub trait Catalog: Send + Sync {
+    /// Applies all changes and their audit events, or none of them.
+    ///
+    /// # Errors
+    /// `Conflict`, `Taken`, `NotFound` (the entity is outside the scope), `Unavailable`.
+    fn apply<'a>(
+        &'a self,
+        changes: Vec<Change>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, ()>;
+
+    /// One entity; `NotFound` when it is absent or outside the scope.
+    fn get(&self, scope: Scope, kind: Kind, id: EntityId) -> StoreFuture<'_, Entity>;
+
+    /// The entity behind a unique key, see [`Entity::unique_key`].
+    fn find(&self, scope: Scope, kind: Kind, unique: String) -> StoreFuture<'_, Entity>;
+
+    /// A page of entities.
+    fn list(&self, scope: Scope, query: Query) -> StoreFuture<'_, Page<Entity>>;
+
+    /// Audit events of the scope in order, `seq` above `after`, at most [`MAX_PAGE`].
+    fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>>;
+
+    /// The next campaign number; durable before it is returned, never given twice.
+    fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo>;
+
+    /// Bumps and returns the installation's start counter; the upper half of every incarnation of this run.
+    fn next_epoch(&self) -> StoreFuture<'_, u32>;
+}
+
+/// Place of a row in the journal: consecutive, from 1.
+pub type RowSeq = u64;
+
+/// How a commit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// On stable storage.
+    Durable,
+    /// Surely not stored; may be tried again.
+    NotApplied,
+    /// Perhaps stored: read [`Journal::newest`] back before trying again.
+    Ambiguous,
+    /// Another owner has taken over; nothing may be written any more.
+    Fenced,
+}
+
+/// A commit under way.
+pub type Ticket<'a> = Pin<Box<dyn Future<Output = Commit> + Send + 'a>>;
+
+/// Takes the recipients of one campaign in order; dropped before `finish`, it leaves nothing behind.
+pub trait RecipientWriter: Send {
+    /// The next chunk: 4096 numbers, fewer only in the last one.
+    ///
+    /// # Errors
+    /// `Unavailable`, for instance a full disk.
+    fn chunk(&mut self, numbers: &[u64]) -> Result<(), StoreError>;
+
+    /// Makes everything durable.
+    ///
+    /// # Errors
+    /// `Unavailable`; then nothing of the upload remains.
+    fn finish(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// What is saved together for one campaign: state columns and how far the journal is folded into them.
+#[derive(Clone, Debug, Default)]
+pub struct StateSave {
+    /// Rows up to this one are reflected in the saved columns of every chunk.
+    pub watermark: RowSeq,
+    /// The chunks that changed.
+    pub chunks: Vec<ChunkState>,
+}
+
+/// Recipients, facts and the state folded from them.
+pub trait Journal: Send + Sync {
+    /// Begins the recipients of a campaign; what an earlier unfinished or finished upload left is replaced.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn write_recipients(&self, no: CampaignNo, expected: u64)
+    -> Result<Box<dyn RecipientWriter>, StoreError>;
+
+    /// The numbers of one chunk as E.164 digits; `NotFound` past the end.
+    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>>;
+
+    /// Makes one row durable. Rows are committed in order of `seq`; several tickets may be in flight.
+    fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_>;
+
+    /// The newest stored row, 0 when there is none and none was trimmed.
+    fn newest(&self) -> StoreFuture<'_, RowSeq>;
+
+    /// Hands every stored row behind `after` to `visit`, in order; a damaged row is `Unusable`.
+    fn replay<'a>(
+        &'a self,
+        after: RowSeq,
+        visit: &'a mut (dyn FnMut(RowSeq, &[u8]) + Send),
+    ) -> StoreFuture<'a, ()>;
+
+    /// Saves state columns and watermark of one campaign in one durable transaction.
+    fn save_state(&self, no: CampaignNo, save: StateSave) -> StoreFuture<'_, ()>;
+
+    /// The watermark of a campaign, 0 before the first save.
+    fn watermark(&self, no: CampaignNo) -> StoreFuture<'_, RowSeq>;
+
+    /// The saved state of one chunk; `None` before its first save.
+    fn state(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Option<ChunkState>>;
+
+    /// Deletes rows up to and including `through`; callers pass the smallest watermark read back from the files.
+    fn trim(&self, through: RowSeq) -> StoreFuture<'_, ()>;
+
+    /// Housekeeping off the commit path: folds the write-ahead logs. Called between commits by its own worker.
+    fn maintain(&self) -> StoreFuture<'_, ()>;
+
+    /// Removes everything of a campaign.
+    fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()>;
+}

@@ -1,0 +1,360 @@
+//! Recipients and state of campaigns: a file each for large ones, `small.db` for all small ones.
+//!
+//! A campaign is in its own file exactly when `campaign-<no>.db` exists; that file appears complete, by a rename.
+//! At most a named number of files stay open per role, the least recently used one is closed first.
+//! Locks are taken in the order uploads, writers, readers.
+
+use super::connection::{
+    self, CAMPAIGN_READER, CAMPAIGN_READERS, CAMPAIGN_WRITER, CAMPAIGN_WRITERS, Handle, Role, SMALL,
+};
+use super::directory::Directory;
+use super::lock;
+use crate::model::{CampaignNo, ChunkNo, ChunkState};
+use crate::store::{RowSeq, StateSave, StoreError};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+/// The same in every campaign file. A row in `campaign` says that the upload is complete.
+pub(super) const TABLES: &str = "
+    CREATE TABLE campaign(campaign INTEGER PRIMARY KEY, watermark INTEGER NOT NULL);
+    CREATE TABLE chunk(
+        campaign INTEGER NOT NULL, chunk INTEGER NOT NULL, recipients BLOB NOT NULL,
+        PRIMARY KEY(campaign, chunk));
+    CREATE TABLE state(
+        campaign INTEGER NOT NULL, chunk INTEGER NOT NULL, status BLOB NOT NULL, errors BLOB NOT NULL,
+        message_ids BLOB NOT NULL, submitted BLOB NOT NULL, final BLOB NOT NULL,
+        PRIMARY KEY(campaign, chunk));
+";
+
+/// Every campaign up to `SMALL_RECIPIENTS`.
+const SMALL_FILE: &str = "small.db";
+
+/// Prefix of a file under upload; what is left of one is removed when the store is opened.
+pub(super) const UPLOAD_PREFIX: &str = "upload-";
+
+/// What SQLite puts beside a file.
+const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+
+/// Which file a campaign is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    Small,
+    Own(CampaignNo),
+}
+
+impl Home {
+    fn file(self) -> String {
+        match self {
+            Self::Small => SMALL_FILE.to_owned(),
+            Self::Own(no) => own_file(no),
+        }
+    }
+}
+
+/// Uploads under way: the turn of the one that counts, per campaign.
+#[derive(Debug, Default)]
+pub(super) struct Uploads {
+    /// A later upload of the same campaign takes the place of an earlier one.
+    pub(super) turn: BTreeMap<CampaignNo, u64>,
+    /// Of them or replaced, those that hold a file of their own open.
+    pub(super) own: usize,
+    /// Given to the last upload.
+    pub(super) last: u64,
+}
+
+/// All campaign files of the installation.
+#[derive(Debug)]
+pub(super) struct CampaignFiles {
+    pub(super) directory: Arc<Directory>,
+    pub(super) uploads: Mutex<Uploads>,
+    own: Mutex<BTreeSet<CampaignNo>>,
+    writers: Mutex<Pool>,
+    readers: Mutex<Pool>,
+}
+
+impl CampaignFiles {
+    /// Finds the campaign files, removes what unfinished uploads and removals left, and makes `small.db`.
+    pub(super) fn open(directory: &Arc<Directory>) -> Result<Self, StoreError> {
+        let names = directory.names()?;
+        let own: BTreeSet<CampaignNo> = names.iter().filter_map(|name| own_no(name)).collect();
+        for name in &names {
+            let orphan = COMPANIONS
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix))
+                .and_then(own_no)
+                .is_some_and(|no| !own.contains(&no));
+            if orphan || name.starts_with(UPLOAD_PREFIX) {
+                tracing::info!(name, "what an unfinished upload or removal left is removed");
+                directory.unlink(name)?;
+            }
+        }
+        connection::open(&directory.file(SMALL_FILE), Some(directory.installation()), &SMALL)?;
+        Ok(Self {
+            directory: Arc::clone(directory),
+            uploads: Mutex::default(),
+            own: Mutex::new(own),
+            writers: Mutex::new(Pool {
+                capacity: CAMPAIGN_WRITERS,
+                role: &CAMPAIGN_WRITER,
+                open: Vec::new(),
+            }),
+            readers: Mutex::new(Pool {
+                capacity: CAMPAIGN_READERS,
+                role: &CAMPAIGN_READER,
+                open: Vec::new(),
+            }),
+        })
+    }
+
+    pub(super) fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Vec<u64>, StoreError> {
+        self.read(no, |connection| {
+            connection
+                .prepare_cached("SELECT recipients FROM chunk WHERE campaign = ?1 AND chunk = ?2")?
+                .query_row((no.0, chunk), |row| Ok(u64s(row.get_ref(0)?.as_blob()?)))
+                .optional()
+        })?
+        .ok_or(StoreError::NotFound)
+    }
+
+    pub(super) fn watermark(&self, no: CampaignNo) -> Result<RowSeq, StoreError> {
+        let watermark: Option<i64> = self.read(no, |connection| {
+            connection
+                .prepare_cached("SELECT watermark FROM campaign WHERE campaign = ?1")?
+                .query_row([no.0], |row| row.get(0))
+                .optional()
+        })?;
+        watermark.map(i64::cast_unsigned).ok_or(StoreError::NotFound)
+    }
+
+    pub(super) fn state(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Option<ChunkState>, StoreError> {
+        self.read(no, |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT status, errors, message_ids, submitted, final
+                     FROM campaign LEFT JOIN state ON state.campaign = ?1 AND state.chunk = ?2
+                     WHERE campaign.campaign = ?1",
+                )?
+                .query_row((no.0, chunk), |row| columns(row, chunk))
+                .optional()
+        })?
+        .ok_or(StoreError::NotFound)
+    }
+
+    /// On any error nothing of `save` is visible to a later read, or all of it is.
+    pub(super) fn save_state(&self, no: CampaignNo, save: &StateSave) -> Result<(), StoreError> {
+        let known = self.write(Some(no), |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let known = transaction
+                .prepare_cached("UPDATE campaign SET watermark = ?2 WHERE campaign = ?1")?
+                .execute((no.0, save.watermark.cast_signed()))?;
+            if known == 0 {
+                return Ok(false);
+            }
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO state(campaign, chunk, status, errors, message_ids, submitted, final)
+                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?;
+            for state in &save.chunks {
+                insert.execute((
+                    no.0,
+                    state.chunk,
+                    &state.status,
+                    error_octets(&state.errors),
+                    &state.message_ids,
+                    u32_octets(&state.submitted_ms),
+                    u32_octets(&state.final_ms),
+                ))?;
+            }
+            drop(insert);
+            transaction.commit()?;
+            Ok(true)
+        })?;
+        if known { Ok(()) } else { Err(StoreError::NotFound) }
+    }
+
+    /// Removes the campaign and makes an upload of it that is under way fail.
+    pub(super) fn remove(&self, no: CampaignNo) -> Result<(), StoreError> {
+        let mut uploads = lock(&self.uploads);
+        uploads.turn.remove(&no);
+        self.clear(no)
+    }
+
+    /// Removes what is stored of the campaign.
+    pub(super) fn clear(&self, no: CampaignNo) -> Result<(), StoreError> {
+        if self.home(no) == Home::Own(no) {
+            let mut writers = lock(&self.writers);
+            let mut readers = lock(&self.readers);
+            writers.close(Home::Own(no));
+            readers.close(Home::Own(no));
+            // From here on nobody opens the file again, also when removing it fails half-way.
+            lock(&self.own).remove(&no);
+            self.directory.unlink(&own_file(no))?;
+            self.unlink_companions(no)?;
+            self.directory.sync()?;
+        }
+        let known = self.read(no, |connection| {
+            connection.prepare_cached("SELECT 1 FROM campaign WHERE campaign = ?1")?.exists([no.0])
+        })?;
+        if !known {
+            return Ok(());
+        }
+        self.write(None, |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for table in ["campaign", "chunk", "state"] {
+                transaction.execute(&format!("DELETE FROM {table} WHERE campaign = ?1"), [no.0])?;
+            }
+            transaction.commit()
+        })
+    }
+
+    /// Stores a whole small campaign.
+    pub(super) fn insert_small(&self, no: CampaignNo, recipients: Option<&[u8]>) -> Result<(), StoreError> {
+        self.write(None, |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            insert_campaign(&transaction, no)?;
+            if let Some(recipients) = recipients {
+                insert_chunk(&transaction, no, 0, recipients)?;
+            }
+            transaction.commit()
+        })
+    }
+
+    /// Makes a complete, synced and closed file of the directory the campaign's own.
+    pub(super) fn adopt(&self, no: CampaignNo, name: &str) -> Result<(), StoreError> {
+        // A log left by a removal that a crash cut short must not be taken for this file's.
+        self.unlink_companions(no)?;
+        let (from, to) = (self.directory.file(name), self.directory.file(&own_file(no)));
+        std::fs::rename(&from, &to)
+            .map_err(|e| StoreError::Unavailable(format!("{} cannot be renamed: {e}", from.display())))?;
+        lock(&self.own).insert(no);
+        self.directory.sync()
+    }
+
+    fn unlink_companions(&self, no: CampaignNo) -> Result<(), StoreError> {
+        COMPANIONS.iter().try_for_each(|suffix| self.directory.unlink(&format!("{}{suffix}", own_file(no))))
+    }
+
+    fn home(&self, no: CampaignNo) -> Home {
+        if lock(&self.own).contains(&no) { Home::Own(no) } else { Home::Small }
+    }
+
+    fn read<T>(
+        &self,
+        no: CampaignNo,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut readers = lock(&self.readers);
+        // Looked up under the lock: a removal cannot come between.
+        readers.handle(&self.directory, self.home(no)).with(work)
+    }
+
+    /// Into the campaign's file, or into the one of all small campaigns.
+    fn write<T>(
+        &self,
+        no: Option<CampaignNo>,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut writers = lock(&self.writers);
+        let home = no.map_or(Home::Small, |no| self.home(no));
+        let result = writers.handle(&self.directory, home).with(work);
+        if result.is_err() {
+            lock(&self.readers).close(home);
+        }
+        result
+    }
+}
+
+/// Open files of one role, the most recently used last.
+#[derive(Debug)]
+struct Pool {
+    capacity: usize,
+    role: &'static Role,
+    open: Vec<(Home, Handle)>,
+}
+
+impl Pool {
+    fn handle(&mut self, directory: &Directory, home: Home) -> &mut Handle {
+        if let Some(place) = self.open.iter().position(|(open, _)| *open == home) {
+            self.open[place..].rotate_left(1);
+        } else {
+            if self.open.len() == self.capacity {
+                self.open.remove(0);
+            }
+            let path = directory.file(&home.file());
+            self.open.push((home, Handle::new(path, directory.installation(), self.role)));
+        }
+        &mut self.open.last_mut().expect("it was just put there").1
+    }
+
+    fn close(&mut self, home: Home) {
+        self.open.retain(|(open, _)| *open != home);
+    }
+}
+
+fn own_file(no: CampaignNo) -> String {
+    format!("campaign-{}.db", no.0)
+}
+
+fn own_no(name: &str) -> Option<CampaignNo> {
+    let digits = name.strip_prefix("campaign-")?.strip_suffix(".db")?;
+    digits.parse().ok().map(CampaignNo)
+}
+
+/// The row that says that the upload is complete.
+pub(super) fn insert_campaign(connection: &Connection, no: CampaignNo) -> rusqlite::Result<usize> {
+    connection.execute("INSERT INTO campaign(campaign, watermark) VALUES(?1, 0)", [no.0])
+}
+
+/// One chunk of recipients, eight octets each.
+pub(super) fn insert_chunk(
+    connection: &Connection,
+    no: CampaignNo,
+    chunk: ChunkNo,
+    recipients: &[u8],
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("INSERT INTO chunk(campaign, chunk, recipients) VALUES(?1, ?2, ?3)")?
+        .execute((no.0, chunk, recipients))
+}
+
+fn columns(row: &Row<'_>, chunk: ChunkNo) -> rusqlite::Result<Option<ChunkState>> {
+    let Some(status) = row.get::<_, Option<Vec<u8>>>(0)? else { return Ok(None) };
+    Ok(Some(ChunkState {
+        chunk,
+        status,
+        errors: errors(row.get_ref(1)?.as_blob()?),
+        message_ids: row.get(2)?,
+        submitted_ms: u32s(row.get_ref(3)?.as_blob()?),
+        final_ms: u32s(row.get_ref(4)?.as_blob()?),
+    }))
+}
+
+fn u64s(octets: &[u8]) -> Vec<u64> {
+    octets.as_chunks().0.iter().map(|eight| u64::from_le_bytes(*eight)).collect()
+}
+
+fn u32s(octets: &[u8]) -> Vec<u32> {
+    octets.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four)).collect()
+}
+
+fn u32_octets(values: &[u32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn error_octets(errors: &[(u16, u32)]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(errors.len() * 6);
+    for (unit, code) in errors {
+        octets.extend_from_slice(&unit.to_le_bytes());
+        octets.extend_from_slice(&code.to_le_bytes());
+    }
+    octets
+}
+
+fn errors(octets: &[u8]) -> Vec<(u16, u32)> {
+    let (entries, _) = octets.as_chunks::<6>();
+    entries
+        .iter()
+        .map(|[a, b, c, d, e, f]| (u16::from_le_bytes([*a, *b]), u32::from_le_bytes([*c, *d, *e, *f])))
+        .collect()
+}

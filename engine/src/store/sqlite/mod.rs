@@ -1,0 +1,158 @@
+//! The embedded backend: SQLite files in one directory that one engine owns.
+//!
+//! `control.db` holds entities and the audit log, `journal.db` the journal rows, `campaign-<no>.db` the chunks and
+//! states of one large campaign and `small.db` those of all small ones. Every call does its work on the calling
+//! thread before it returns; the returned future is ready at once. Each role has a connection behind its own lock,
+//! so that a commit never waits for a reader, and no lock is held across an await.
+
+mod audit;
+mod campaign_file;
+mod connection;
+mod control;
+mod directory;
+mod journal;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+use crate::model::{AuditEvent, CampaignNo, ChunkNo, ChunkState, EntityId, Principal};
+use crate::store::{
+    Catalog, Change, Entity, Journal, Kind, Page, Query, RecipientWriter, RowSeq, Scope, StateSave,
+    StoreError, StoreFuture, Ticket,
+};
+use bytes::Bytes;
+use campaign_file::CampaignFiles;
+use control::Control;
+use directory::Directory;
+use journal::JournalFile;
+use std::future::ready;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Entities, audit log, recipients and facts of one installation in one directory.
+#[derive(Debug)]
+pub struct SqliteStore {
+    installation: uuid::Uuid,
+    control: Control,
+    journal: JournalFile,
+    campaigns: Arc<CampaignFiles>,
+}
+
+impl SqliteStore {
+    /// Opens the store in `directory`, which is created if it is missing, and removes unfinished uploads.
+    ///
+    /// # Errors
+    /// `Unavailable` when the directory cannot be created, read or written, its disk is full or another engine uses
+    /// it; `Unusable` when a file in it is damaged, of another installation or of a newer version.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let directory = Arc::new(Directory::open(directory, control::identify)?);
+        let store = Self {
+            installation: directory.installation(),
+            control: Control::open(&directory),
+            journal: JournalFile::open(&directory)?,
+            campaigns: Arc::new(CampaignFiles::open(&directory)?),
+        };
+        directory.sync()?;
+        Ok(store)
+    }
+
+    /// The installation that the files belong to.
+    #[must_use]
+    pub const fn installation(&self) -> uuid::Uuid {
+        self.installation
+    }
+}
+
+impl Catalog for SqliteStore {
+    fn apply<'a>(
+        &'a self,
+        changes: Vec<Change>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(ready(self.control.apply(&changes, by, at)))
+    }
+
+    fn get(&self, scope: Scope, kind: Kind, id: EntityId) -> StoreFuture<'_, Entity> {
+        Box::pin(ready(self.control.get(scope, kind, id)))
+    }
+
+    fn find(&self, scope: Scope, kind: Kind, unique: String) -> StoreFuture<'_, Entity> {
+        Box::pin(ready(self.control.find(scope, kind, &unique)))
+    }
+
+    fn list(&self, scope: Scope, query: Query) -> StoreFuture<'_, Page<Entity>> {
+        Box::pin(ready(self.control.list(scope, &query)))
+    }
+
+    fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
+        Box::pin(ready(self.control.audit(scope, after)))
+    }
+
+    fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {
+        Box::pin(ready(self.control.next_campaign_no()))
+    }
+
+    fn next_epoch(&self) -> StoreFuture<'_, u32> {
+        Box::pin(ready(self.control.next_epoch()))
+    }
+}
+
+impl Journal for SqliteStore {
+    fn write_recipients(
+        &self,
+        no: CampaignNo,
+        expected: u64,
+    ) -> Result<Box<dyn RecipientWriter>, StoreError> {
+        upload::begin(&self.campaigns, no, expected)
+    }
+
+    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>> {
+        Box::pin(ready(self.campaigns.recipients(no, chunk)))
+    }
+
+    fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_> {
+        Box::pin(ready(self.journal.commit(seq, &row)))
+    }
+
+    fn newest(&self) -> StoreFuture<'_, RowSeq> {
+        Box::pin(ready(self.journal.newest()))
+    }
+
+    fn replay<'a>(
+        &'a self,
+        after: RowSeq,
+        visit: &'a mut (dyn FnMut(RowSeq, &[u8]) + Send),
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(ready(self.journal.replay(after, visit)))
+    }
+
+    fn save_state(&self, no: CampaignNo, save: StateSave) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.campaigns.save_state(no, &save)))
+    }
+
+    fn watermark(&self, no: CampaignNo) -> StoreFuture<'_, RowSeq> {
+        Box::pin(ready(self.campaigns.watermark(no)))
+    }
+
+    fn state(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Option<ChunkState>> {
+        Box::pin(ready(self.campaigns.state(no, chunk)))
+    }
+
+    fn trim(&self, through: RowSeq) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.journal.trim(through)))
+    }
+
+    fn maintain(&self) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.journal.maintain()))
+    }
+
+    fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.campaigns.remove(no)))
+    }
+}
+
+/// A panic under the lock dropped the connection with it, so that the state behind a poisoned lock is sound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

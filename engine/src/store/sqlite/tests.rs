@@ -1,0 +1,67 @@
+//! The contract on SQLite, plain and behind faults, and what is this backend's own.
+
+use super::SqliteStore;
+use crate::store::contract::journal::a_careful_writer_gets_every_row_in;
+use crate::store::contract::{Fixture, catalog_contract, journal_contract};
+use crate::store::fault::{FaultJournal, FaultPlan, Verdict};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const LATE: Duration = Duration::from_millis(50);
+
+struct Sqlite(TempDir);
+
+impl Sqlite {
+    fn new() -> Self {
+        Self(TempDir::new().expect("a temporary directory"))
+    }
+}
+
+impl Fixture for Sqlite {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        SqliteStore::open(self.0.path()).expect("the store opens")
+    }
+}
+
+/// Fifty milliseconds late and otherwise well.
+struct Late(Sqlite);
+
+impl Fixture for Late {
+    type Store = FaultJournal<SqliteStore>;
+
+    async fn open(&self) -> Self::Store {
+        FaultJournal::new(self.0.open().await, LATE, FaultPlan::default())
+    }
+}
+
+mod plain {
+    use super::*;
+    catalog_contract!(Sqlite::new());
+    journal_contract!(Sqlite::new());
+}
+
+mod late {
+    use super::*;
+    journal_contract!(Late(Sqlite::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_careful_writer_loses_and_doubles_nothing_under_faults() {
+    assert!(!a_careful_writer_gets_every_row_in(&Sqlite::new().open().await, 20).await);
+    for seed in 0..10 {
+        let fixture = Sqlite::new();
+        let journal = FaultJournal::new(fixture.open().await, LATE, FaultPlan::seeded(seed, 300));
+        assert!(!a_careful_writer_gets_every_row_in(&journal, 60).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_writer_writes_nothing_more() {
+    use Verdict::{AmbiguousLost, AmbiguousStored, Durable, Fenced, NotApplied};
+    let fixture = Sqlite::new();
+    let script = [Durable, NotApplied, Durable, AmbiguousStored, Durable, AmbiguousLost, Durable, Fenced];
+    let journal = FaultJournal::new(fixture.open().await, LATE, FaultPlan::script(script));
+    assert!(a_careful_writer_gets_every_row_in(&journal, 60).await);
+}
