@@ -105,54 +105,20 @@ const HEADERS: [Pdu<'static>; 8] = [
 impl Pool {
     /// One PDU of every command.
     pub(crate) fn pdus(&self) -> Vec<Pdu<'_>> {
-        let [a, b, c, d, e, f, g, h, i, j] = self.octets;
+        let [a, b, c, d, ..] = self.octets;
         let source = Address { ton: a, npi: b, addr: &self.addresses[0] };
         let dest = Address { ton: c, npi: d, addr: &self.addresses[1] };
-        let (service_type, message_id, tlvs) = (&self.service_type[..], &self.id[..], self.tlvs.tlvs());
-        let (schedule_delivery_time, validity_period) = (&self.times[0][..], &self.times[1][..]);
-        let (system_id, password, short_message) = (&self.system_id[..], &self.password[..], &self.text[..]);
+        let (message_id, tlvs) = (&self.id[..], self.tlvs.tlvs());
         let bind = Bind {
-            system_id,
-            password,
+            system_id: &self.system_id,
+            password: &self.password,
             system_type: &self.system_type,
             interface_version: a,
             addr_ton: b,
             addr_npi: c,
             address_range: &self.range,
         };
-        let bind_resp = BindResp { system_id, tlvs };
-        let submit = SubmitSm {
-            service_type,
-            source,
-            dest,
-            esm_class: e,
-            protocol_id: f,
-            priority_flag: g,
-            schedule_delivery_time,
-            validity_period,
-            registered_delivery: h,
-            replace_if_present_flag: a,
-            data_coding: i,
-            sm_default_msg_id: j,
-            short_message,
-            tlvs,
-        };
-        let deliver = DeliverSm {
-            service_type,
-            source: dest,
-            dest: source,
-            esm_class: e,
-            protocol_id: f,
-            priority_flag: g,
-            schedule_delivery_time,
-            validity_period,
-            registered_delivery: h,
-            replace_if_present_flag: a,
-            data_coding: i,
-            sm_default_msg_id: j,
-            short_message,
-            tlvs,
-        };
+        let bind_resp = BindResp { system_id: &self.system_id, tlvs };
         let mut pdus = vec![
             Pdu::BindTransmitter(bind),
             Pdu::BindReceiver(bind),
@@ -160,14 +126,54 @@ impl Pool {
             Pdu::BindTransmitterResp(bind_resp),
             Pdu::BindReceiverResp(bind_resp),
             Pdu::BindTransceiverResp(bind_resp),
-            Pdu::SubmitSm(submit),
+            Pdu::SubmitSm(self.submit(source, dest)),
             Pdu::SubmitSmResp(SubmitSmResp { message_id, tlvs }),
-            Pdu::DeliverSm(deliver),
+            Pdu::DeliverSm(self.deliver(dest, source)),
             Pdu::DeliverSmResp(DeliverSmResp { message_id, tlvs }),
         ];
         pdus.extend(HEADERS);
         pdus.extend(self.rare(source, dest));
         pdus
+    }
+
+    fn submit<'a>(&'a self, source: Address<'a>, dest: Address<'a>) -> SubmitSm<'a> {
+        let [a, .., e, f, g, h, i, j] = self.octets;
+        SubmitSm {
+            service_type: &self.service_type,
+            source,
+            dest,
+            esm_class: e,
+            protocol_id: f,
+            priority_flag: g,
+            schedule_delivery_time: &self.times[0],
+            validity_period: &self.times[1],
+            registered_delivery: h,
+            replace_if_present_flag: a,
+            data_coding: i,
+            sm_default_msg_id: j,
+            short_message: &self.text,
+            tlvs: self.tlvs.tlvs(),
+        }
+    }
+
+    fn deliver<'a>(&'a self, source: Address<'a>, dest: Address<'a>) -> DeliverSm<'a> {
+        let [a, .., e, f, g, h, i, j] = self.octets;
+        DeliverSm {
+            service_type: &self.service_type,
+            source,
+            dest,
+            esm_class: e,
+            protocol_id: f,
+            priority_flag: g,
+            schedule_delivery_time: &self.times[0],
+            validity_period: &self.times[1],
+            registered_delivery: h,
+            replace_if_present_flag: a,
+            data_coding: i,
+            sm_default_msg_id: j,
+            short_message: &self.text,
+            tlvs: self.tlvs.tlvs(),
+        }
     }
 
     fn rare<'a>(&'a self, source: Address<'a>, dest: Address<'a>) -> [Pdu<'a>; 15] {
