@@ -90,6 +90,18 @@ pub(crate) fn strict() -> impl Strategy<Value = Pool> {
     pool(digits, time, 0..=1, (0x1400_u16..0x1500).boxed())
 }
 
+/// The commands that are a header alone.
+const HEADERS: [Pdu<'static>; 8] = [
+    Pdu::EnquireLink,
+    Pdu::EnquireLinkResp,
+    Pdu::Unbind,
+    Pdu::UnbindResp,
+    Pdu::GenericNack,
+    Pdu::CancelSmResp,
+    Pdu::ReplaceSmResp,
+    Pdu::CancelBroadcastSmResp,
+];
+
 impl Pool {
     /// One PDU of every command.
     pub(crate) fn pdus(&self) -> Vec<Pdu<'_>> {
@@ -118,15 +130,8 @@ impl Pool {
             Pdu::SubmitSmResp(SubmitSmResp { message_id, tlvs }),
             Pdu::DeliverSm(self.deliver(dest, source)),
             Pdu::DeliverSmResp(DeliverSmResp { message_id, tlvs }),
-            Pdu::EnquireLink,
-            Pdu::EnquireLinkResp,
-            Pdu::Unbind,
-            Pdu::UnbindResp,
-            Pdu::GenericNack,
-            Pdu::CancelSmResp,
-            Pdu::ReplaceSmResp,
-            Pdu::CancelBroadcastSmResp,
         ];
+        pdus.extend(HEADERS);
         pdus.extend(self.rare(source, dest));
         pdus
     }
@@ -175,6 +180,8 @@ impl Pool {
         let [a, b, c, d, e, f, ..] = self.octets;
         let (service_type, message_id, tlvs) = (&self.service_type[..], &self.id[..], self.tlvs.tlvs());
         let (schedule_delivery_time, validity_period) = (&self.times[0][..], &self.times[1][..]);
+        let state =
+            QuerySmResp { message_id, final_date: &self.times[0], message_state: a, error_code: b, tlvs };
         [
             Pdu::Outbind(Outbind { system_id: &self.system_id, password: &self.password }),
             Pdu::DataSm(DataSm {
@@ -205,13 +212,7 @@ impl Pool {
             }),
             Pdu::SubmitMultiResp(SubmitMultiResp { message_id, unsuccesses: self.unsuccesses.list(), tlvs }),
             Pdu::QuerySm(QuerySm { message_id, source }),
-            Pdu::QuerySmResp(QuerySmResp {
-                message_id,
-                final_date: &self.times[0],
-                message_state: a,
-                error_code: b,
-                tlvs,
-            }),
+            Pdu::QuerySmResp(state),
             Pdu::CancelSm(CancelSm { service_type, message_id, source, dest }),
             Pdu::ReplaceSm(ReplaceSm {
                 message_id,
