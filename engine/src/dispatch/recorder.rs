@@ -223,7 +223,8 @@ pub(crate) async fn run(
                 Ok(batch) => {
                     flight.push_back(send(&*journal, next, batch));
                     next += 1;
-                    poll_fn(|cx| Poll::Ready(poll_tickets(&mut flight, cx))).await;
+                    // Sets the ticket moving; whether it is done already is seen at the head of the loop.
+                    poll_fn(|cx| Poll::Ready(poll_tickets(&mut flight, cx).is_ready())).await;
                     continue;
                 }
                 Err(wake) => wake,

@@ -302,7 +302,7 @@ mod tests {
     async fn a_commit_settles_exactly_its_delay_after_its_call() {
         let (_directory, journal) = journal(FaultPlan::default());
         let begin = Instant::now();
-        let tickets = [journal.commit(1, vec![1]), journal.commit(2, vec![2])];
+        let tickets = [journal.commit(1, vec![1].into()), journal.commit(2, vec![2].into())];
         assert_eq!(journal.inner().newest().await.expect("readable"), 0);
         for ticket in tickets {
             assert_eq!(ticket.await, Commit::Durable);
@@ -323,7 +323,7 @@ mod tests {
             (3, Commit::Fenced, 2),
             (3, Commit::Fenced, 2),
         ] {
-            assert_eq!(journal.commit(seq, vec![1]).await, outcome);
+            assert_eq!(journal.commit(seq, vec![1].into()).await, outcome);
             assert_eq!(journal.newest().await.expect("readable"), newest);
         }
     }
@@ -331,15 +331,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_ticket_given_up_is_settled_with_those_behind_it() {
         let (_directory, journal) = journal(FaultPlan::default());
-        drop(journal.commit(1, vec![1]));
-        assert_eq!(journal.commit(2, vec![2]).await, Commit::Durable);
+        drop(journal.commit(1, vec![1].into()));
+        assert_eq!(journal.commit(2, vec![2].into()).await, Commit::Durable);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_refuses_every_other_call_until_it_is_over() {
         let (_directory, journal) = journal(FaultPlan::default());
         journal.fail_calls_for(Duration::from_secs(3));
-        assert_eq!(journal.commit(1, vec![1]).await, Commit::Durable);
+        assert_eq!(journal.commit(1, vec![1].into()).await, Commit::Durable);
         assert!(matches!(journal.newest().await, Err(StoreError::Unavailable(_))));
         assert!(journal.write_recipients(CampaignNo(1), 1).is_err());
         tokio::time::advance(Duration::from_secs(3)).await;

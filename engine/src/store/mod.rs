@@ -300,9 +300,8 @@ pub trait Journal: Send + Sync {
     fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>>;
 
     /// Makes one row durable. Rows are committed in order of `seq`; several tickets may be in flight.
-    fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_>;
     /// A row that does not directly follow the newest stored one is `NotApplied`: a failure leaves no gap.
-    fn commit(&self, seq: RowSeq, row: Vec<u8>) -> Ticket<'_>;
+    fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_>;
 
     /// The newest stored row, 0 when there is none and none was trimmed. Answers behind every commit called before.
     fn newest(&self) -> StoreFuture<'_, RowSeq>;

@@ -12,8 +12,6 @@ mod control;
 mod directory;
 mod journal;
 #[cfg(test)]
-mod measure;
-#[cfg(test)]
 mod tests;
 mod upload;
 

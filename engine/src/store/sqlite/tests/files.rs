@@ -137,7 +137,7 @@ async fn a_missing_journal_row_is_noticed() {
         let directory = directory();
         let store = open(&directory);
         for seq in 1..=5 {
-            assert_eq!(store.commit(seq, vec![1]).await, Commit::Durable);
+            assert_eq!(store.commit(seq, vec![1].into()).await, Commit::Durable);
         }
         raw(&directory, "journal.db").execute("DELETE FROM journal WHERE seq = ?1", [missing]).expect("gone");
         let sentence = unusable(store.replay(0, &mut |_, _| {}).await);
@@ -260,13 +260,13 @@ async fn the_journals_log_starts_again_when_it_has_grown_large() {
     for _round in 0..3 {
         for _ in 0..70 {
             seq += 1;
-            assert_eq!(store.commit(seq, row.clone()).await, Commit::Durable);
+            assert_eq!(store.commit(seq, row.clone().into()).await, Commit::Durable);
         }
         store.trim(seq).await.expect("trimmed");
         // A snapshot stands for a writer that never pauses: the passive checkpoint cannot fold the last rows.
         reader.execute_batch("BEGIN; SELECT count(*) FROM journal;").expect("a snapshot");
         seq += 1;
-        assert_eq!(store.commit(seq, row.clone()).await, Commit::Durable);
+        assert_eq!(store.commit(seq, row.clone().into()).await, Commit::Durable);
         store.maintain().await.expect("folded");
         reader.execute_batch("COMMIT").expect("the snapshot ends");
         largest = largest.max(log(directory.path()));

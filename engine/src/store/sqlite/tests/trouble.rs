@@ -129,7 +129,7 @@ async fn a_full_disk_refuses_and_the_store_works_again_when_there_is_space() {
         let mut seq = newest;
         let ending = loop {
             seq += 1;
-            match store.commit(seq, vec![1; 100_000]).await {
+            match store.commit(seq, vec![1; 100_000].into()).await {
                 Commit::Durable => assert!(seq < newest + 100, "the disk is never full"),
                 ending => break ending,
             }
@@ -155,7 +155,7 @@ async fn a_full_disk_refuses_and_the_store_works_again_when_there_is_space() {
         assert_eq!(store.watermark(CampaignNo(1)).await.expect("reading goes on"), 1);
 
         disk.empty();
-        assert_eq!(store.commit(seq, vec![1; 100_000]).await, Commit::Durable);
+        assert_eq!(store.commit(seq, vec![1; 100_000].into()).await, Commit::Durable);
         store.save_state(CampaignNo(1), save(1)).await.expect("there is space");
         apply(&store, refused).await.expect("there is space");
         upload(&store, 2 + round, 2).expect("there is space");
@@ -232,14 +232,14 @@ fn mend_commits(connection: &Connection) {
 async fn a_failure_in_commit_is_ambiguous_and_the_next_call_uses_a_new_connection() {
     let directory = directory();
     let store = SqliteStore::open(directory.path()).expect("the store opens");
-    assert_eq!(store.commit(1, vec![1]).await, Commit::Durable);
+    assert_eq!(store.commit(1, vec![1].into()).await, Commit::Durable);
     let connection = raw(directory.path(), "journal.db");
     break_commits(&connection, "journal");
-    assert_eq!(store.commit(2, vec![2]).await, Commit::Ambiguous);
-    assert_eq!(store.commit(3, vec![3]).await, Commit::NotApplied);
+    assert_eq!(store.commit(2, vec![2].into()).await, Commit::Ambiguous);
+    assert_eq!(store.commit(3, vec![3].into()).await, Commit::NotApplied);
     assert_eq!(store.newest().await.expect("readable"), 1);
     mend_commits(&connection);
-    assert_eq!(store.commit(2, vec![2]).await, Commit::Durable);
+    assert_eq!(store.commit(2, vec![2].into()).await, Commit::Durable);
     assert_eq!(store.newest().await.expect("readable"), 2);
 }
 
@@ -247,13 +247,13 @@ async fn a_failure_in_commit_is_ambiguous_and_the_next_call_uses_a_new_connectio
 async fn a_failure_before_commit_is_not_applied() {
     let directory = directory();
     let store = SqliteStore::open(directory.path()).expect("the store opens");
-    assert_eq!(store.commit(1, vec![1]).await, Commit::Durable);
+    assert_eq!(store.commit(1, vec![1].into()).await, Commit::Durable);
     let connection = raw(directory.path(), "journal.db");
     let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON journal BEGIN SELECT raise(ABORT, 'no'); END;";
     connection.execute_batch(refuse).expect("broken");
-    assert_eq!(store.commit(2, vec![2]).await, Commit::NotApplied);
+    assert_eq!(store.commit(2, vec![2].into()).await, Commit::NotApplied);
     connection.execute_batch("DROP TRIGGER refuse").expect("mended");
-    assert_eq!(store.commit(2, vec![2]).await, Commit::Durable);
+    assert_eq!(store.commit(2, vec![2].into()).await, Commit::Durable);
 }
 
 #[tokio::test]
@@ -288,14 +288,14 @@ async fn a_state_whose_commit_failed_is_not_there() {
 async fn a_panic_in_a_visitor_leaves_the_store_usable() {
     let directory = directory();
     let store = SqliteStore::open(directory.path()).expect("the store opens");
-    assert_eq!(store.commit(1, vec![1]).await, Commit::Durable);
+    assert_eq!(store.commit(1, vec![1].into()).await, Commit::Durable);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         drop(store.replay(0, &mut |_, _| panic!("a visitor's own mistake")));
     }));
     assert!(panicked.is_err());
     let mut rows = 0;
     store.replay(0, &mut |_, _| rows += 1).await.expect("readable");
-    assert_eq!((rows, store.commit(2, vec![2]).await), (1, Commit::Durable));
+    assert_eq!((rows, store.commit(2, vec![2].into()).await), (1, Commit::Durable));
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn all_roles_work_beside_each_other() {
         scope.spawn(|| {
             for seq in 1..=ROWS {
                 let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-                let ending = store.commit(seq, vec![1; 5_000]).as_mut().poll(&mut context);
+                let ending = store.commit(seq, vec![1; 5_000].into()).as_mut().poll(&mut context);
                 assert_eq!(ending, std::task::Poll::Ready(Commit::Durable));
             }
         });
