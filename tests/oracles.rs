@@ -3,6 +3,7 @@
 //! A sample is a PDU with what was meant by it, written down from the values handed to the encoder. A judge reads
 //! the octets alone; whatever it reads differently is a complaint. Each judge also has to object to a changed octet.
 
+mod esme;
 mod rare;
 mod samples;
 mod smpplib;

@@ -35,13 +35,10 @@ impl Tree {
         Self::from_files(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
     }
 
-    /// The repository as it lies on disk, without what `.gitignore` names.
+    /// The repository as it lies on disk, without what the `.gitignore` files name.
     fn of_repository() -> Self {
-        let root = tests::repository();
-        let ignored = std::fs::read_to_string(root.join(".gitignore")).expect(".gitignore is readable");
-        let ignored: Vec<&str> = ignored.lines().filter(|line| !line.is_empty()).collect();
         let mut files = Vec::new();
-        collect(&root, "", &ignored, &mut files);
+        collect(&tests::repository(), "", &[], &mut files);
         files.sort();
         Self::from_files(files)
     }
@@ -64,31 +61,49 @@ impl Tree {
     }
 }
 
-/// Walks a folder; knows the three forms of `.gitignore` lines that this repository uses: `/path`, `*.ext`, `name`.
-fn collect(root: &Path, below: &str, ignored: &[&str], files: &mut Vec<(String, String)>) {
-    let entries = std::fs::read_dir(root.join(below)).expect("a folder of the repository is readable");
-    for entry in entries {
-        let entry = entry.expect("an entry of a folder is readable");
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
-        if name == ".git" || ignored.iter().any(|line| is_ignored(line, &path, &name)) {
-            continue;
-        }
-        if entry.file_type().expect("the type of an entry is known").is_dir() {
-            collect(root, &path, ignored, files);
-        } else {
-            let bytes = std::fs::read(entry.path()).expect("a file of the repository is readable");
-            files.push((path, String::from_utf8(bytes).unwrap_or_default()));
+/// What a line of a `.gitignore` excludes below the folder of that file. Only the forms in use here are known:
+/// `/path`, `*.ending` and `name`.
+#[derive(Clone, Debug)]
+struct Ignored {
+    folder: String,
+    line: String,
+}
+
+impl Ignored {
+    fn holds(&self, path: &str, name: &str) -> bool {
+        let line = self.line.trim_end_matches('/');
+        match (line.strip_prefix('/'), line.strip_prefix('*')) {
+            (Some(below), _) => path == joined(&self.folder, below),
+            (None, Some(ending)) => name.ends_with(ending),
+            (None, None) => name == line,
         }
     }
 }
 
-fn is_ignored(line: &str, path: &str, name: &str) -> bool {
-    let line = line.trim_end_matches('/');
-    match (line.strip_prefix('/'), line.strip_prefix('*')) {
-        (Some(from_root), _) => path == from_root,
-        (None, Some(ending)) => name.ends_with(ending),
-        (None, None) => name == line,
+fn joined(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// Walks a folder and what lies below it.
+fn collect(root: &Path, folder: &str, above: &[Ignored], files: &mut Vec<(String, String)>) {
+    let lines = std::fs::read_to_string(root.join(folder).join(".gitignore")).unwrap_or_default();
+    let lines = lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let here = lines.map(|line| Ignored { folder: folder.to_owned(), line: line.to_owned() });
+    let ignored: Vec<Ignored> = above.iter().cloned().chain(here).collect();
+    let entries = std::fs::read_dir(root.join(folder)).expect("a folder of the repository is readable");
+    for entry in entries {
+        let entry = entry.expect("an entry of a folder is readable");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = joined(folder, &name);
+        if name == ".git" || ignored.iter().any(|line| line.holds(&path, &name)) {
+            continue;
+        }
+        if entry.file_type().expect("the type of an entry is known").is_dir() {
+            collect(root, &path, &ignored, files);
+        } else {
+            let bytes = std::fs::read(entry.path()).expect("a file of the repository is readable");
+            files.push((path, String::from_utf8(bytes).unwrap_or_default()));
+        }
     }
 }
 
@@ -105,10 +120,16 @@ fn assert_complains(complaints: &[String], word: &str) {
 
 #[test]
 fn ignored_files_are_known_by_path_ending_or_name() {
-    assert!(is_ignored("/target", "target", "target"));
-    assert!(!is_ignored("/target", "pdu/target", "target"));
-    assert!(is_ignored("*.profraw", "a/b.profraw", "b.profraw"));
-    assert!(is_ignored("corpus/", "pdu/fuzz/corpus", "corpus"));
+    let holds = |folder: &str, line: &str, path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        Ignored { folder: folder.to_owned(), line: line.to_owned() }.holds(path, name)
+    };
+    assert!(holds("", "/target", "target"));
+    assert!(!holds("", "/target", "pdu/target"));
+    assert!(holds("pdu/fuzz", "/target", "pdu/fuzz/target"));
+    assert!(holds("", "*.profraw", "a/b.profraw"));
+    assert!(holds("pdu/fuzz", "corpus/", "pdu/fuzz/corpus"));
+    assert!(!holds("pdu/fuzz", "corpus/", "pdu/fuzz/corpora"));
 }
 
 #[test]

@@ -2,13 +2,13 @@
 //!
 //! Decoding dispatches on `command_id` over one whole frame; encoding either appends a correct PDU or nothing.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
 use crate::{
     AlertNotification, Bind, BindResp, BroadcastSm, BroadcastSmResp, CancelBroadcastSm, CancelSm, CommandId,
-    CommandStatus, DataSm, DataSmResp, DecodeError, DeliverSm, DeliverSmResp, EncodeError, Frame, Outbind,
-    QueryBroadcastSm, QueryBroadcastSmResp, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp,
-    SubmitSm, SubmitSmResp,
+    CommandStatus, DataSm, DataSmResp, DecodeError, DeliverSm, DeliverSmResp, EncodeError, Frame, HEADER_LEN,
+    Outbind, QueryBroadcastSm, QueryBroadcastSmResp, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti,
+    SubmitMultiResp, SubmitSm, SubmitSmResp,
 };
 
 macro_rules! pdus {
@@ -121,11 +121,12 @@ impl Pdu<'_> {
         out: &mut BytesMut,
     ) -> Result<(), EncodeError> {
         let start = out.len();
+        let mut header = [0; HEADER_LEN];
+        header[4..8].copy_from_slice(&self.command_id().0.to_be_bytes());
+        header[8..12].copy_from_slice(&status.0.to_be_bytes());
+        header[12..].copy_from_slice(&sequence_number.to_be_bytes());
         out.reserve(64);
-        out.put_u32(0);
-        out.put_u32(self.command_id().0);
-        out.put_u32(status.0);
-        out.put_u32(sequence_number);
+        out.extend_from_slice(&header);
         let written = self.encode_body(status, out).and_then(|()| {
             u32::try_from(out.len() - start).map_err(|_| EncodeError::TooLong("PDU", u32::MAX as usize))
         });

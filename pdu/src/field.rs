@@ -3,7 +3,7 @@
 //! Every decoder and encoder of this crate goes through these two, so that bounds and limits are checked in one
 //! place. Reading borrows; writing never leaves a NUL inside a C-octet string (SMPP 3.4 section 3.1).
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use crate::{CommandStatus, Tag};
 
@@ -145,7 +145,7 @@ pub(crate) fn find(text: &[u8], octet: u8) -> Option<usize> {
 /// Appends a C-octet string of at most `max` octets and its NUL.
 #[inline]
 pub(crate) fn put_c_octets(
-    out: &mut BytesMut,
+    out: &mut impl BufMut,
     field: &'static str,
     text: &[u8],
     max: usize,
@@ -156,7 +156,7 @@ pub(crate) fn put_c_octets(
     if find_nul(text).is_some() {
         return Err(EncodeError::NulInside(field));
     }
-    out.extend_from_slice(text);
+    out.put_slice(text);
     out.put_u8(0);
     Ok(())
 }
@@ -164,13 +164,13 @@ pub(crate) fn put_c_octets(
 /// Appends an octet string behind its length octet.
 #[inline]
 pub(crate) fn put_short_octets(
-    out: &mut BytesMut,
+    out: &mut impl BufMut,
     field: &'static str,
     text: &[u8],
 ) -> Result<(), EncodeError> {
     let len = u8::try_from(text.len()).map_err(|_| EncodeError::TooLong(field, 255))?;
     out.put_u8(len);
-    out.extend_from_slice(text);
+    out.put_slice(text);
     Ok(())
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Owns every octet of the protocol and nothing else: no sockets, no clocks, no runtime.
 //! A malformed PDU never panics and never makes a decoder allocate more than the frame holds.
+//!
+//! The way of octets: [`cut_frame`] takes one PDU off a stream, [`Pdu::decode`] reads it, [`Receipt`] and
+//! [`FoldedId`] say what it means for which message. The other way: [`text`] makes user data, a
+//! [`SubmitTemplate`] or [`Pdu::encode`] the octets. [`SessionState`] knows what may be sent when.
 
 mod any;
 mod body;
@@ -20,6 +24,7 @@ mod status;
 mod tag;
 mod template;
 pub mod text;
+mod time;
 mod tlv;
 pub mod udh;
 
@@ -45,4 +50,5 @@ pub use session::{Bind, BindResp, INTERFACE_V34, INTERFACE_V50};
 pub use status::CommandStatus;
 pub use tag::Tag;
 pub use template::{MAX_DIGITS, ResponseImage, SubmitTemplate, digits_of};
+pub use time::{RELATIVE_MAX_S, SmppTime};
 pub use tlv::{Tlv, TlvBuf, TlvIter, Tlvs};

@@ -212,32 +212,63 @@ const LOWER_HEX: u8 = 2 << 5;
 const UPPER_HEX: u8 = 3 << 5;
 const WIDTH: u8 = 0x1F;
 
+/// In [`DIGITS`]: a lower-case letter, an upper-case one, no hexadecimal digit at all.
+const LOWER: u8 = 0x10;
+const UPPER: u8 = 0x20;
+const NO_DIGIT: u8 = 0x80;
+
+/// The value of each octet as a hexadecimal digit, with its class.
+const DIGITS: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value as usize];
+        table[digit as usize] = if value < 10 { value } else { value | LOWER };
+        if value >= 10 {
+            table[digit.to_ascii_uppercase() as usize] = value | UPPER;
+        }
+        value += 1;
+    }
+    table
+};
+
 impl PackedId {
     /// Packs 1 to 19 decimal digits or 1 to 16 hexadecimal digits of one case; `None` for every other id.
     #[inline]
     #[must_use]
     pub fn pack(id: &[u8]) -> Option<Self> {
         let width = u8::try_from(id.len()).ok().filter(|width| (1..=19).contains(width))?;
-        if let Some(value) = decimal(id) {
-            return Some(Self { tag: DECIMAL | width, value });
+        let (mut seen, mut value) = (0, 0_u64);
+        for octet in id {
+            let digit = DIGITS[usize::from(*octet)];
+            seen |= digit;
+            value = (value << 4) | u64::from(digit & 0x0F);
         }
-        if width > 16 {
-            return None;
+        match seen & (NO_DIGIT | LOWER | UPPER) {
+            0 => decimal(id).map(|value| Self { tag: DECIMAL | width, value }),
+            LOWER if width <= 16 => Some(Self { tag: LOWER_HEX | width, value }),
+            UPPER if width <= 16 => Some(Self { tag: UPPER_HEX | width, value }),
+            _ => None,
         }
-        let kind = match (id.iter().any(u8::is_ascii_lowercase), id.iter().any(u8::is_ascii_uppercase)) {
-            (true, false) => LOWER_HEX,
-            (false, true) => UPPER_HEX,
-            _ => return None,
-        };
-        Some(Self { tag: kind | width, value: hexadecimal(id)? })
     }
 
     /// Restores an id from its parts; `None` if no id has them.
+    #[inline]
     #[must_use]
     pub fn from_parts(tag: u8, value: u64) -> Option<Self> {
-        let id = Self { tag, value };
-        let possible = (1..=19).contains(&(tag & WIDTH)) && (1..=3).contains(&(tag >> 5));
-        (possible && Self::pack(id.text().as_bytes()) == Some(id)).then_some(id)
+        const ONES: u64 = 0x1111_1111_1111_1111;
+        let width = u32::from(tag & WIDTH);
+        let possible = match tag & !WIDTH {
+            DECIMAL => (1..=19).contains(&width) && value < 10_u64.pow(width.min(19)),
+            // Without a digit above nine it would have been packed as a decimal.
+            LOWER_HEX | UPPER_HEX => {
+                (1..=16).contains(&width)
+                    && value.checked_shr(4 * width).unwrap_or(0) == 0
+                    && (value >> 3) & ((value >> 2) | (value >> 1)) & ONES != 0
+            }
+            _ => false,
+        };
+        possible.then_some(Self { tag, value })
     }
 
     /// Kind and width, never zero, so that zero may mark an id that is stored raw.
@@ -286,10 +317,13 @@ fn hexadecimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 16 {
         return None;
     }
-    text.iter().try_fold(0_u64, |value, octet| {
-        let digit = char::from(*octet).to_digit(16)?;
-        Some((value << 4) | u64::from(digit))
-    })
+    let (mut seen, mut value) = (0, 0_u64);
+    for octet in text {
+        let digit = DIGITS[usize::from(*octet)];
+        seen |= digit;
+        value = (value << 4) | u64::from(digit & 0x0F);
+    }
+    (seen & NO_DIGIT == 0).then_some(value)
 }
 
 #[cfg(test)]

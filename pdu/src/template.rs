@@ -3,7 +3,7 @@
 //! A [`SubmitTemplate`] holds the whole `submit_sm` of a campaign part once per length of destination number.
 //! A [`ResponseImage`] is a short PDU that differs only in its sequence number. Neither can write a wrong length.
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
 use crate::{Address, CommandId, CommandStatus, EncodeError, HEADER_LEN, Pdu, SubmitSm};
 
@@ -30,6 +30,10 @@ struct Image {
     fixed: u128,
     /// The octets of the block that are digits.
     digits: u128,
+    /// Where `sm_length` is.
+    text_at: usize,
+    /// Where the TLVs begin.
+    tail_at: usize,
 }
 
 impl SubmitTemplate {
@@ -38,18 +42,8 @@ impl SubmitTemplate {
     /// # Errors
     /// What [`Pdu::encode`] says about the message.
     pub fn new(message: &SubmitSm<'_>) -> Result<Self, EncodeError> {
-        const DIGITS: [u8; MAX_DIGITS] = [b'0'; MAX_DIGITS];
-        let mut images = Vec::with_capacity(MAX_DIGITS);
-        for len in 1..=MAX_DIGITS {
-            let dest = Address { addr: &DIGITS[..len], ..message.dest };
-            let mut out = BytesMut::new();
-            Pdu::SubmitSm(SubmitSm { dest, ..*message }).encode(CommandStatus::OK, 0, &mut out)?;
-            // service_type NUL, TON, NPI, source NUL, TON, NPI, digits.
-            let end =
-                HEADER_LEN + message.service_type.len() + 1 + 2 + message.source.addr.len() + 1 + 2 + len;
-            images.push(Image::new(&out, end, len));
-        }
-        let images = images.into_boxed_slice().try_into().expect("one image per length was pushed");
+        let images = (1..=MAX_DIGITS).map(|len| Image::new(message, len)).collect::<Result<Vec<_>, _>>()?;
+        let images = images.into_boxed_slice().try_into().expect("there is one image per length");
         Ok(Self { images })
     }
 
@@ -59,16 +53,48 @@ impl SubmitTemplate {
     /// `Destination` for zero and for more than fifteen digits; nothing is appended then.
     #[inline]
     pub fn push(&self, sequence: u32, dest_digits: u64, out: &mut BytesMut) -> Result<(), EncodeError> {
-        let len = digits_of(dest_digits);
-        let image = self.images.get(len.wrapping_sub(1)).ok_or(EncodeError::Destination)?;
+        let image = self.image(dest_digits)?;
         let start = out.len();
         out.extend_from_slice(&image.octets);
-        let pdu = &mut out[start..];
-        let block = (ascii16(dest_digits) & image.digits) | image.fixed;
-        // The block may reach back into the header, so that the sequence number is written last.
-        pdu[image.block_at..image.block_at + BLOCK].copy_from_slice(&block.to_le_bytes());
-        pdu[SEQUENCE].copy_from_slice(&sequence.to_be_bytes());
+        image.patch(&mut out[start..], sequence, dest_digits);
         Ok(())
+    }
+
+    /// Appends the `submit_sm` with a text of its own in place of the template's; `esm_class`, `data_coding` and
+    /// TLVs are those of the template, so that a user data header is part of `short_message`.
+    ///
+    /// # Errors
+    /// `Destination` as for [`push`](Self::push), `TooLong` above 255 octets; nothing is appended then.
+    #[inline]
+    pub fn push_text(
+        &self,
+        sequence: u32,
+        dest_digits: u64,
+        short_message: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<(), EncodeError> {
+        let image = self.image(dest_digits)?;
+        let len =
+            u8::try_from(short_message.len()).map_err(|_| EncodeError::TooLong("short_message", 255))?;
+        let (head, tail) = (&image.octets[..image.text_at], &image.octets[image.tail_at..]);
+        let start = out.len();
+        let whole = head.len() + 1 + short_message.len() + tail.len();
+        let command_length =
+            u32::try_from(whole).map_err(|_| EncodeError::TooLong("PDU", u32::MAX as usize))?;
+        out.reserve(whole);
+        out.extend_from_slice(head);
+        out.put_u8(len);
+        out.extend_from_slice(short_message);
+        out.extend_from_slice(tail);
+        let pdu = &mut out[start..];
+        pdu[..4].copy_from_slice(&command_length.to_be_bytes());
+        image.patch(pdu, sequence, dest_digits);
+        Ok(())
+    }
+
+    #[inline]
+    fn image(&self, dest_digits: u64) -> Result<&Image, EncodeError> {
+        self.images.get(digits_of(dest_digits).wrapping_sub(1)).ok_or(EncodeError::Destination)
     }
 
     /// Octets of the PDU for a number of `digits` digits, for planning of buffers; `None` outside 1..=15.
@@ -85,11 +111,34 @@ impl SubmitTemplate {
 }
 
 impl Image {
-    fn new(octets: &[u8], end: usize, len: usize) -> Self {
+    fn new(message: &SubmitSm<'_>, len: usize) -> Result<Self, EncodeError> {
+        const DIGITS: [u8; MAX_DIGITS] = [b'0'; MAX_DIGITS];
+        let dest = Address { addr: &DIGITS[..len], ..message.dest };
+        let mut octets = BytesMut::new();
+        Pdu::SubmitSm(SubmitSm { dest, ..*message }).encode(CommandStatus::OK, 0, &mut octets)?;
+        // service_type NUL, TON, NPI, source NUL, TON, NPI, digits.
+        let end = HEADER_LEN + message.service_type.len() + 1 + 2 + message.source.addr.len() + 1 + 2 + len;
         let block_at = end - BLOCK;
         let block: [u8; BLOCK] = octets[block_at..end].try_into().expect("the range is BLOCK octets long");
         let digits = !0_u128 << (8 * (BLOCK - len));
-        Self { octets: octets.into(), block_at, fixed: u128::from_le_bytes(block) & !digits, digits }
+        let tail_at = octets.len() - message.tlvs.as_bytes().len();
+        Ok(Self {
+            octets: octets[..].into(),
+            block_at,
+            fixed: u128::from_le_bytes(block) & !digits,
+            digits,
+            text_at: tail_at - message.short_message.len() - 1,
+            tail_at,
+        })
+    }
+
+    /// Writes digits and sequence number into a copy of the image.
+    #[inline]
+    fn patch(&self, pdu: &mut [u8], sequence: u32, dest_digits: u64) {
+        let block = (ascii16(dest_digits) & self.digits) | self.fixed;
+        // The block may reach back into the header, so that the sequence number is written last.
+        pdu[self.block_at..self.block_at + BLOCK].copy_from_slice(&block.to_le_bytes());
+        pdu[SEQUENCE].copy_from_slice(&sequence.to_be_bytes());
     }
 }
 
@@ -236,6 +285,33 @@ mod tests {
             assert_eq!(template.len_for(0), None);
             assert_eq!(template.len_for(16), None);
         }
+    }
+
+    #[test]
+    fn a_text_of_its_own_replaces_the_text_of_the_template() {
+        let mut tlvs = TlvBuf::new();
+        tlvs.push_u16(Tag::USER_MESSAGE_REFERENCE, 7);
+        let message = SubmitSm {
+            source: Address { ton: 5, npi: 0, addr: b"Message" },
+            dest: Address { ton: 1, npi: 1, addr: b"" },
+            short_message: b"Hello {name}",
+            tlvs: tlvs.tlvs(),
+            ..SubmitSm::default()
+        };
+        let template = SubmitTemplate::new(&message).unwrap();
+        let mut out = BytesMut::new();
+        for text in [&b""[..], b"Hello Ada", &[0; 255]] {
+            for number in [1, 49_170, 491_701_234_567, 999_999_999_999_999] {
+                out.clear();
+                template.push_text(5, number, text, &mut out).unwrap();
+                assert_eq!(out, slow(&SubmitSm { short_message: text, ..message }, 5, number));
+            }
+        }
+        out.clear();
+        let too_long = template.push_text(5, 1, &[0; 256], &mut out);
+        assert_eq!(too_long, Err(EncodeError::TooLong("short_message", 255)));
+        assert_eq!(template.push_text(5, 0, b"", &mut out), Err(EncodeError::Destination));
+        assert!(out.is_empty());
     }
 
     #[test]

@@ -38,7 +38,9 @@ fn imports(tree: &Tree) -> Vec<String> {
                 if module.iter().map(String::as_str).take(part.len()).eq(part.iter().copied())
                     && first == never
                 {
-                    complaints.push(format!("{place}: {} never imports {never}: {why}", part.join("::")));
+                    let (part, target) = (part.join("::"), target.join("::"));
+                    complaints
+                        .push(format!("{place}: {part} never imports {never}, but crate::{target}: {why}"));
                 }
             }
         }

@@ -32,7 +32,9 @@ fn is_root(path: &str) -> bool {
 fn declares(parent: &Source, path: &str) -> bool {
     let base = parent.module_base();
     let mut modules = parent.declared_modules().into_iter();
-    modules.any(|(name, _)| path == format!("{base}/{name}.rs") || path == format!("{base}/{name}/mod.rs"))
+    let by_name = modules
+        .any(|(name, _)| path == format!("{base}/{name}.rs") || path == format!("{base}/{name}/mod.rs"));
+    by_name || parent.modules_by_path().iter().any(|taken| taken == path)
 }
 
 #[test]
@@ -55,6 +57,8 @@ fn every_file_is_declared_as_a_module() {
 fn a_file_that_no_module_declares_is_found() {
     let declared_one = ("pdu/src/lib.rs", "mod a;");
     assert_clean(&declared(&Tree::of(&[declared_one, ("pdu/src/a.rs", "mod b;"), ("pdu/src/a/b.rs", "")])));
+    let by_path = ("pdu/tests/suite/main.rs", "#[path = \"../../fuzz/bodies.rs\"] mod bodies;");
+    assert_clean(&declared(&Tree::of(&[by_path, ("pdu/fuzz/bodies.rs", "")])));
     let complaints = declared(&Tree::of(&[declared_one, ("pdu/src/a.rs", ""), ("pdu/src/c.rs", "mod a;")]));
     assert_complains(&complaints, "c.rs");
 }

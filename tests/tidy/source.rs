@@ -64,6 +64,14 @@ impl Source {
         found.map(|(three, test)| (three[1].text.clone(), *test)).collect()
     }
 
+    /// The files that this file takes in by an attribute `#[path = "..."]`, by path from the root.
+    pub(crate) fn modules_by_path(&self) -> Vec<String> {
+        let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let attributes =
+            self.tokens.windows(4).filter(|four| four[0].is("[") && four[1].is("path") && four[2].is("="));
+        attributes.map(|four| normal(&format!("{folder}/{}", four[3].text))).collect()
+    }
+
     /// The folder and stem below which the files of this file's modules lie: `a/b` for `a/b.rs` and `a/b/mod.rs`.
     pub(crate) fn module_base(&self) -> &str {
         let stem = self.path.trim_end_matches(".rs");
@@ -74,6 +82,19 @@ impl Source {
         }
         stem
     }
+}
+
+/// A path without `..`.
+fn normal(path: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for name in path.split('/') {
+        if name == ".." {
+            names.pop();
+        } else {
+            names.push(name);
+        }
+    }
+    names.join("/")
 }
 
 /// Whether a file belongs to a program that is no part of the product.

@@ -120,6 +120,8 @@ pub(crate) struct LinkCells {
     pub(crate) bell: Arc<Bell>,
     obeyed: AtomicU64,
     pub(crate) up: AtomicBool,
+    /// Whether the SMSC has accepted something since this was last asked.
+    pub(crate) answered: AtomicBool,
     pub(crate) in_flight: AtomicU32,
     pub(crate) stock: AtomicU32,
 }
@@ -130,6 +132,7 @@ impl Default for LinkCells {
             bell: Arc::default(),
             obeyed: AtomicU64::new(OBEYS_ALL),
             up: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             stock: AtomicU32::new(0),
         }

@@ -99,6 +99,7 @@ impl ReceiptIndex {
     }
 
     /// Octets held: the slots and the table of shards.
+    #[cfg(test)]
     pub(crate) fn memory_octets(&self) -> usize {
         self.slots * size_of::<Slot>() + SHARDS * size_of::<Shard>()
     }

@@ -4,8 +4,8 @@
 //! was read back from the campaigns' files after they were saved.
 
 use crate::dispatch::account::{Account, Late, Tally};
+use crate::model::record::{self, Fact, Orphan};
 use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run};
-use crate::store::record::{self, Fact, Orphan};
 use crate::store::{Journal, RowSeq, StateSave, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -23,6 +23,12 @@ const ORPHAN_TTL_MS: u64 = 72 * 3600 * 1000;
 /// Receipts without a message that are kept; the older half goes when there are more.
 const MAX_ORPHANS: usize = 100_000;
 
+/// Channel and message id of a receipt without a message.
+type OrphanKey = (u32, Box<[u8]>);
+
+/// A unit that awaits its receipt: channel, unit, message id.
+pub(crate) type AwaitedId = (u32, u16, Box<[u8]>);
+
 /// What the keeper is told.
 pub(crate) enum KeeperMsg {
     /// A durable row.
@@ -34,7 +40,7 @@ pub(crate) enum KeeperMsg {
     /// Cancels everything queued of a campaign.
     Cancel(CampaignNo, oneshot::Sender<()>),
     /// Units of a chunk that await a receipt, for the receipt index.
-    Awaiting(CampaignNo, ChunkNo, oneshot::Sender<Vec<(u32, u16, Box<[u8]>)>>),
+    Awaiting(CampaignNo, ChunkNo, oneshot::Sender<Vec<AwaitedId>>),
     /// Saves everything and trims the journal.
     Compact(oneshot::Sender<Result<(), StoreError>>),
 }
@@ -80,7 +86,7 @@ pub(crate) struct Keeper {
     /// Whether rows come from the journal of the last run: files may hold them already.
     replaying: bool,
     /// Rows that hold receipts without a message, by channel and id, with their time.
-    orphans: BTreeMap<(u32, Box<[u8]>), (RowSeq, u64)>,
+    orphans: BTreeMap<OrphanKey, (RowSeq, u64)>,
     events: mpsc::UnboundedSender<KeeperEvent>,
 }
 

@@ -166,6 +166,7 @@ pub(crate) struct Marks {
 
 impl Marks {
     /// Whether the mark of an incarnation is there, whole, and of this boot and installation.
+    #[cfg(test)]
     pub(crate) fn trusted(&self, incarnation: Incarnation) -> bool {
         self.marks.contains_key(&incarnation)
     }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(crate) const MAX_EARLY: usize = 100_000;
 /// Credited ids remembered to tell a repeated receipt from an orphan; a power of two.
 const RECENT: usize = 1 << 16;
+/// Matches by one reading of ids, and none by another, after which it is tried alone first.
+const LEARNED: u32 = 64;
 
 /// What a receipt belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,27 @@ pub(crate) struct Matcher {
     next_base: u64,
     early: BTreeMap<u64, Arc<Early>>,
     recent: Box<[u64]>,
+    forms: Forms,
+}
+
+/// How receipts of each channel have turned out to write ids: counts of as-is, hexadecimal and decimal readings.
+#[derive(Default)]
+struct Forms(BTreeMap<u32, [u32; 3]>);
+
+impl Forms {
+    fn count(&mut self, channel: u32, reading: usize) {
+        if let Some(count) = self.0.entry(channel).or_default().get_mut(reading) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// The one reading that has matched so far, once it has often enough; it is then tried alone first.
+    fn learned(&self, channel: u32) -> Option<MessageIdForm> {
+        let forms = [MessageIdForm::AsIs, MessageIdForm::HexToDecimal, MessageIdForm::DecimalToHex];
+        let counts = self.0.get(&channel)?;
+        let (most, count) = counts.iter().enumerate().max_by_key(|(_, count)| **count)?;
+        (*count >= LEARNED && counts.iter().sum::<u32>() == *count).then(|| forms[most])
+    }
 }
 
 impl Matcher {
@@ -58,6 +81,7 @@ impl Matcher {
             next_base: 0,
             early: BTreeMap::new(),
             recent: vec![0; RECENT].into(),
+            forms: Forms::default(),
         }
     }
 
@@ -107,26 +131,48 @@ impl Matcher {
         receipt: &Receipt<'_>,
         (status, error): (UnitStatus, u16),
     ) -> Matched {
-        let mut found = None;
-        for key in form.receipt_keys(receipt.message_id).filter(|key| !key.is_empty()) {
+        let learned = if form == MessageIdForm::Auto { self.forms.learned(channel) } else { None };
+        if let Some(key) = learned.and_then(|form| form.receipt_keys(receipt.message_id).next())
+            && !key.is_empty()
+        {
             let hash = hash_of(channel, &key);
-            match self.index.get(hash) {
-                None if self.is_recent(hash) => return Matched::Repeated,
-                None => {}
-                Some(Hit::Unit(ordinal)) if found.is_none() => found = Some((hash, ordinal)),
-                Some(_) => {
-                    found = None;
-                    break;
-                }
+            if let Some(Hit::Unit(ordinal)) = self.index.take(hash) {
+                self.remember(hash);
+                return self.unit_of(ordinal).unwrap_or(Matched::Orphan);
             }
         }
-        let Some((hash, ordinal)) = found else {
-            self.keep_early(channel, form, receipt, (status, error));
-            return Matched::Orphan;
-        };
-        self.index.take(hash);
-        self.remember(hash);
-        self.unit_of(ordinal).unwrap_or(Matched::Orphan)
+        match self.look_up(channel, form, receipt.message_id) {
+            Ok((hash, reading, ordinal)) => {
+                self.forms.count(channel, reading);
+                self.index.take(hash);
+                self.remember(hash);
+                self.unit_of(ordinal).unwrap_or(Matched::Orphan)
+            }
+            Err(Matched::Orphan) => {
+                self.keep_early(channel, form, receipt, (status, error));
+                Matched::Orphan
+            }
+            Err(other) => other,
+        }
+    }
+
+    /// Tries every reading of the id; exactly one must fit. Gives hash, reading and ordinal.
+    fn look_up(&self, channel: u32, form: MessageIdForm, id: &[u8]) -> Result<(u64, usize, u64), Matched> {
+        let mut found = None;
+        for (reading, key) in form.receipt_keys(id).enumerate().filter(|(_, key)| !key.is_empty()) {
+            let hash = hash_of(channel, &key);
+            match self.index.get(hash) {
+                None if self.is_recent(hash) => return Err(Matched::Repeated),
+                None => {}
+                Some(Hit::Unit(ordinal)) if found.is_none() => {
+                    // The second of two keys is the decimal reading when the hexadecimal one does not exist.
+                    let other = if reading == 1 && !id.iter().all(u8::is_ascii_digit) { 2 } else { reading };
+                    found = Some((hash, other, ordinal));
+                }
+                Some(_) => return Err(Matched::Orphan),
+            }
+        }
+        found.ok_or(Matched::Orphan)
     }
 
     /// Ids that await a receipt.
@@ -251,6 +297,23 @@ mod tests {
         assert_eq!(early, Some(UnitStatus::Delivered));
         assert!(m.early.is_empty());
         assert_eq!(m.receive(2, MessageIdForm::Auto, &receipt(b"ff"), DELIVERED), Matched::Orphan);
+    }
+
+    #[test]
+    fn a_channel_that_writes_decimal_receipts_is_learned_and_still_finds_the_exception() {
+        let mut m = Matcher::new();
+        let base = m.register(CampaignNo(1), 4096, 1);
+        for n in 0..200u16 {
+            let id = format!("a{n:04x}");
+            m.expect(1, MessageIdForm::Auto, id.as_bytes(), base + u64::from(n));
+            let receipt_id = u64::from_str_radix(&id, 16).expect("hex").to_string();
+            let unit = Matched::Unit { campaign: CampaignNo(1), chunk: 0, unit: n };
+            assert_eq!(m.receive(1, MessageIdForm::Auto, &receipt(receipt_id.as_bytes()), DELIVERED), unit);
+        }
+        assert_eq!(m.forms.learned(1), Some(MessageIdForm::HexToDecimal));
+        m.expect(1, MessageIdForm::Auto, b"b00b", base + 300);
+        let unit = Matched::Unit { campaign: CampaignNo(1), chunk: 0, unit: 300 };
+        assert_eq!(m.receive(1, MessageIdForm::Auto, &receipt(b"b00b"), DELIVERED), unit);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 
 use crate::dispatch::env::{Bell, Clock};
 use crate::dispatch::keeper::KeeperMsg;
-use crate::store::{Commit, Journal, RowSeq, Ticket, record};
+use crate::model::record;
+use crate::store::{Commit, Journal, RowSeq, Ticket};
 use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
@@ -222,7 +223,8 @@ pub(crate) async fn run(
                 Ok(batch) => {
                     flight.push_back(send(&*journal, next, batch));
                     next += 1;
-                    poll_fn(|cx| Poll::Ready(poll_tickets(&mut flight, cx))).await;
+                    // Sets the ticket moving; whether it is done already is seen at the head of the loop.
+                    poll_fn(|cx| Poll::Ready(poll_tickets(&mut flight, cx).is_ready())).await;
                     continue;
                 }
                 Err(wake) => wake,

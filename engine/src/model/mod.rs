@@ -4,6 +4,7 @@ mod audit;
 mod campaign;
 mod ids;
 mod lifecycle;
+pub mod record;
 mod sender;
 mod unit;
 mod workspace;

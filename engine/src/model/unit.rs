@@ -102,7 +102,7 @@ pub struct ChunkState {
     pub status: Vec<u8>,
     /// Units with an error and its code (`command_status`, or the receipt's error), by unit.
     pub errors: Vec<(u16, u32)>,
-    /// Message ids in unit order: a tag octet and its octets each, see `store::record`.
+    /// Message ids in unit order: a tag octet and its octets each, see `model::record`.
     pub message_ids: Vec<u8>,
     /// When submitted: milliseconds after the campaign's time base, or [`NO_TIME`].
     pub submitted_ms: Vec<u32>,

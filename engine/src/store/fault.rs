@@ -283,3 +283,78 @@ impl<J: Journal> Journal for FaultJournal<J> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::SqliteStore;
+    use tempfile::TempDir;
+
+    const DELAY: Duration = Duration::from_millis(50);
+
+    fn journal(plan: FaultPlan) -> (TempDir, FaultJournal<SqliteStore>) {
+        let directory = TempDir::new().expect("a temporary directory");
+        let store = SqliteStore::open(directory.path()).expect("the store opens");
+        (directory, FaultJournal::new(store, DELAY, plan))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_settles_exactly_its_delay_after_its_call() {
+        let (_directory, journal) = journal(FaultPlan::default());
+        let begin = Instant::now();
+        let tickets = [journal.commit(1, vec![1].into()), journal.commit(2, vec![2].into())];
+        assert_eq!(journal.inner().newest().await.expect("readable"), 0);
+        for ticket in tickets {
+            assert_eq!(ticket.await, Commit::Durable);
+            assert_eq!(begin.elapsed(), DELAY);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_verdict_stores_and_says_what_its_name_says() {
+        use Verdict::{AmbiguousLost, AmbiguousStored, Durable, Fenced, NotApplied};
+        let script = [NotApplied, AmbiguousLost, AmbiguousStored, Durable, Fenced, Durable];
+        let (_directory, journal) = journal(FaultPlan::script(script));
+        for (seq, outcome, newest) in [
+            (1, Commit::NotApplied, 0),
+            (1, Commit::Ambiguous, 0),
+            (1, Commit::Ambiguous, 1),
+            (2, Commit::Durable, 2),
+            (3, Commit::Fenced, 2),
+            (3, Commit::Fenced, 2),
+        ] {
+            assert_eq!(journal.commit(seq, vec![1].into()).await, outcome);
+            assert_eq!(journal.newest().await.expect("readable"), newest);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_given_up_is_settled_with_those_behind_it() {
+        let (_directory, journal) = journal(FaultPlan::default());
+        drop(journal.commit(1, vec![1].into()));
+        assert_eq!(journal.commit(2, vec![2].into()).await, Commit::Durable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_refuses_every_other_call_until_it_is_over() {
+        let (_directory, journal) = journal(FaultPlan::default());
+        journal.fail_calls_for(Duration::from_secs(3));
+        assert_eq!(journal.commit(1, vec![1].into()).await, Commit::Durable);
+        assert!(matches!(journal.newest().await, Err(StoreError::Unavailable(_))));
+        assert!(journal.write_recipients(CampaignNo(1), 1).is_err());
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(journal.newest().await.expect("the outage is over"), 1);
+    }
+
+    #[test]
+    fn equal_seeds_give_equal_faults_and_about_as_many_as_asked_for() {
+        let verdicts = |seed| {
+            let mut plan = FaultPlan::seeded(seed, 100);
+            (0..1000).map(|_| plan.next()).collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts(7), verdicts(7));
+        assert_ne!(verdicts(7), verdicts(8));
+        let faults = verdicts(7).iter().filter(|verdict| **verdict != Verdict::Durable).count();
+        assert!((70..130).contains(&faults), "{faults}");
+    }
+}

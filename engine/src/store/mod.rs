@@ -7,7 +7,6 @@
 #[cfg(test)]
 mod contract;
 pub mod fault;
-pub mod record;
 mod sqlite;
 
 pub use sqlite::SqliteStore;
@@ -216,7 +215,7 @@ pub trait Catalog: Send + Sync {
     /// Applies all changes and their audit events, or none of them.
     ///
     /// # Errors
-    /// `Conflict`, `Taken`, `NotFound` (the entity is outside the scope), `Unavailable`.
+    /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Unavailable`.
     fn apply<'a>(
         &'a self,
         changes: Vec<Change>,
@@ -233,7 +232,8 @@ pub trait Catalog: Send + Sync {
     /// A page of entities.
     fn list(&self, scope: Scope, query: Query) -> StoreFuture<'_, Page<Entity>>;
 
-    /// Audit events of the scope in order, `seq` above `after`, at most [`MAX_PAGE`].
+    /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
+    /// log of the workspace that owns the entity, else in the platform's.
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>>;
 
     /// The next campaign number; durable before it is returned, never given twice.
@@ -288,7 +288,8 @@ pub struct StateSave {
 
 /// Recipients, facts and the state folded from them.
 pub trait Journal: Send + Sync {
-    /// Begins the recipients of a campaign; what an earlier unfinished or finished upload left is replaced.
+    /// Begins the recipients of a campaign; what an earlier unfinished or finished upload left is removed at once,
+    /// state and watermark with it. Recipients beyond one chunk must be announced by `expected`.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -299,19 +300,22 @@ pub trait Journal: Send + Sync {
     fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>>;
 
     /// Makes one row durable. Rows are committed in order of `seq`; several tickets may be in flight.
+    /// A row that does not directly follow the newest stored one is `NotApplied`: a failure leaves no gap.
     fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_>;
 
-    /// The newest stored row, 0 when there is none and none was trimmed.
+    /// The newest stored row, 0 when there is none and none was trimmed. Answers behind every commit called before.
     fn newest(&self) -> StoreFuture<'_, RowSeq>;
 
-    /// Hands every stored row behind `after` to `visit`, in order; a damaged row is `Unusable`.
+    /// Hands every stored row behind `after` to `visit`, in order; a damaged or missing row is `Unusable`.
+    /// `visit` must not call the journal.
     fn replay<'a>(
         &'a self,
         after: RowSeq,
         visit: &'a mut (dyn FnMut(RowSeq, &[u8]) + Send),
     ) -> StoreFuture<'a, ()>;
 
-    /// Saves state columns and watermark of one campaign in one durable transaction.
+    /// Saves state columns and watermark of one campaign in one durable transaction; `NotFound` without recipients.
+    /// After `Unavailable` read the watermark back or save again: saving twice does no harm.
     fn save_state(&self, no: CampaignNo, save: StateSave) -> StoreFuture<'_, ()>;
 
     /// The watermark of a campaign, 0 before the first save.

@@ -15,8 +15,11 @@ pub const fn fill_bits(header_octets: usize) -> u8 {
 
 /// Appends `septets` packed, behind `fill` zero bits (0 to 6; more are taken modulo 8).
 ///
-/// The top bit of every octet of `septets` is ignored.
+/// The top bit of every octet of `septets` is ignored; no septets need no fill bits.
 pub fn pack(septets: &[u8], fill: u8, out: &mut Vec<u8>) {
+    if septets.is_empty() {
+        return;
+    }
     let mut bits = u32::from(fill & 7);
     let mut held = 0_u32;
     out.reserve(septets.len());
@@ -89,7 +92,7 @@ mod tests {
     #[test]
     fn every_length_and_fill_goes_there_and_back() {
         for fill in 0..7 {
-            for len in 0..170_usize {
+            for len in 1..170_usize {
                 let septets: Vec<u8> = (0..128_u8).cycle().step_by(37).take(len).collect();
                 let mut out = Vec::new();
                 pack(&septets, fill, &mut out);
@@ -97,6 +100,9 @@ mod tests {
                 assert_eq!(unpack(&out, fill, len), septets);
             }
         }
+        let mut nothing = Vec::new();
+        pack(&[], 6, &mut nothing);
+        assert!(nothing.is_empty());
         assert_eq!(unpack(&[0xE8], 0, 10), [0x68]);
         assert!(unpack(&[], 6, usize::MAX).is_empty());
     }

@@ -13,8 +13,8 @@ use crate::dispatch::fair::{Fair, FlowId};
 use crate::dispatch::mark::MarkFile;
 use crate::dispatch::supply::{SLICE_RECIPIENTS, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
+use crate::model::record::{Facts, Fate, Intent, Outcome};
 use crate::model::{CampaignNo, DeliveryPolicy, Incarnation};
-use crate::store::record::{Facts, Fate, Intent, Outcome};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -383,6 +383,9 @@ impl LinkCore {
     /// Adds the turn's counts to the shared cells.
     fn publish(&mut self) {
         let turn = std::mem::take(&mut self.turn);
+        if turn.accepted > 0 {
+            self.inbox.cells.answered.store(true, Ordering::Relaxed);
+        }
         let channel = &self.shared.channel;
         for (cell, count) in [
             (&channel.submitted, turn.submitted),

@@ -7,7 +7,7 @@ use super::wire;
 use crate::dispatch::env::Now;
 use crate::dispatch::matcher::Matched;
 use crate::dispatch::retry::{Class, classify};
-use crate::store::record::{Fate, Orphan, ReceiptFact};
+use crate::model::record::{Fate, Orphan, ReceiptFact};
 use pdu::{
     CommandId, CommandStatus, DeliverSm, Frame, FrameError, MAX_COMMAND_LENGTH, PackedId, Receipt,
     SubmitSmResp,

@@ -31,6 +31,8 @@ use tokio::time::Instant;
 const READ_OCTETS: usize = 256 << 10;
 /// How long the SMSC may take to answer a bind.
 const BIND_TIMEOUT: Duration = Duration::from_secs(30);
+/// A session of this length counts as a success even when nothing was sent.
+const STEADY: Duration = Duration::from_secs(60);
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -119,6 +121,7 @@ pub(crate) async fn run(
 ) {
     let mut backoff = Backoff::new(ChaCha8Rng::seed_from_u64(seed));
     while !shared.board.is_draining() {
+        let begun = Instant::now();
         let failure = match attempt(&shared, &env, &cells, &on_link).await {
             Ok(()) | Err(Gone::Drained) => return,
             Err(gone) => {
@@ -129,6 +132,10 @@ pub(crate) async fn run(
                 }
             }
         };
+        // An SMSC that binds and never answers is not a success: only answers or a long session start over.
+        if cells.answered.swap(false, Ordering::Relaxed) || begun.elapsed() >= STEADY {
+            backoff.reset();
+        }
         let pause = Instant::now() + backoff.after(failure);
         while Instant::now() < pause && !shared.board.is_draining() {
             tokio::select! {

@@ -51,7 +51,7 @@ async fn rows_behind(journal: &impl Journal, after: RowSeq) -> Vec<RowSeq> {
 
 async fn commit(journal: &impl Journal, rows: std::ops::RangeInclusive<RowSeq>) {
     for seq in rows {
-        assert_eq!(journal.commit(seq, row(seq)).await, Commit::Durable);
+        assert_eq!(journal.commit(seq, row(seq).into()).await, Commit::Durable);
     }
 }
 
@@ -276,7 +276,7 @@ where
     F: Fixture<Store: Journal>,
 {
     let journal = fixture.open().await;
-    let mut tickets: VecDeque<_> = (1..=10).map(|seq| journal.commit(seq, row(seq))).collect();
+    let mut tickets: VecDeque<_> = (1..=10).map(|seq| journal.commit(seq, row(seq).into())).collect();
     // The last one first: the others are settled all the same.
     assert_eq!(tickets.pop_back().expect("ten tickets").await, Commit::Durable);
     assert_eq!(journal.newest().await.expect("readable"), 10);
@@ -291,10 +291,10 @@ where
     F: Fixture<Store: Journal>,
 {
     let journal = fixture.open().await;
-    assert_eq!(journal.commit(2, row(2)).await, Commit::NotApplied);
+    assert_eq!(journal.commit(2, row(2).into()).await, Commit::NotApplied);
     commit(&journal, 1..=3).await;
     for seq in [0, 1, 3, 5, u64::MAX] {
-        assert_eq!(journal.commit(seq, b"wrong".to_vec()).await, Commit::NotApplied);
+        assert_eq!(journal.commit(seq, b"wrong".to_vec().into()).await, Commit::NotApplied);
     }
     assert_eq!(rows_behind(&journal, 0).await, [1, 2, 3]);
     commit(&journal, 4..=4).await;
@@ -351,7 +351,7 @@ pub(in crate::store) async fn a_careful_writer_gets_every_row_in(
     let (mut fenced, mut told) = (false, 0);
     while next <= last && !fenced {
         let flight: VecDeque<_> =
-            (next..=last.min(next + 3)).map(|seq| (seq, journal.commit(seq, row(seq)))).collect();
+            (next..=last.min(next + 3)).map(|seq| (seq, journal.commit(seq, row(seq).into()))).collect();
         let mut failed = false;
         for (seq, ticket) in flight {
             match ticket.await {

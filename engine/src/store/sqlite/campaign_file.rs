@@ -187,11 +187,11 @@ impl CampaignFiles {
             let mut readers = lock(&self.readers);
             writers.close(Home::Own(no));
             readers.close(Home::Own(no));
-            // From here on nobody opens the file again, also when removing it fails half-way.
-            lock(&self.own).remove(&no);
             self.directory.unlink(&own_file(no))?;
             self.unlink_companions(no)?;
             self.directory.sync()?;
+            // Only now: a removal that failed half-way can be tried again.
+            lock(&self.own).remove(&no);
         }
         let known = self.read(no, |connection| {
             connection.prepare_cached("SELECT 1 FROM campaign WHERE campaign = ?1")?.exists([no.0])

@@ -1,7 +1,7 @@
 //! Connections: how a file is created, checked, opened and, after an error, opened again.
 //!
 //! A connection that gave an error is never used again: after a failed fsync the kernel may have dropped pages
-//! that SQLite believes to be written. The next call opens a new one and, unless the disk was merely full, folds
+//! that SQLite believes to be written. The next call opens a new one and, unless the disk was merely full or busy, folds
 //! the whole log into the file first, so that whatever is read back from then on is durable.
 
 use crate::store::StoreError;
@@ -119,7 +119,9 @@ impl Handle {
                 Ok(value)
             }
             Err(e) => {
-                self.suspect |= e.sqlite_error_code() != Some(ErrorCode::DiskFull);
+                // Neither of the two says anything about what was written before.
+                let harmless = [Some(ErrorCode::DiskFull), Some(ErrorCode::DatabaseBusy)];
+                self.suspect |= !harmless.contains(&e.sqlite_error_code());
                 Err(explain(&self.path, &e))
             }
         }

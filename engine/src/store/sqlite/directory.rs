@@ -17,8 +17,7 @@ const LOCK_FILE: &str = "engine.lock";
 pub(super) struct Directory {
     path: PathBuf,
     installation: Uuid,
-    /// Held, never read: closing it releases the directory.
-    _lock: File,
+    lock: File,
 }
 
 impl Directory {
@@ -27,12 +26,10 @@ impl Directory {
         path: &Path,
         identify: impl FnOnce(&Path) -> Result<Uuid, StoreError>,
     ) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(path).map_err(|e| {
-            StoreError::Unavailable(format!("the directory {} cannot be created: {e}", path.display()))
-        })?;
+        create(path)?;
         let lock = lock(path)?;
         sync_directory(path)?;
-        Ok(Self { path: path.to_owned(), installation: identify(path)?, _lock: lock })
+        Ok(Self { path: path.to_owned(), installation: identify(path)?, lock })
     }
 
     /// Which installation every file in it must carry.
@@ -74,11 +71,30 @@ impl Directory {
     }
 }
 
+impl Drop for Directory {
+    /// Closing would not be enough while a child process that is just being started shares the descriptor.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, directory = %self.path.display(), "the directory stays locked until the end");
+        }
+    }
+}
+
 /// Makes the entries of `path` durable.
-pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+fn sync_directory(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(|e| {
         StoreError::Unavailable(format!("the directory {} cannot be made durable: {e}", path.display()))
     })
+}
+
+/// Creates what is missing of `path` and makes each new entry durable in its parent.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    std::fs::create_dir_all(&path).map_err(|e| {
+        StoreError::Unavailable(format!("the directory {} cannot be created: {e}", path.display()))
+    })?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_directory)
 }
 
 fn lock(directory: &Path) -> Result<File, StoreError> {

@@ -29,7 +29,7 @@ const LOG_LIMIT_OCTETS: u64 = 64 << 20;
 /// Most pages that a commit may fold before the log starts again: 8 MiB, some milliseconds.
 const RESTART_PAGES: u64 = 1024;
 
-/// Rows that one slice of a trim deletes: with rows of 27 KB about a millisecond besides its fsync.
+/// Rows that one slice of a trim deletes: with rows of 27 KB two milliseconds with its fsync (measured).
 const TRIM_ROWS: u64 = 256;
 
 /// The journal's file with the connections of its two roles.

@@ -1,5 +1,8 @@
 //! The contract on SQLite, plain and behind faults, and what is this backend's own.
 
+mod files;
+mod trouble;
+
 use super::SqliteStore;
 use crate::store::contract::journal::a_careful_writer_gets_every_row_in;
 use crate::store::contract::{Fixture, catalog_contract, journal_contract};
@@ -13,8 +16,13 @@ struct Sqlite(TempDir);
 
 impl Sqlite {
     fn new() -> Self {
-        Self(TempDir::new().expect("a temporary directory"))
+        Self(directory())
     }
+}
+
+/// In memory where that is possible: what these tests are about does not depend on the disk.
+fn directory() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a temporary directory")
 }
 
 impl Fixture for Sqlite {

@@ -1,0 +1,233 @@
+//! Campaigns that this engine runs: how one is launched, begun again after a crash or a panic, and ended.
+//!
+//! The first start, a start after a crash and a restart after a panic are one path: call everything back, flush,
+//! ask the keeper what is left, begin.
+
+use crate::dispatch::account::Tally;
+use crate::dispatch::assembly::{self, start_child};
+use crate::dispatch::campaign::{self, CampaignActor, CampaignMsg};
+use crate::dispatch::cells::CampaignCells;
+use crate::dispatch::channel::ChannelMsg;
+use crate::dispatch::engine::{Engine, EngineError};
+use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg};
+use crate::dispatch::link::FlowSpec;
+use crate::dispatch::matcher::{Early, ordinal_in};
+use crate::dispatch::message::Message;
+use crate::dispatch::recovery::account_of;
+use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
+use crate::model::record::{Facts, ReceiptFact};
+use crate::model::{Campaign, CampaignNo, Move, Principal, Status, WorkspaceId};
+use crate::store::Expect;
+use pdu::MessageIdForm;
+use ractor::ActorRef;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// A campaign as the engine runs it.
+pub(super) struct Running {
+    pub(super) campaign: Campaign,
+    pub(super) cells: Arc<CampaignCells>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) message: Arc<Message>,
+    pub(super) base: u64,
+    pub(super) actor: Mutex<Option<ActorRef<CampaignMsg>>>,
+}
+
+impl Engine {
+    pub(super) async fn resume_recovered(
+        &self,
+        campaigns: Vec<(Campaign, Arc<Tally>)>,
+        orphans: Vec<(u32, Early)>,
+    ) -> Result<(), EngineError> {
+        {
+            let mut desk = self.desk();
+            for (channel, early) in orphans {
+                desk.matcher.restore_early(channel, MessageIdForm::Auto, early);
+            }
+        }
+        for (campaign, tally) in campaigns {
+            let running = self.running(campaign, tally)?;
+            self.index_receipts(&running)?;
+            match running.campaign.status {
+                Status::Sending => self.launch(&running).await?,
+                Status::Paused => {
+                    running.cells.stop();
+                    self.launch(&running).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn running(&self, campaign: Campaign, tally: Arc<Tally>) -> Result<Arc<Running>, EngineError> {
+        let reference = u16::try_from(campaign.no.0 % 255).unwrap_or(0) + 1;
+        let message = Arc::new(Message::new(&campaign.content, reference)?);
+        let cells = Arc::new(CampaignCells::new(campaign.no, campaign.stop_gen));
+        let base = self.desk().matcher.register(campaign.no, campaign.recipients, campaign.content.parts);
+        self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).insert(campaign.id, Arc::clone(&tally));
+        let running = Arc::new(Running { campaign, cells, tally, message, base, actor: Mutex::default() });
+        self.campaigns().insert(running.campaign.no, Arc::clone(&running));
+        Ok(running)
+    }
+
+    /// Starts the campaign's actor under its workspace's supervisor.
+    pub(super) async fn launch(&self, running: &Arc<Running>) -> Result<(), EngineError> {
+        let supervisor = self.workspace(running.campaign.workspace_id).await?;
+        let (engine, of) = (self.clone(), Arc::clone(running));
+        let on_start: campaign::OnStart = Arc::new(move |actor| engine.campaign_started(&of, actor));
+        let (no, parts, loader) =
+            (running.campaign.no, running.campaign.content.parts, self.0.loader.clone());
+        let recipe = Recipe::new::<CampaignActor, _>(format!("campaign {}", no.0), move || {
+            campaign::Arguments { no, parts, loader: loader.clone(), on_start: Arc::clone(&on_start) }
+        });
+        start_child(&supervisor, recipe).await.map(drop)
+    }
+
+    async fn workspace(&self, id: WorkspaceId) -> Result<ActorRef<SupervisorMsg>, EngineError> {
+        let known = self.workspaces().get(&id).cloned();
+        if let Some(supervisor) = known {
+            return Ok(supervisor);
+        }
+        let failure = self.0.failure.clone();
+        let recipe =
+            Recipe::new::<Supervisor, _>(format!("workspace {id}"), move || assembly::melt(&failure));
+        let supervisor: ActorRef<SupervisorMsg> = start_child(&self.0.root, recipe).await?.into();
+        Ok(self.workspaces().entry(id).or_insert(supervisor).clone())
+    }
+
+    /// A new incarnation of a campaign's actor: whatever links still hold is called back, facts are flushed, and
+    /// the keeper tells what is left. The same for the first start, a resume after a crash and after a panic.
+    fn campaign_started(&self, running: &Arc<Running>, actor: ActorRef<CampaignMsg>) {
+        let (engine, running) = (self.clone(), Arc::clone(running));
+        tokio::spawn(async move {
+            let paused = running.cells.is_stopped();
+            running.cells.stop();
+            engine.0.board.all_obey(engine.0.board.announce_stop()).await;
+            if let Err(error) = engine.begin(&running, &actor).await {
+                tracing::error!(campaign = running.campaign.no.0, %error, "campaign not begun");
+                return;
+            }
+            if !paused {
+                running.cells.go();
+                engine.0.board.ring_links();
+            }
+        });
+    }
+
+    async fn begin(&self, running: &Running, actor: &ActorRef<CampaignMsg>) -> Result<(), EngineError> {
+        let gone = |what: &str| EngineError::NotRunning(what.to_owned());
+        self.recorder_flush().await?;
+        let (reply, remaining) = oneshot::channel();
+        self.tell_keeper(KeeperMsg::Remaining(running.campaign.no, reply)).await?;
+        let remaining = remaining.await.map_err(|_| gone("keeper"))?;
+        actor.cast(CampaignMsg::Begin(remaining)).map_err(|_| gone("campaign"))?;
+        *running.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
+        let (high, low) = running.campaign.workspace_id.0.as_u64_pair();
+        let workspace = high ^ low;
+        let spec = FlowSpec {
+            cells: Arc::clone(&running.cells),
+            message: Arc::clone(&running.message),
+            policy: running.campaign.delivery_policy,
+            workspace: (workspace, 1),
+            weight: running.campaign.weight.max(1),
+            base: running.base,
+            supply: campaign::supply_ref(actor),
+        };
+        for channel in &self.0.channels {
+            let register = ChannelMsg::Register(Box::new(spec.clone()));
+            channel.actor.cast(register).map_err(|_| gone("channel"))?;
+        }
+        Ok(())
+    }
+
+    /// Fills the receipt index for a recovered campaign in the background: the first PDU does not wait for it, and
+    /// a receipt that comes before its entry is adopted by it.
+    fn index_receipts(&self, running: &Arc<Running>) -> Result<(), EngineError> {
+        if !running.message.receipts {
+            return Ok(());
+        }
+        let (engine, running) = (self.clone(), Arc::clone(running));
+        self.0.env.start("receipt-index", async move {
+            let chunks = account_of(&running.campaign).chunks();
+            for chunk in 0..chunks {
+                let (reply, awaiting) = oneshot::channel();
+                if engine.tell_keeper(KeeperMsg::Awaiting(running.campaign.no, chunk, reply)).await.is_err() {
+                    return;
+                }
+                let Ok(awaiting) = awaiting.await else { return };
+                engine.expect_receipts(&running, chunk, &awaiting);
+            }
+        })?;
+        Ok(())
+    }
+
+    fn expect_receipts(&self, running: &Running, chunk: u32, awaiting: &[AwaitedId]) {
+        let parts = running.message.parts.len();
+        let now = self.0.env.clock.now();
+        let mut facts = Facts::default();
+        let mut adopted = 0;
+        let mut desk = self.desk();
+        for (channel, unit, id) in awaiting {
+            let ordinal = running.base + ordinal_in(chunk, *unit, parts);
+            if let Some(early) = desk.matcher.expect(*channel, MessageIdForm::Auto, id, ordinal) {
+                let campaign = running.campaign.no;
+                let fact =
+                    ReceiptFact { campaign, chunk, unit: *unit, status: early.status, error: early.error };
+                facts.receipt(now.wall_ms, &fact);
+                facts.adopted(*channel, &early.message_id);
+                adopted += 1;
+            }
+        }
+        drop(desk);
+        if adopted > 0 {
+            self.0.recorder.append(facts.octets(), adopted, false, now.mono_us);
+        }
+    }
+
+    /// Ends campaigns that have settled.
+    pub(super) fn watch_events(
+        &self,
+        mut events: mpsc::UnboundedReceiver<KeeperEvent>,
+    ) -> Result<(), EngineError> {
+        let engine = Arc::downgrade(&self.0);
+        self.0.env.start("control", async move {
+            while let Some(KeeperEvent::Settled(no)) = events.recv().await {
+                let Some(inner) = engine.upgrade() else { return };
+                if let Err(error) = Self(inner).complete(no).await {
+                    tracing::warn!(campaign = no.0, %error, "completion not recorded; tried again at the next start");
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    async fn complete(&self, no: CampaignNo) -> Result<(), EngineError> {
+        let running = self.campaigns().get(&no).cloned();
+        let Some(running) = running else { return Ok(()) };
+        let campaign = self.campaign(running.campaign.workspace_id, running.campaign.id).await?;
+        let expect = Expect::Version(campaign.state_version);
+        if let Some(status) = campaign.status.after(Move::Complete) {
+            let ended = Campaign {
+                status,
+                hold_reason: None,
+                state_version: campaign.state_version + 1,
+                counts: Some(running.tally.counts()),
+                ..campaign
+            };
+            self.apply(ended, expect, Move::Complete, &Principal::engine()).await?;
+        }
+        for channel in &self.0.channels {
+            if channel.actor.cast(ChannelMsg::Unregister(no)).is_err() {
+                tracing::debug!(channel = channel.name, "already ended");
+            }
+        }
+        let actor = running.actor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(actor) = actor
+            && actor.cast(CampaignMsg::End).is_err()
+        {
+            tracing::debug!(campaign = no.0, "already ended");
+        }
+        Ok(())
+    }
+}
