@@ -2,6 +2,7 @@
 
 mod children;
 mod dispatch;
+mod faults;
 mod oracles;
 mod runner;
 mod tidy;

@@ -7,6 +7,7 @@ mod child;
 mod place;
 pub mod rig;
 mod skip;
+pub mod verdict;
 
 pub use child::{Child, ChildError};
 pub use place::{free_port, product, python, repository, temp_dir, tool};
