@@ -140,6 +140,10 @@ pub struct ChannelStatus {
     pub refused: u64,
     /// Throttled answers.
     pub throttled: u64,
+    /// Refused for a while, queued again.
+    pub retried: u64,
+    /// Submits whose answer will not come.
+    pub unknown: u64,
     /// Matched receipts.
     pub receipts: u64,
     /// Receipts without a message.
@@ -362,6 +366,8 @@ impl Engine {
                 accepted: count(&cells.accepted),
                 refused: count(&cells.refused),
                 throttled: count(&cells.throttled),
+                retried: count(&cells.retried),
+                unknown: count(&cells.unknown),
                 receipts: count(&cells.receipts),
                 orphans: count(&cells.orphans),
                 strays: count(&cells.strays),

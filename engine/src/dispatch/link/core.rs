@@ -63,6 +63,8 @@ pub(super) struct TurnCounts {
     pub(super) accepted: u64,
     pub(super) refused: u64,
     pub(super) throttled: u64,
+    pub(super) retried: u64,
+    pub(super) unknown: u64,
     pub(super) receipts: u64,
     pub(super) orphans: u64,
     pub(super) strays: u64,
@@ -392,6 +394,8 @@ impl LinkCore {
             (&channel.accepted, turn.accepted),
             (&channel.refused, turn.refused),
             (&channel.throttled, turn.throttled),
+            (&channel.retried, turn.retried),
+            (&channel.unknown, turn.unknown),
             (&channel.receipts, turn.receipts),
             (&channel.orphans, turn.orphans),
             (&channel.strays, turn.strays),
@@ -453,6 +457,7 @@ impl LinkCore {
 
     /// A submit whose answer will not come: perhaps sent, perhaps not.
     pub(super) fn lost(&mut self, owner: u32, unit: u16, attempt: u8, now: Now) {
+        self.turn.unknown += 1;
         match self.policy_of(owner) {
             DeliveryPolicy::AtMostOnce => self.outcome(owner, unit, 0, Fate::Unknown, now),
             DeliveryPolicy::AtLeastOnce => {

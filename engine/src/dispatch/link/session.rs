@@ -129,6 +129,7 @@ impl LinkCore {
                 self.retry(slot.owner, slot.unit, slot.attempt, status, now);
             }
             Class::Again => {
+                self.turn.retried += 1;
                 self.unthrottled += 1;
                 self.retry(slot.owner, slot.unit, slot.attempt.saturating_add(1), status, now);
             }
