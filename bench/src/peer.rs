@@ -1,6 +1,7 @@
 //! The peer: the client library `rusmppc` as its users write it, a task per window slot that submits in a loop.
 //!
-//! Same runtime, binds, window and message as the floor; two worker threads were measured and not faster.
+//! Same runtime, binds, window and message as the floor; two worker threads, or one task per bind for all slots,
+//! were measured and not cheaper.
 //! Nothing is stored: a bare client against an engine with a journal, so the comparison favours the peer, and one
 //! more help is given: see [`drive`].
 
@@ -176,9 +177,10 @@ async fn drive(connection: impl Future<Output = ()>) {
 
 /// Binds a transceiver; its receipts are acknowledged in a task of their own.
 async fn connect(options: &RigOptions, receipts: &Arc<Receipts>) -> anyhow::Result<Client> {
+    // TCP_NODELAY stays off as in the library's own connect: it writes every PDU by itself, and letting the kernel
+    // join them was measured to be twice as fast (3.6 instead of 7.6 us at 4 binds and window 100).
     let stream =
         TcpStream::connect(options.addr).await.with_context(|| format!("no sink at {}", options.addr))?;
-    stream.set_nodelay(true)?;
     let (client, mut events, connection) = ConnectionBuilder::new().no_spawn().connected(stream);
     tokio::spawn(drive(connection));
     let bind = BindTransceiver::builder().system_id(COctetString::from_str("peer")?).build();
