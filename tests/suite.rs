@@ -5,4 +5,5 @@ mod dispatch;
 mod faults;
 mod oracles;
 mod runner;
+mod stopping;
 mod tidy;

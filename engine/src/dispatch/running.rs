@@ -101,17 +101,14 @@ impl Engine {
     fn campaign_started(&self, running: &Arc<Running>, actor: ActorRef<CampaignMsg>) {
         let (engine, running) = (self.clone(), Arc::clone(running));
         tokio::spawn(async move {
-            let paused = running.cells.is_stopped();
-            running.cells.stop();
+            running.cells.hold_for_beginning();
             engine.0.board.all_obey(engine.0.board.announce_stop()).await;
             if let Err(error) = engine.begin(&running, &actor).await {
                 tracing::error!(campaign = running.campaign.no.0, %error, "campaign not begun");
                 return;
             }
-            if !paused {
-                running.cells.go();
-                engine.0.board.ring_links();
-            }
+            running.cells.begun();
+            engine.0.board.ring_links();
         });
     }
 
