@@ -209,3 +209,15 @@ async fn a_cancelled_message_with_some_parts_out_is_failed() {
     assert_eq!((counts.failed, sum(&counts)), (partial, 1_000), "{counts:?}");
     assert_eq!(counts.sent + counts.failed + counts.cancelled, 1_000, "{counts:?}");
 }
+
+#[tokio::test]
+async fn what_is_refused_for_now_after_a_cancel_is_cancelled_too() {
+    let config = Config { latency_us: 100_000, ..with(&[(Fault::Throttled, 0.5)]) };
+    let story = Story::tell(config, 10_000, RigOptions::default()).await;
+    story.until_submits(100).await;
+    story.cancel().await.unwrap();
+    story.until(|s| s.rig.counts().in_flight == 0).await;
+    let end = story.close().await;
+    assert!(end.struck(Fault::Throttled) > 10);
+    assert_eq!((end.counts.queued, end.counts.sent + end.counts.cancelled), (0, 10_000));
+}
