@@ -78,3 +78,26 @@ async fn a_pause_that_cannot_be_recorded_stops_the_campaign_and_says_so() {
     story.resume().await.unwrap();
     assert_eq!(story.end().await.counts.sent, 10_000);
 }
+
+#[tokio::test]
+async fn an_end_that_could_not_be_recorded_at_once_is_recorded_later() {
+    let (story, gate) = behind("campaign.complete", Fate::Refused(2), 500, 0).await;
+    story.rig.go().await.unwrap();
+    assert_eq!(story.end().await.counts.sent, 500);
+    assert_eq!(gate.seen.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn an_end_that_was_never_recorded_is_recorded_by_the_next_engine() {
+    let (mut story, gate) = behind("campaign.complete", Fate::Refused(u32::MAX), 500, 0).await;
+    story.rig.go().await.unwrap();
+    story.until(|s| s.rig.counts().sent == 500 && gate.seen.load(Ordering::SeqCst) > 0).await;
+    assert_eq!(story.status().await, Status::Sending);
+    story.restart().await;
+    let end = std::time::Instant::now() + LIMIT / 4;
+    while story.status().await != Status::Done {
+        assert!(std::time::Instant::now() < end, "settled long ago, but {:?}", story.status().await);
+        tick().await;
+    }
+    assert_eq!(story.close().await.counts.sent, 500);
+}

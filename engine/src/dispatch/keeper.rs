@@ -157,7 +157,8 @@ impl Keeper {
     /// Takes an account over; `watermark` is what its file holds.
     pub(crate) fn open(&mut self, account: Box<Account>, tally: Arc<Tally>, watermark: RowSeq) {
         account.publish(&tally);
-        let told = account.is_settled();
+        // Also one that had settled before: its end may not have been recorded.
+        let told = false;
         self.held
             .insert(account.no, Held { account, tally, watermark, touched: true, told, cancelled: false });
     }

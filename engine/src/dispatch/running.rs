@@ -21,7 +21,11 @@ use crate::store::Expect;
 use pdu::MessageIdForm;
 use ractor::ActorRef;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+/// Pause before an end that could not be recorded, for instance because a pause came first, is recorded again.
+const COMPLETE_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// A campaign as the engine runs it.
 pub(super) struct Running {
@@ -190,9 +194,11 @@ impl Engine {
         let engine = Arc::downgrade(&self.0);
         self.0.env.start("control", async move {
             while let Some(KeeperEvent::Settled(no)) = events.recv().await {
-                let Some(inner) = engine.upgrade() else { return };
-                if let Err(error) = Self(inner).complete(no).await {
-                    tracing::warn!(campaign = no.0, %error, "completion not recorded; tried again at the next start");
+                loop {
+                    let Some(inner) = engine.upgrade() else { return };
+                    let Err(error) = Self(inner).complete(no).await else { break };
+                    tracing::warn!(campaign = no.0, %error, "completion not recorded; tried again");
+                    tokio::time::sleep(COMPLETE_AGAIN_AFTER).await;
                 }
             }
         })?;
