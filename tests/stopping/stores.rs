@@ -93,3 +93,22 @@ async fn a_fenced_engine_stops_and_says_why() {
     let submits = story.submits();
     assert!(submits < 20_000, "{submits}");
 }
+
+#[tokio::test]
+async fn a_receipt_index_that_is_filled_late_names_no_message_twice() {
+    let receipts = ReceiptConfig { delay_us: 2_500_000, ..ReceiptConfig::default() };
+    let config = Config { latency_us: 2_000, receipts: Some(receipts), ..Config::default() };
+    let options = RigOptions { receipts: true, ..RigOptions::default() };
+    let mut story = Story::tell(config, 20_000, options.clone()).await;
+    story.until_submits(3_000).await;
+    story.rig.engine.clone().shutdown().await;
+    // Filling goes chunk by chunk while new answers come in for the chunks that are still to be filled.
+    let journal = faulty(&story, FaultPlan::default(), Duration::ZERO, Duration::from_millis(150));
+    restart_over(&mut story, &journal, &options).await;
+    story.rig.until_done(crate::faults::LIMIT).await.unwrap();
+    story.until(|s| s.smsc.stats().receipts_open() == 0).await;
+    story.rig.engine.settle().await.unwrap();
+    let counts = story.rig.counts();
+    let channel = story.rig.engine.channels().remove(0);
+    assert_eq!((counts.delivered, sum(&counts)), (20_000, 20_000), "{counts:?} {channel:?}");
+}
