@@ -261,6 +261,7 @@ mod tests {
     fn two_units_under_one_hash_become_ambiguous_and_count_once() {
         let mut index = ReceiptIndex::new();
         index.insert(0, 1);
+        assert_eq!((index.insert(0, 1), index.get(0)), (Inserted::Known, Some(Hit::Unit(1))));
         assert_eq!(index.insert(0, 2), Inserted::Ambiguous);
         assert_eq!(index.insert(0, 3), Inserted::Ambiguous);
         assert_eq!((index.len(), index.get(0)), (1, Some(Hit::Ambiguous)));

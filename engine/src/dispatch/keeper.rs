@@ -157,10 +157,9 @@ impl Keeper {
     /// Takes an account over; `watermark` is what its file holds.
     pub(crate) fn open(&mut self, account: Box<Account>, tally: Arc<Tally>, watermark: RowSeq) {
         account.publish(&tally);
-        // Also one that had settled before: its end may not have been recorded.
-        let told = false;
-        self.held
-            .insert(account.no, Held { account, tally, watermark, touched: true, told, cancelled: false });
+        // Told also of one that had settled before: its end may not have been recorded.
+        let held = Held { account, tally, watermark, touched: true, told: false, cancelled: false };
+        self.held.insert(held.account.no, held);
     }
 
     /// Applies one sealed row.

@@ -17,7 +17,7 @@ use crate::dispatch::recovery::account_of;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::model::record::{Facts, ReceiptFact};
 use crate::model::{Campaign, CampaignNo, Move, Principal, Status, WorkspaceId};
-use crate::store::Expect;
+use crate::store::{Expect, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -197,7 +197,14 @@ impl Engine {
                 loop {
                     let Some(inner) = engine.upgrade() else { return };
                     let Err(error) = Self(inner).complete(no).await else { break };
-                    tracing::warn!(campaign = no.0, %error, "completion not recorded; tried again");
+                    tracing::warn!(campaign = no.0, %error, "completion not recorded");
+                    let passing = matches!(
+                        error,
+                        EngineError::Store(StoreError::Conflict { .. } | StoreError::Unavailable(_))
+                    );
+                    if !passing {
+                        break;
+                    }
                     tokio::time::sleep(COMPLETE_AGAIN_AFTER).await;
                 }
             }
