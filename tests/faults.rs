@@ -20,26 +20,26 @@ use tests::rig::{Rig, RigOptions, simulator, start_engine, tick};
 use tests::verdict::Verdict;
 
 /// No test of this module may take longer on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// A response timeout that tests can wait for.
 const SHORT: Duration = Duration::from_millis(500);
 
 /// A simulator, an engine and a campaign, and how the story ended.
-struct Story {
-    smsc: Smsc,
-    rig: Rig,
+pub(crate) struct Story {
+    pub(crate) smsc: Smsc,
+    pub(crate) rig: Rig,
     options: RigOptions,
 }
 
 /// What a finished campaign left behind.
-struct End {
-    counts: Counts,
-    exact: Exact,
+pub(crate) struct End {
+    pub(crate) counts: Counts,
+    pub(crate) exact: Exact,
     stats: Stats,
 }
 
 /// A simulator with these faults.
-fn with(faults: &[(Fault, f64)]) -> Config {
+pub(crate) fn with(faults: &[(Fault, f64)]) -> Config {
     let faults = faults.iter().map(|(fault, amount)| FaultRule::new(*fault, *amount)).collect();
     Config { seed: 11, faults, ..Config::default() }
 }
@@ -51,7 +51,7 @@ fn impatient() -> RigOptions {
 
 impl Story {
     /// Everything up, the campaign not started.
-    async fn begin(config: Config, recipients: u64, options: RigOptions) -> Self {
+    pub(crate) async fn begin(config: Config, recipients: u64, options: RigOptions) -> Self {
         let smsc = simulator(config).await.unwrap();
         let address = smsc.local_addr().unwrap().to_string();
         let rig = Rig::new(&address, recipients, &options).await.unwrap();
@@ -59,24 +59,24 @@ impl Story {
     }
 
     /// The same with the campaign started.
-    async fn tell(config: Config, recipients: u64, options: RigOptions) -> Self {
+    pub(crate) async fn tell(config: Config, recipients: u64, options: RigOptions) -> Self {
         let story = Self::begin(config, recipients, options).await;
         story.rig.go().await.unwrap();
         story
     }
 
     /// Submits that the simulator has read.
-    fn submits(&self) -> usize {
+    pub(crate) fn submits(&self) -> usize {
         self.smsc.with_ledger(|ledger| ledger.submits().len())
     }
 
     /// Waits until the simulator has read that many submits.
-    async fn until_submits(&self, count: usize) {
+    pub(crate) async fn until_submits(&self, count: usize) {
         self.until(|story| story.submits() >= count).await;
     }
 
     /// Waits until `done` holds.
-    async fn until(&self, done: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, done: impl Fn(&Self) -> bool) {
         let end = std::time::Instant::now() + LIMIT;
         while !done(self) {
             let state = (self.rig.counts(), self.rig.engine.channels(), self.smsc.stats());
@@ -86,13 +86,13 @@ impl Story {
     }
 
     /// Waits until the campaign is done, shuts the engine down and compares everything with the ledger.
-    async fn end(self) -> End {
+    pub(crate) async fn end(self) -> End {
         self.rig.until_done(LIMIT).await.unwrap();
         self.close().await
     }
 
     /// Shuts down and compares; every recipient has to be settled already.
-    async fn close(self) -> End {
+    pub(crate) async fn close(self) -> End {
         let counts = self.rig.counts();
         tokio::time::timeout(LIMIT, self.rig.engine.clone().shutdown()).await.expect("shuts down in time");
         let exact = self.smsc.with_ledger(|ledger| ledger.exact());
@@ -113,7 +113,7 @@ impl Story {
     }
 
     /// Ends the engine in order and starts another one on the same directory.
-    async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         tokio::time::timeout(LIMIT, self.rig.engine.clone().shutdown()).await.expect("shuts down in time");
         let address = self.smsc.local_addr().unwrap().to_string();
         let directory = self.rig.directory();
@@ -123,14 +123,14 @@ impl Story {
 
 impl End {
     /// How often a fault struck; a test whose fault never did proves nothing.
-    fn struck(&self, fault: Fault) -> u64 {
+    pub(crate) fn struck(&self, fault: Fault) -> u64 {
         let count = self.stats.faults.get(fault.name()).copied().unwrap_or(0);
         assert!(count > 0, "{} never struck: {:?}", fault.name(), self.stats);
         count
     }
 
     /// (destination, part)s that were accepted.
-    fn accepted(&self) -> u64 {
+    pub(crate) fn accepted(&self) -> u64 {
         self.exact.accepted.len() as u64
     }
 
@@ -142,7 +142,7 @@ impl End {
 }
 
 /// All recipients of an account, whatever their state.
-fn sum(c: &Counts) -> u64 {
+pub(crate) fn sum(c: &Counts) -> u64 {
     let sent = c.sent + c.delivered + c.undeliverable + c.expired + c.unknown;
     c.queued + c.in_flight + sent + c.rejected + c.cancelled + c.skipped + c.failed
 }

@@ -6,4 +6,5 @@ mod faults;
 mod oracles;
 mod runner;
 mod scale;
+mod stopping;
 mod tidy;

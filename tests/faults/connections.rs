@@ -109,3 +109,15 @@ async fn one_unanswered_window_that_loses_its_connection_is_unknown_to_the_last_
     let end = story.close().await;
     assert_eq!((end.accepted(), end.sure()), (64, 0));
 }
+#[tokio::test]
+async fn a_bind_that_is_closed_again_and_again_does_not_wait_longer_each_time() {
+    let options = RigOptions { binds: 1, window: 10, ..RigOptions::default() };
+    let story = Story::tell(with(&[(Fault::CloseAfter, 50.0)]), 1_000, options).await;
+    let begun = std::time::Instant::now();
+    let end = story.end().await;
+    let closed = end.struck(Fault::CloseAfter);
+    assert!(closed >= 12, "{closed} times");
+    // Each bind stood, so each pause is a first one: at most 200 ms, not doubled with every close.
+    assert!(begun.elapsed() < Duration::from_millis(300 * closed + 3_000), "{:?}", begun.elapsed());
+    assert_eq!(end.counts.sent + end.counts.unknown, 1_000);
+}

@@ -134,3 +134,32 @@ async fn receipts_of_a_campaign_restarted_in_its_midst_find_their_messages() {
     assert_eq!(counts.sent, 0, "{counts:?} {:?}", story.rig.engine.channels());
     all_accounted(story).await;
 }
+#[tokio::test]
+async fn a_repeated_receipt_is_acknowledged_and_counted_once() {
+    let story = Story::tell(receipts(with(&[(Fault::ReceiptDuplicate, 0.3)])), 3_000, asked()).await;
+    story.rig.until_done(LIMIT).await.unwrap();
+    story.until(|s| s.rig.counts().sent == 0).await;
+    let orphans = |s: &Story| s.rig.engine.channels()[0].orphans;
+    assert_eq!(orphans(&story), 0, "a repetition is no orphan");
+    assert_eq!(story.rig.engine.channels()[0].receipts, 3_000);
+    let end = all_accounted(story).await;
+    assert!(end.struck(Fault::ReceiptDuplicate) > 500);
+}
+
+#[tokio::test]
+async fn receipts_lost_with_their_connection_are_delivered_again_and_counted_once() {
+    let story = Story::tell(receipts(Config::default()), 5_000, asked()).await;
+    for round in 1..=3 {
+        story.until(|s| s.smsc.stats().receipts_acked >= round * 500).await;
+        story.smsc.drop_connections();
+    }
+    story.rig.until_done(LIMIT).await.unwrap();
+    story.until(|s| s.smsc.stats().receipts_open() == 0).await;
+    story.rig.engine.settle().await.unwrap();
+    // Unknown messages have no id, so their receipts are orphans; every other one is in the account.
+    let (counts, channel) = (story.rig.counts(), story.rig.engine.channels().remove(0));
+    assert_eq!(counts.sent, 0, "{counts:?}");
+    assert!(channel.orphans <= counts.unknown, "{counts:?} {channel:?}");
+    let end = story.close().await;
+    assert_eq!(end.stats.receipts_acked, end.accepted());
+}

@@ -4,6 +4,8 @@
 //! every wait is a blocking read that ends when the line, the end of output or the deadline comes.
 
 mod child;
+pub mod doubles;
+pub mod outfit;
 mod place;
 pub mod rig;
 mod skip;

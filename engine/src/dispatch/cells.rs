@@ -12,38 +12,59 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A link without connection obeys every stop.
 pub(crate) const OBEYS_ALL: u64 = u64::MAX;
 
-/// One campaign as links see it.
+/// One campaign as links see it: two reasons to be still, and how often it was stopped, in one word.
 #[derive(Debug)]
 pub(crate) struct CampaignCells {
     pub(crate) no: CampaignNo,
-    stopped: AtomicBool,
-    stop_gen: AtomicU32,
+    /// The generation, above [`STOPPED`] and [`BEGINNING`].
+    state: AtomicU64,
 }
+
+/// Somebody has stopped the campaign.
+const STOPPED: u64 = 1;
+/// Its actor is not ready; no answer to whether somebody has stopped it.
+const BEGINNING: u64 = 2;
+const GENERATION_SHIFT: u32 = 2;
 
 impl CampaignCells {
     pub(crate) fn new(no: CampaignNo, stop_gen: u32) -> Self {
-        Self { no, stopped: AtomicBool::new(false), stop_gen: AtomicU32::new(stop_gen) }
+        Self { no, state: AtomicU64::new(u64::from(stop_gen) << GENERATION_SHIFT) }
     }
 
     /// Whether nothing of the campaign may be written.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        self.state.load(Ordering::Acquire) & (STOPPED | BEGINNING) != 0
     }
 
     /// The generation that new intents carry.
     pub(crate) fn stop_gen(&self) -> u32 {
-        self.stop_gen.load(Ordering::Acquire)
+        u32::try_from(self.state.load(Ordering::Acquire) >> GENERATION_SHIFT).unwrap_or(u32::MAX)
     }
 
     /// Forbids further writes; returns the new generation.
     pub(crate) fn stop(&self) -> u32 {
-        self.stopped.store(true, Ordering::Release);
-        self.stop_gen.fetch_add(1, Ordering::AcqRel) + 1
+        let next = |state: u64| ((state >> GENERATION_SHIFT) + 1) << GENERATION_SHIFT;
+        let stopped = |state: u64| next(state) | STOPPED | (state & BEGINNING);
+        let before = self.state.update(Ordering::AcqRel, Ordering::Acquire, stopped);
+        u32::try_from(next(before) >> GENERATION_SHIFT).unwrap_or(u32::MAX)
     }
 
-    /// Allows writes again.
-    pub(crate) fn go(&self) {
-        self.stopped.store(false, Ordering::Release);
+    /// Allows writes again unless somebody has stopped the campaign since generation `stop_gen`.
+    pub(crate) fn go(&self, stop_gen: u32) {
+        let allowed = |state: u64| {
+            if state >> GENERATION_SHIFT == u64::from(stop_gen) { state & !STOPPED } else { state }
+        };
+        self.state.update(Ordering::AcqRel, Ordering::Acquire, allowed);
+    }
+
+    /// Keeps the campaign still while a new incarnation of its actor begins.
+    pub(crate) fn hold_for_beginning(&self) {
+        self.state.fetch_or(BEGINNING, Ordering::AcqRel);
+    }
+
+    /// The actor is ready; a stop that came meanwhile still holds.
+    pub(crate) fn begun(&self) {
+        self.state.fetch_and(!BEGINNING, Ordering::AcqRel);
     }
 }
 
@@ -182,5 +203,28 @@ impl ChannelCells {
     /// Until when nothing may be submitted, 0 for no hold.
     pub(crate) fn held_until(&self) -> u64 {
         self.hold_until_us.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_stop_can_be_taken_back_and_a_beginning_takes_back_none() {
+        let cells = CampaignCells::new(CampaignNo(1), 6);
+        let first = cells.stop();
+        let second = cells.stop();
+        assert_eq!((first, second, cells.stop_gen()), (7, 8, 8));
+        cells.go(first);
+        assert!(cells.is_stopped());
+        cells.hold_for_beginning();
+        cells.go(second);
+        assert!(cells.is_stopped());
+        let third = cells.stop();
+        cells.begun();
+        assert!(cells.is_stopped());
+        cells.go(third);
+        assert!(!cells.is_stopped());
     }
 }

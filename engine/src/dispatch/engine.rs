@@ -250,6 +250,14 @@ impl Engine {
         account.publish(&tally);
         let running = self.running(campaign, Arc::clone(&tally))?;
         self.tell_keeper(KeeperMsg::Open(account, tally)).await?;
+        // Stopped between the record and the moment when the stop could find it running.
+        let status = self.campaign(workspace, id).await?.status;
+        if status != Status::Sending {
+            running.cells.stop();
+        }
+        if status.is_final() {
+            return self.cancel_queued(running.campaign.no).await;
+        }
         self.launch(&running).await
     }
 
@@ -280,6 +288,10 @@ impl Engine {
         let campaign = self.campaign(workspace, id).await?;
         let no = campaign.no;
         self.stop(campaign, Move::Cancel, "cancel", by).await?;
+        self.cancel_queued(no).await
+    }
+
+    async fn cancel_queued(&self, no: CampaignNo) -> Result<(), EngineError> {
         self.recorder_flush().await?;
         let (reply, done) = oneshot::channel();
         self.tell_keeper(KeeperMsg::Cancel(no, reply)).await?;
@@ -297,9 +309,12 @@ impl Engine {
         by: &Principal,
     ) -> Result<(), EngineError> {
         let campaign = self.campaign(workspace, id).await?;
-        let campaign = self.record_move(campaign, Move::Resume, "resume", by).await?;
-        if let Some(running) = self.campaigns().get(&campaign.no) {
-            running.cells.go();
+        let running = self.campaigns().get(&campaign.no).cloned();
+        // Taken before the resume is recorded: a stop that comes behind it is not undone.
+        let stop_gen = running.as_ref().map(|r| r.cells.stop_gen());
+        self.record_move(campaign, Move::Resume, "resume", by).await?;
+        if let (Some(running), Some(stop_gen)) = (running, stop_gen) {
+            running.cells.go(stop_gen);
         }
         self.0.board.ring_links();
         Ok(())
@@ -318,16 +333,23 @@ impl Engine {
         }
         let running = self.campaigns().get(&no).cloned();
         let Some(running) = running else {
-            return self.record_move(campaign, what, word, by).await.map(drop);
+            self.record_move(campaign, what, word, by).await?;
+            // It may have been started meanwhile.
+            let started = self.campaigns().get(&no).cloned();
+            if let Some(running) = started {
+                running.cells.stop();
+                self.0.board.all_obey(self.0.board.announce_stop()).await;
+            }
+            return Ok(());
         };
-        let was_stopped = running.cells.is_stopped();
-        running.cells.stop();
+        let (workspace, id) = (campaign.workspace_id, campaign.id);
+        let stop_gen = running.cells.stop();
         let epoch = self.0.board.announce_stop();
         let recorded = self.record_move(campaign, what, word, by).await;
         if let Err(EngineError::Store(StoreError::Conflict { .. }) | EngineError::State(..)) = &recorded {
             // Somebody else was first; what they decided holds, also for the flag.
-            if !was_stopped && status == Status::Sending {
-                running.cells.go();
+            if self.campaign(workspace, id).await?.status == Status::Sending {
+                running.cells.go(stop_gen);
                 self.0.board.ring_links();
             }
             return recorded.map(drop);

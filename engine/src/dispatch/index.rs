@@ -31,6 +31,8 @@ const EMPTY: Slot = [0; 3];
 pub(crate) enum Inserted {
     /// The hash was new.
     New,
+    /// The same unit was filed under the hash before.
+    Known,
     /// The hash was known; its entry now names no unit.
     Ambiguous,
 }
@@ -118,6 +120,9 @@ impl Shard {
     fn insert(&mut self, tag: u64, ordinal: u64) -> Inserted {
         let mut at = self.home(tag);
         while self.slots[at] != EMPTY {
+            if self.slots[at] == slot(tag, ordinal + 1) {
+                return Inserted::Known;
+            }
             if tag_in(self.slots[at]) == tag {
                 self.slots[at] = slot(tag, AMBIGUOUS);
                 return Inserted::Ambiguous;
@@ -256,6 +261,7 @@ mod tests {
     fn two_units_under_one_hash_become_ambiguous_and_count_once() {
         let mut index = ReceiptIndex::new();
         index.insert(0, 1);
+        assert_eq!((index.insert(0, 1), index.get(0)), (Inserted::Known, Some(Hit::Unit(1))));
         assert_eq!(index.insert(0, 2), Inserted::Ambiguous);
         assert_eq!(index.insert(0, 3), Inserted::Ambiguous);
         assert_eq!((index.len(), index.get(0)), (1, Some(Hit::Ambiguous)));

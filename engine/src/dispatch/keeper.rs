@@ -75,6 +75,8 @@ struct Held {
     watermark: RowSeq,
     touched: bool,
     told: bool,
+    /// Cancelled: what is queued again by a late answer is cancelled as well.
+    cancelled: bool,
 }
 
 /// The accounts and how far they are.
@@ -155,8 +157,9 @@ impl Keeper {
     /// Takes an account over; `watermark` is what its file holds.
     pub(crate) fn open(&mut self, account: Box<Account>, tally: Arc<Tally>, watermark: RowSeq) {
         account.publish(&tally);
-        let told = account.is_settled();
-        self.held.insert(account.no, Held { account, tally, watermark, touched: true, told });
+        // Told also of one that had settled before: its end may not have been recorded.
+        let held = Held { account, tally, watermark, touched: true, told: false, cancelled: false };
+        self.held.insert(held.account.no, held);
     }
 
     /// Applies one sealed row.
@@ -193,6 +196,7 @@ impl Keeper {
     pub(crate) fn cancel(&mut self, no: CampaignNo) {
         if let Some(held) = self.held.get_mut(&no) {
             held.account.cancel_queued();
+            held.cancelled = true;
             held.touched = true;
         }
     }
@@ -288,6 +292,9 @@ impl Keeper {
         for (no, held) in &mut self.held {
             if !std::mem::take(&mut held.touched) {
                 continue;
+            }
+            if held.cancelled {
+                held.account.cancel_queued();
             }
             held.account.publish(&held.tally);
             let settled = held.account.is_settled();

@@ -2,7 +2,7 @@
 //!
 //! Ids wait in the receipt index from the answer of their submit on. A receipt that comes first is an orphan,
 //! durable like any other, and adopted when the answer follows. Each id is credited at most once; a repetition
-//! among the last [`RECENT`] is recognised. An id that fits two messages is nobody's.
+//! of one of the last [`RECENT`] or so is recognised. An id that fits two messages is nobody's.
 
 use crate::dispatch::index::{Hit, ReceiptIndex};
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo, UnitStatus};
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(crate) const MAX_EARLY: usize = 100_000;
 /// Credited ids remembered to tell a repeated receipt from an orphan; a power of two.
 const RECENT: usize = 1 << 16;
+/// Ids that share a place: with one, any two of a few thousand would push each other out.
+const RECENT_WAYS: usize = 8;
 /// Matches by one reading of ids, and none by another, after which it is tried alone first.
 const LEARNED: u32 = 64;
 
@@ -49,7 +51,7 @@ pub(crate) struct Matcher {
     bases: BTreeMap<u64, (CampaignNo, u64)>,
     next_base: u64,
     early: BTreeMap<u64, Arc<Early>>,
-    recent: Box<[u64]>,
+    recent: Box<[[u64; RECENT_WAYS]]>,
     forms: Forms,
 }
 
@@ -80,7 +82,7 @@ impl Matcher {
             bases: BTreeMap::new(),
             next_base: 0,
             early: BTreeMap::new(),
-            recent: vec![0; RECENT].into(),
+            recent: vec![[0; RECENT_WAYS]; RECENT / RECENT_WAYS].into(),
             forms: Forms::default(),
         }
     }
@@ -215,17 +217,20 @@ impl Matcher {
         }
     }
 
+    /// The newest comes first and pushes the oldest of its place out.
     fn remember(&mut self, hash: u64) {
-        self.recent[slot_of(hash)] = hash;
+        let place = &mut self.recent[place_of(hash)];
+        place.copy_within(..RECENT_WAYS - 1, 1);
+        place[0] = hash;
     }
 
     fn is_recent(&self, hash: u64) -> bool {
-        self.recent[slot_of(hash)] == hash
+        self.recent[place_of(hash)].contains(&hash)
     }
 }
 
-fn slot_of(hash: u64) -> usize {
-    usize::try_from(hash % RECENT as u64).unwrap_or(0)
+fn place_of(hash: u64) -> usize {
+    usize::try_from(hash % (RECENT / RECENT_WAYS) as u64).unwrap_or(0)
 }
 
 fn hash_of(channel: u32, key: &FoldedId<'_>) -> u64 {

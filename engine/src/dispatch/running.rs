@@ -17,11 +17,15 @@ use crate::dispatch::recovery::account_of;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::model::record::{Facts, ReceiptFact};
 use crate::model::{Campaign, CampaignNo, Move, Principal, Status, WorkspaceId};
-use crate::store::Expect;
+use crate::store::{Expect, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+/// Pause before an end that could not be recorded, for instance because a pause came first, is recorded again.
+const COMPLETE_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// A campaign as the engine runs it.
 pub(super) struct Running {
@@ -101,17 +105,14 @@ impl Engine {
     fn campaign_started(&self, running: &Arc<Running>, actor: ActorRef<CampaignMsg>) {
         let (engine, running) = (self.clone(), Arc::clone(running));
         tokio::spawn(async move {
-            let paused = running.cells.is_stopped();
-            running.cells.stop();
+            running.cells.hold_for_beginning();
             engine.0.board.all_obey(engine.0.board.announce_stop()).await;
             if let Err(error) = engine.begin(&running, &actor).await {
                 tracing::error!(campaign = running.campaign.no.0, %error, "campaign not begun");
                 return;
             }
-            if !paused {
-                running.cells.go();
-                engine.0.board.ring_links();
-            }
+            running.cells.begun();
+            engine.0.board.ring_links();
         });
     }
 
@@ -193,9 +194,18 @@ impl Engine {
         let engine = Arc::downgrade(&self.0);
         self.0.env.start("control", async move {
             while let Some(KeeperEvent::Settled(no)) = events.recv().await {
-                let Some(inner) = engine.upgrade() else { return };
-                if let Err(error) = Self(inner).complete(no).await {
-                    tracing::warn!(campaign = no.0, %error, "completion not recorded; tried again at the next start");
+                loop {
+                    let Some(inner) = engine.upgrade() else { return };
+                    let Err(error) = Self(inner).complete(no).await else { break };
+                    tracing::warn!(campaign = no.0, %error, "completion not recorded");
+                    let passing = matches!(
+                        error,
+                        EngineError::Store(StoreError::Conflict { .. } | StoreError::Unavailable(_))
+                    );
+                    if !passing {
+                        break;
+                    }
+                    tokio::time::sleep(COMPLETE_AGAIN_AFTER).await;
                 }
             }
         })?;

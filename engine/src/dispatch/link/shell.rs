@@ -153,11 +153,10 @@ async fn attempt(
     cells: &Arc<crate::dispatch::cells::LinkCells>,
     on_link: &OnLink,
 ) -> Result<(), Gone> {
-    let dial = tokio::time::timeout(CONNECT_TIMEOUT, env.net.dial(&shared.config.address));
-    let mut wire = dial.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-    let input = match tokio::time::timeout(BIND_TIMEOUT, bind(&mut *wire, &shared.config)).await {
-        Ok(bound) => bound?,
-        Err(_) => return Err(Gone::BindTimeout),
+    let (wire, input) = tokio::select! {
+        biased;
+        connected = connect(shared, env) => connected?,
+        () = drained(shared, cells) => return Err(Gone::Drained),
     };
     let incarnation = shared.next_incarnation();
     let mark = shared.marks.create(incarnation)?;
@@ -178,6 +177,23 @@ async fn attempt(
         on_link(None);
     }
     gone
+}
+
+/// Dials and binds.
+async fn connect(shared: &LinkShared, env: &Env) -> Result<(Box<dyn Wire>, BytesMut), Gone> {
+    let dial = tokio::time::timeout(CONNECT_TIMEOUT, env.net.dial(&shared.config.address));
+    let mut wire = dial.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    match tokio::time::timeout(BIND_TIMEOUT, bind(&mut *wire, &shared.config)).await {
+        Ok(bound) => Ok((wire, bound?)),
+        Err(_) => Err(Gone::BindTimeout),
+    }
+}
+
+/// Resolves when the engine drains: an SMSC that does not answer a bind must not hold up the end.
+async fn drained(shared: &LinkShared, cells: &crate::dispatch::cells::LinkCells) {
+    while !shared.board.is_draining() {
+        cells.bell.rung().await;
+    }
 }
 
 /// Sends the bind request and waits for its answer; returns octets that came behind it.

@@ -1,0 +1,156 @@
+//! A catalog and a journal that pass everything on, but for what a test wants late or refused.
+
+use bytes::Bytes;
+use engine::model::{AuditEvent, CampaignNo, ChunkNo, ChunkState, EntityId, Principal};
+use engine::store::{
+    Catalog, Change, Entity, Journal, Kind, Page, Query, RecipientWriter, RowSeq, Scope, StateSave,
+    StoreError, StoreFuture, Ticket,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What becomes of the changes with one action.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// That many are refused as `Unavailable`, the others pass.
+    Refused(u32),
+    /// Each waits until the bell has rung once for it.
+    Waits(Arc<Notify>),
+}
+
+/// A catalog in front of another one.
+pub struct Gate {
+    inner: Arc<dyn Catalog>,
+    action: &'static str,
+    fate: Fate,
+    /// Changes with the action so far.
+    pub seen: AtomicU32,
+}
+
+impl Gate {
+    /// Lets everything pass but changes with `action`.
+    pub fn new(inner: Arc<dyn Catalog>, action: &'static str, fate: Fate) -> Self {
+        Self { inner, action, fate, seen: AtomicU32::new(0) }
+    }
+}
+
+impl Catalog for Gate {
+    fn apply<'a>(
+        &'a self,
+        changes: Vec<Change>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            if changes.iter().any(|change| change.action == self.action) {
+                let before = self.seen.fetch_add(1, Ordering::SeqCst);
+                match &self.fate {
+                    Fate::Refused(count) if before < *count => {
+                        return Err(StoreError::Unavailable("refused by the test".to_owned()));
+                    }
+                    Fate::Refused(_) => {}
+                    Fate::Waits(bell) => bell.notified().await,
+                }
+            }
+            self.inner.apply(changes, by, at).await
+        })
+    }
+
+    fn get(&self, scope: Scope, kind: Kind, id: EntityId) -> StoreFuture<'_, Entity> {
+        self.inner.get(scope, kind, id)
+    }
+
+    fn find(&self, scope: Scope, kind: Kind, unique: String) -> StoreFuture<'_, Entity> {
+        self.inner.find(scope, kind, unique)
+    }
+
+    fn list(&self, scope: Scope, query: Query) -> StoreFuture<'_, Page<Entity>> {
+        self.inner.list(scope, query)
+    }
+
+    fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
+        self.inner.audit(scope, after)
+    }
+
+    fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {
+        self.inner.next_campaign_no()
+    }
+
+    fn next_epoch(&self) -> StoreFuture<'_, u32> {
+        self.inner.next_epoch()
+    }
+}
+
+/// A journal in front of another one; reading columns may take a while.
+pub struct Slow {
+    inner: Arc<dyn Journal>,
+    state_delay: Duration,
+}
+
+impl Slow {
+    /// Every read of a chunk's columns takes `state_delay` more.
+    pub fn new(inner: Arc<dyn Journal>, state_delay: Duration) -> Self {
+        Self { inner, state_delay }
+    }
+}
+
+impl Journal for Slow {
+    fn write_recipients(
+        &self,
+        no: CampaignNo,
+        expected: u64,
+    ) -> Result<Box<dyn RecipientWriter>, StoreError> {
+        self.inner.write_recipients(no, expected)
+    }
+
+    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>> {
+        self.inner.recipients(no, chunk)
+    }
+
+    fn commit(&self, seq: RowSeq, row: Bytes) -> Ticket<'_> {
+        self.inner.commit(seq, row)
+    }
+
+    fn newest(&self) -> StoreFuture<'_, RowSeq> {
+        self.inner.newest()
+    }
+
+    fn replay<'a>(
+        &'a self,
+        after: RowSeq,
+        visit: &'a mut (dyn FnMut(RowSeq, &[u8]) + Send),
+    ) -> StoreFuture<'a, ()> {
+        self.inner.replay(after, visit)
+    }
+
+    fn save_state(&self, no: CampaignNo, save: StateSave) -> StoreFuture<'_, ()> {
+        self.inner.save_state(no, save)
+    }
+
+    fn watermark(&self, no: CampaignNo) -> StoreFuture<'_, RowSeq> {
+        self.inner.watermark(no)
+    }
+
+    fn state(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Option<ChunkState>> {
+        Box::pin(async move {
+            if !self.state_delay.is_zero() {
+                tokio::time::sleep(self.state_delay).await;
+            }
+            self.inner.state(no, chunk).await
+        })
+    }
+
+    fn trim(&self, through: RowSeq) -> StoreFuture<'_, ()> {
+        self.inner.trim(through)
+    }
+
+    fn maintain(&self) -> StoreFuture<'_, ()> {
+        self.inner.maintain()
+    }
+
+    fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
+        self.inner.remove(no)
+    }
+}

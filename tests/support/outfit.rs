@@ -1,0 +1,83 @@
+//! An engine put together from parts of a test's choice: its own catalog, journal, clock, network or boot.
+
+use crate::rig::RigOptions;
+use engine::store::{Catalog, Journal, SqliteStore};
+use engine::{ChannelConfig, Engine, EngineConfig, Env, boot_id};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The parts; [`Outfit::on`] gives the usual ones.
+#[derive(Clone)]
+pub struct Outfit {
+    /// Control data.
+    pub catalog: Arc<dyn Catalog>,
+    /// Facts.
+    pub journal: Arc<dyn Journal>,
+    /// Where the written marks are.
+    pub marks: PathBuf,
+    /// Which boot of the machine this claims to be.
+    pub boot_id: String,
+    /// Clock, network, threads, chance.
+    pub env: Env,
+    /// Where the SMSC is.
+    pub address: String,
+    /// The channel.
+    pub options: RigOptions,
+    store: Arc<SqliteStore>,
+}
+
+impl Outfit {
+    /// The real clock, TCP, and one store as catalog and journal; marks beside it in `directory`.
+    ///
+    /// # Errors
+    /// When the system tells no boot id.
+    pub fn on(
+        store: &Arc<SqliteStore>,
+        directory: &std::path::Path,
+        address: &str,
+        options: &RigOptions,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            catalog: Arc::clone(store) as _,
+            journal: Arc::clone(store) as _,
+            marks: directory.join("marks"),
+            boot_id: boot_id()?,
+            env: Env::system(7),
+            address: address.to_owned(),
+            options: options.clone(),
+            store: Arc::clone(store),
+        })
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn start(&self) -> anyhow::Result<Engine> {
+        let options = &self.options;
+        let channel = ChannelConfig {
+            name: "rig".to_owned(),
+            address: self.address.clone(),
+            system_id: "rig".to_owned(),
+            password: "secret".to_owned(),
+            system_type: String::new(),
+            bind: options.bind,
+            binds: options.binds,
+            window: options.window,
+            rate_per_s: options.rate_per_s,
+            enquire_link: options.enquire_link,
+            response_timeout: options.response_timeout,
+            message_id: pdu::MessageIdForm::Auto,
+        };
+        let config = EngineConfig {
+            channels: vec![channel],
+            marks: self.marks.clone(),
+            installation: self.store.installation(),
+            boot_id: self.boot_id.clone(),
+            drain_timeout: Duration::from_secs(5),
+        };
+        let (catalog, journal) = (Arc::clone(&self.catalog), Arc::clone(&self.journal));
+        Ok(Engine::start(config, catalog, journal, self.env.clone()).await?)
+    }
+}
