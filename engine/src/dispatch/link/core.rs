@@ -54,6 +54,8 @@ pub(crate) struct LinkCore {
     capped: bool,
     /// Whether the session is at its end: nothing new is written, planned or asked for.
     pub(super) closing: bool,
+    /// Whether the peer owes an answer for longer than it may: until it is heard, nothing more is written to it.
+    pub(super) quiet: bool,
     /// Whether our unbind was sent.
     pub(super) unbound: bool,
 }
@@ -108,6 +110,7 @@ impl LinkCore {
             turn: TurnCounts::default(),
             capped: false,
             closing: false,
+            quiet: false,
             unbound: false,
         }
     }
@@ -244,7 +247,7 @@ impl LinkCore {
     /// Encodes what window, rate and fairness allow; returns when more will be allowed.
     fn write(&mut self, now: Now) -> Option<u64> {
         self.capped = false;
-        if self.is_halted() || self.window.free() == 0 || !self.has_durable() {
+        if self.is_halted() || self.quiet || self.window.free() == 0 || !self.has_durable() {
             return None;
         }
         let channel = Arc::clone(&self.shared.channel);

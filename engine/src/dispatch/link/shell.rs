@@ -4,7 +4,7 @@
 
 use super::LinkInbox;
 use super::core::LinkCore;
-use super::session::SessionEnd;
+use super::session::{Lateness, SessionEnd};
 use super::wire;
 use crate::dispatch::backoff::{Backoff, Failure};
 use crate::dispatch::cells::{Board, ChannelCells};
@@ -259,6 +259,7 @@ impl Link {
             let now = self.clock.now();
             if self.input.fresh {
                 self.heard_us = now.mono_us;
+                self.core.quiet = false;
                 let (taken, end) = self.core.on_input(self.input.octets(), now);
                 self.input.consume(taken);
                 if let Err(end) = end {
@@ -331,13 +332,20 @@ impl Link {
         Ok(if asked { self.asked_us + timeout_us } else { self.heard_us + enquire_us })
     }
 
-    /// Gives up single submits that were not answered in time; returns when the next one is due. A peer that has
-    /// not been heard since the oldest was sent, or has not even read it, costs the session: what is still here
-    /// must not become unknown, and must never be written behind a stop.
+    /// Gives up single submits that were not answered in time; returns when the next one is due. A peer that does
+    /// not even read costs its session: what is still here must not become unknown, nor be written behind a stop.
+    /// One that has gone silent is asked whether it is there, and gets nothing more until it is heard.
     fn expire(&mut self, now: Now) -> Result<u64, Gone> {
         let timeout_us = micros(self.core.shared.config.response_timeout);
-        if self.core.is_stuck(timeout_us, self.heard_us, now) {
-            return Err(Gone::Silent);
+        match self.core.lateness(timeout_us, self.heard_us, now) {
+            Lateness::Unread => return Err(Gone::Silent),
+            Lateness::Silent if self.asked_us <= self.heard_us => {
+                self.asked_us = now.mono_us;
+                self.core.enquire();
+                self.core.quiet = true;
+            }
+            Lateness::Silent => self.core.quiet = true,
+            Lateness::None | Lateness::Unanswered => {}
         }
         Ok(self.core.expire(timeout_us, now).unwrap_or(u64::MAX))
     }
