@@ -118,6 +118,7 @@ impl LinkCore {
         self.plan();
         self.ask();
         self.hand_over(now);
+        self.shared.board.publish(&self.inbox.cells, self.obeyed);
         self.publish();
         wake
     }

@@ -1,7 +1,8 @@
 //! Stopping: what a link does when a campaign may no longer send, and how it proves that it has done it.
 //!
 //! The output is cut at a PDU boundary, cut PDUs and unwritten intents are revoked, the units go back to their
-//! campaign, and only when no octet of a stopped campaign is left to be written is the epoch published.
+//! campaign, and only when no octet of a stopped campaign is left to be written, and the recorder has the
+//! revocations, is the epoch published.
 
 use super::core::LinkCore;
 use super::flow::{journal_run, slice};
@@ -24,7 +25,6 @@ impl LinkCore {
         self.cut_output();
         if !self.output_holds_stopped() {
             self.obeyed = epoch;
-            self.shared.board.publish(&self.inbox.cells, epoch);
         }
     }
 
