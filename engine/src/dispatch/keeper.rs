@@ -10,6 +10,7 @@ use crate::store::{Journal, RowSeq, StateSave, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Rows under way from the recorder; more make the recorder wait.
@@ -18,6 +19,8 @@ pub(crate) const ROWS: usize = 64;
 const SAVE_CHUNKS: usize = 32;
 /// Journal octets after which everything is saved and the journal trimmed: about 4.5 million messages.
 const COMPACT_OCTETS: usize = 64 << 20;
+/// Pause before columns that could not be read are asked for again.
+const APPLY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How long a receipt without a message is kept.
 const ORPHAN_TTL_MS: u64 = 72 * 3600 * 1000;
 /// Receipts without a message that are kept; the older half goes when there are more.
@@ -128,12 +131,12 @@ impl Keeper {
         match message {
             KeeperMsg::Row(seq, row) => {
                 self.octets += row.len();
-                if let Err(error) = self.apply(seq, &row).await {
-                    tracing::error!(seq, %error, "row not applied; the account is rebuilt at the next start");
-                }
+                self.apply_surely(seq, &row).await;
             }
             KeeperMsg::Open(account, tally) => self.open(account, tally, 0),
             KeeperMsg::Remaining(no, reply) => {
+                // Who waits for the accounts looks at the tallies next.
+                self.publish();
                 // A receiver that went away wants nothing any more; the same holds for every reply here.
                 let _ = reply.send(self.remaining(no));
             }
@@ -162,14 +165,26 @@ impl Keeper {
         self.held.insert(held.account.no, held);
     }
 
-    /// Applies one sealed row.
+    /// Applies one durable row; while columns cannot be read the rows behind it wait, and with them the recorder.
+    async fn apply_surely(&mut self, seq: RowSeq, row: &[u8]) {
+        while let Err(error) = self.apply(seq, row).await {
+            if matches!(error, StoreError::Unusable(_)) {
+                tracing::error!(seq, %error, "row not applied");
+                return;
+            }
+            tracing::warn!(seq, %error, "row not applied yet; tried again");
+            tokio::time::sleep(APPLY_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Applies one sealed row, whole or not at all.
     pub(crate) async fn apply(&mut self, seq: RowSeq, row: &[u8]) -> Result<(), StoreError> {
         let mut facts = Vec::with_capacity(64);
         let sections = row.get(1..row.len().saturating_sub(4)).unwrap_or_default();
         record::read_sections(sections, &mut |fact| facts.push(fact))
             .map_err(|error| StoreError::Unusable(error.to_string()))?;
-        for fact in facts {
-            let place = match &fact {
+        for fact in &facts {
+            let place = match fact {
                 Fact::Intent(intent) => Some((intent.campaign, intent.run.chunk)),
                 Fact::Outcomes { campaign, chunk, .. } => Some((*campaign, *chunk)),
                 Fact::Revoke { campaign, run } => Some((*campaign, run.chunk)),
@@ -178,6 +193,8 @@ impl Keeper {
             if let Some((no, chunk)) = place {
                 self.ensure_columns(no, chunk).await?;
             }
+        }
+        for fact in facts {
             self.apply_fact(seq, fact);
         }
         self.applied = self.applied.max(seq);
