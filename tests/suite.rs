@@ -3,6 +3,7 @@
 mod children;
 mod dispatch;
 mod faults;
+mod kill;
 mod oracles;
 mod runner;
 mod stopping;

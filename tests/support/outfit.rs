@@ -1,7 +1,8 @@
 //! An engine put together from parts of a test's choice: its own catalog, journal, clock, network or boot.
 
 use crate::rig::RigOptions;
-use engine::store::{Catalog, Journal, SqliteStore};
+use engine::model::{Campaign, CampaignId};
+use engine::store::{Catalog, Entity, Journal, Kind, Scope, SqliteStore};
 use engine::{ChannelConfig, Engine, EngineConfig, Env, boot_id};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +49,17 @@ impl Outfit {
             options: options.clone(),
             store: Arc::clone(store),
         })
+    }
+
+    /// A campaign as the catalog has it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stored(&self, campaign: CampaignId) -> anyhow::Result<Campaign> {
+        match self.store.get(Scope::Platform, Kind::Campaign, campaign.into()).await? {
+            Entity::Campaign(campaign) => Ok(*campaign),
+            other => anyhow::bail!("not a campaign: {other:?}"),
+        }
     }
 
     /// Starts it.
