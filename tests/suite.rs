@@ -6,5 +6,6 @@ mod faults;
 mod kill;
 mod oracles;
 mod runner;
+mod simulation;
 mod stopping;
 mod tidy;
