@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tests::doubles::Slow;
-use tests::outfit::Outfit;
+use tests::outfit::{Outfit, pass};
 use tests::rig::{FIRST_NUMBER, RigOptions};
 use tests::verdict::Verdict;
 use tokio::time::Instant;
@@ -74,7 +74,7 @@ impl Net for Memory {
     fn dial(&self, _: &str) -> Dial {
         let smsc = self.0.clone();
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(3)).await;
+            pass(Duration::from_millis(3)).await;
             let (ours, theirs) = tokio::io::duplex(STREAM_OCTETS);
             smsc.serve_stream(theirs);
             Ok(Box::new(ours) as Box<dyn engine::Wire>)
@@ -124,7 +124,7 @@ impl World {
                 world.engine.channels(),
                 world.smsc.stats()
             );
-            tokio::time::sleep(LOOK).await;
+            pass(LOOK).await;
         }
         world.engine.settle().await?;
         world.reckon().await
@@ -163,7 +163,7 @@ impl World {
     async fn trouble(&mut self, size: Size) -> anyhow::Result<()> {
         let seconds = size.recipients / u64::from(size.rate_per_s);
         for _ in 0..8 {
-            tokio::time::sleep(Duration::from_millis(1 + self.chance.below(seconds * 1000 / 8))).await;
+            pass(Duration::from_millis(1 + self.chance.below(seconds * 1000 / 8))).await;
             if self.counts().queued == 0 {
                 return Ok(());
             }
@@ -172,7 +172,7 @@ impl World {
                 0 | 1 => self.smsc.drop_connections(),
                 2 => {
                     self.smsc.set_down(true).await?;
-                    tokio::time::sleep(Duration::from_millis(self.chance.below(20_000))).await;
+                    pass(Duration::from_millis(self.chance.below(20_000))).await;
                     self.smsc.set_down(false).await?;
                 }
                 3 => {
@@ -193,9 +193,9 @@ impl World {
     /// Everything written before the acknowledgement is read within a second; after that nothing comes.
     async fn stays_still(&mut self) -> anyhow::Result<()> {
         let submits = |w: &Self| w.smsc.with_ledger(|ledger| ledger.submits().len());
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass(Duration::from_secs(1)).await;
         let before = submits(self);
-        tokio::time::sleep(Duration::from_secs(1 + self.chance.below(20))).await;
+        pass(Duration::from_secs(1 + self.chance.below(20))).await;
         anyhow::ensure!(submits(self) == before, "{} submits after a pause", submits(self) - before);
         Ok(())
     }

@@ -138,7 +138,7 @@ impl Journal for Slow {
     fn state(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Option<ChunkState>> {
         Box::pin(async move {
             if !self.state_delay.is_zero() {
-                tokio::time::sleep(self.state_delay).await;
+                crate::outfit::pass(self.state_delay).await;
             }
             let take = |left: u32| left.checked_sub(1);
             if self.refuse_states.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {

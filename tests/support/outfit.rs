@@ -93,3 +93,9 @@ impl Outfit {
         Ok(Engine::start(config, catalog, journal, self.env.clone()).await?)
     }
 }
+
+/// Lets virtual time pass, or a double be slow; no test waits by the real clock with it.
+pub async fn pass(time: Duration) {
+    let time = time.max(Duration::from_millis(1));
+    tokio::time::interval_at(tokio::time::Instant::now() + time, time).tick().await;
+}
