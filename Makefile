@@ -1,5 +1,5 @@
 # Every way to build, run and judge the product. A machine needs Rust, make and Python 3.11 or newer.
-.PHONY: demo test check fuzz torture sim
+.PHONY: demo test check bench long fuzz torture sim
 SECONDS ?= 60
 
 # The main job: one campaign from file to receipt on embedded defaults, e.g. make demo ARGS="--recipients 1000 --exit".
@@ -13,6 +13,21 @@ test:
 # Formatting and lints alone, for the minutes before a commit.
 check:
 	@tests/run format clippy
+
+# The engine against the raw floor and a client library, alternating in one run.
+bench:
+	cargo build --release -p bench
+	target/release/bench dispatch --messages 3000000 --binds 4 --window 100
+	target/release/bench dispatch --messages 3000000 --binds 4 --window 100 --receipts
+	target/release/bench dispatch --messages 300000 --binds 1 --window 10 --rounds 9
+	target/release/bench dispatch --messages 1000000 --binds 4 --window 10 --rounds 9
+
+# What takes too long for every commit: ten million recipients, a gigabyte of input.
+long:
+	cargo build --release --workspace --all-targets
+	MC_SCALE=10000000 cargo test --workspace --release --test system -- --nocapture --test-threads 1 scale::
+	cargo run --release -p engine --example intake_rate -- csv 10000000
+	cargo run --release -p engine --example intake_rate -- same 10000000
 
 # The codec against inputs that nobody thought of, SECONDS for each target.
 fuzz:

@@ -6,6 +6,7 @@ mod faults;
 mod kill;
 mod oracles;
 mod runner;
+mod scale;
 mod simulation;
 mod stopping;
 mod tidy;

@@ -1,1 +1,15 @@
-//! admin: see DESIGN.
+//! Message Center's admin plane and its one program.
+//!
+//! `command` reads the command line and starts one of the commands: `demo` (one campaign against a simulated SMSC) or
+//! `serve` (the engine on a configured store). `config` reads the configuration, `observe` serves metrics and health,
+//! `exit` and `signals` say how the program ends. The store and SMPP belong to the engine; only `demo` knows the simulator.
+
+mod command;
+mod demo;
+mod exit;
+mod lines;
+mod log;
+mod place;
+mod signals;
+
+pub use command::run;

@@ -4,3 +4,4 @@
 //! streams under a paused clock and for the binary `smsc`. Nothing here knows a campaign: the far end is SMPP.
 
 pub mod smsc;
+pub mod turn;

@@ -66,6 +66,9 @@ struct Options {
     /// End with the counts as one JSON object on the last line.
     #[arg(long)]
     json_stats_on_exit: bool,
+    /// End also when standard input closes, so that a killed parent leaves nothing behind.
+    #[arg(long)]
+    until_stdin_closes: bool,
     #[command(flatten)]
     receipts: Receipts,
 }
@@ -210,6 +213,7 @@ async fn serve(options: &Options) -> Result<(), String> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = stdin_closed(), if options.until_stdin_closes => {}
     }
     let written = smsc.shutdown().await;
     let stats = smsc.stats();
@@ -219,6 +223,17 @@ async fn serve(options: &Options) -> Result<(), String> {
         say(&summary(&stats));
     }
     written.map_err(|error| format!("the ledger is incomplete: {error}"))
+}
+
+/// Waits on a thread of its own; tokio's standard input would keep the runtime from ending.
+async fn stdin_closed() {
+    let (closed, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // An unreadable standard input is as closed as an ended one.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = closed.send(());
+    });
+    let _ = wait.await;
 }
 
 /// Prints a line at once; a closed pipe at the other end is no reason to fail.

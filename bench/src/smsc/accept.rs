@@ -42,7 +42,9 @@ impl Core {
         if let Some(view) = &view {
             self.note_submit(hub, now_us, view, &response);
             if refusal.is_none() {
-                hub.note_accepted(digits(view.destination.octets), view.part.number);
+                if hub.config.count_duplicates {
+                    hub.note_accepted(digits(view.destination.octets), view.part.number);
+                }
                 self.owe_receipt(hub, now_us, view, &response);
             }
         }

@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 use super::receipt::Receipt;
 use super::schedule::Schedule;
 
+/// Resolution of receipts: the millisecond of tokio's timer, so that a wake-up serves many.
+const RECEIPT_WIDTH_US: u64 = 1_000;
+
 /// A session able to receive.
 #[derive(Debug)]
 struct Receiver {
@@ -24,7 +27,7 @@ struct Receiver {
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     receivers: Vec<Receiver>,
-    due: Schedule<Receipt>,
+    due: Schedule<Receipt, RECEIPT_WIDTH_US>,
     kept: VecDeque<Receipt>,
     turn: usize,
     /// Receipts that are not settled: waiting here or unacknowledged in a session.
@@ -138,7 +141,8 @@ impl Account {
 /// Fisher-Yates.
 fn shuffle(bucket: &mut [Receipt], rng: &mut ChaCha8Rng) {
     for last in (1..bucket.len()).rev() {
-        let other = rng.next_u64() % (last as u64 + 1);
+        // A 32-bit draw scaled down: no division, and a bucket has far fewer than 2^32 entries.
+        let other = (u64::from(rng.next_u32()) * (last as u64 + 1)) >> 32;
         bucket.swap(last, usize::try_from(other).expect("below the length of a slice"));
     }
 }

@@ -246,7 +246,7 @@ impl Hub {
 
     /// Counts an accepted (destination, part) that was accepted before.
     pub(crate) fn note_accepted(&mut self, destination: u64, part: u8) {
-        if self.config.count_duplicates && !self.seen.insert(mix(destination ^ u64::from(part) << 56)) {
+        if !self.seen.insert(mix(destination ^ u64::from(part) << 56)) {
             self.stats.duplicates += 1;
         }
     }

@@ -1,10 +1,12 @@
 //! Receipts: what is remembered of an accepted message and the `deliver_sm` that it becomes.
 //!
 //! Text as in SMPP 3.4 appendix B, optional parameters as in section 4.6.1. The dates are those of the
-//! simulator's clock in UTC with minutes, so the tail of the text is built once per minute and state.
+//! simulator's clock in UTC with minutes, so receipts of one minute and state are copies of one image.
+
+use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
-use pdu::{CommandId, CommandStatus};
+use pdu::{CommandId, CommandStatus, HEADER_LEN};
 
 use super::config::ReceiptFields;
 use super::ids::{IdForm, MessageId};
@@ -16,6 +18,13 @@ const ESM_INTERMEDIATE: u8 = 0x20;
 const TLV_RECEIPTED_ID: u16 = 0x001E;
 const TLV_NETWORK_ERROR: u16 = 0x0423;
 const TLV_STATE: u16 = 0x0427;
+
+/// Where the source address begins: behind header, service type, TON and NPI.
+const FROM_AT: usize = HEADER_LEN + 3;
+
+/// The text behind the id under `receipt_bad_date`.
+const BAD_TAIL: &[u8] =
+    b" sub:001 dlvrd:001 submit date:0000000000 done date:9999999999 stat:DELIVRD err:000 text:";
 
 /// Fixed octets of a `deliver_sm` body without addresses and text.
 const BODY_FIXED: usize = 17;
@@ -107,15 +116,30 @@ pub(crate) struct Receipt {
     pub(crate) attempts: u8,
 }
 
-/// Builds `deliver_sm` PDUs; keeps the last tail of a text for the next receipt.
+/// Builds `deliver_sm` PDUs; keeps the last one as an image, of which the next mostly differs in id and number.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiptWriter {
-    tail_of: Option<(u64, u64, MessageState)>,
-    tail: Vec<u8>,
+    image: BytesMut,
+    shape: Option<Shape>,
+    id_in_text: Range<usize>,
+    id_in_tlv: Range<usize>,
+}
+
+/// What two receipts share when one image serves both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    submit_minute: u64,
+    done_minute: u64,
+    state: MessageState,
+    bad_date: bool,
+    id_len: usize,
+    /// TON, NPI and length of source and destination.
+    addrs: [u8; 6],
+    style: ReceiptStyle,
 }
 
 /// How receipts look, taken from the configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReceiptStyle {
     pub(crate) form: IdForm,
     pub(crate) fields: ReceiptFields,
@@ -131,26 +155,47 @@ impl ReceiptWriter {
         style: ReceiptStyle,
         (sequence, now_us): (u32, u64),
     ) {
-        let submit_minute = (style.start_unix_s + receipt.submitted_us / 1_000_000) / 60;
-        let done_minute = (style.start_unix_s + now_us / 1_000_000) / 60;
-        let key = (submit_minute, done_minute, receipt.state);
-        if receipt.bad_date {
-            self.tail_of = None;
-            self.tail =
-                b" sub:001 dlvrd:001 submit date:0000000000 done date:9999999999 stat:DELIVRD err:000 text:"
-                    .to_vec();
-        } else if self.tail_of != Some(key) {
-            self.tail = tail(key);
-            self.tail_of = Some(key);
-        }
         let id = receipt.id.in_receipt(style.form);
-        let text_id = if style.fields == ReceiptFields::TlvOnly { b"".as_slice() } else { id.as_bytes() };
-        let text_len = 3 + text_id.len() + self.tail.len();
-        let tlv_len =
-            if style.fields == ReceiptFields::TextOnly { 0 } else { 4 + id.as_bytes().len() + 1 + 5 + 7 };
+        let (from, to) = (&receipt.destination, &receipt.source);
+        let shape = Shape {
+            submit_minute: (style.start_unix_s + receipt.submitted_us / 1_000_000) / 60,
+            done_minute: (style.start_unix_s + now_us / 1_000_000) / 60,
+            state: receipt.state,
+            bad_date: receipt.bad_date,
+            id_len: id.as_bytes().len(),
+            addrs: [to.ton, to.npi, to.len, from.ton, from.npi, from.len],
+            style,
+        };
+        if self.shape != Some(shape) {
+            self.build(receipt, shape, id.as_bytes());
+            self.shape = Some(shape);
+        }
+        let image = &mut self.image[..];
+        image[12..16].copy_from_slice(&sequence.to_be_bytes());
+        let from_end = FROM_AT + from.octets().len();
+        image[FROM_AT..from_end].copy_from_slice(from.octets());
+        // NUL, TON, NPI lie between the addresses.
+        let to_at = from_end + 3;
+        image[to_at..to_at + to.octets().len()].copy_from_slice(to.octets());
+        for at in [self.id_in_text.clone(), self.id_in_tlv.clone()] {
+            if !at.is_empty() {
+                image[at].copy_from_slice(id.as_bytes());
+            }
+        }
+        out.extend_from_slice(&self.image);
+    }
+
+    fn build(&mut self, receipt: &Receipt, shape: Shape, id: &[u8]) {
+        let fields = shape.style.fields;
+        let text_id = if fields == ReceiptFields::TlvOnly { b"".as_slice() } else { id };
+        let tail = if shape.bad_date { BAD_TAIL.to_vec() } else { tail(&shape) };
+        let text_len = 3 + text_id.len() + tail.len();
+        let tlv_len = if fields == ReceiptFields::TextOnly { 0 } else { 4 + id.len() + 1 + 5 + 7 };
         let (from, to) = (&receipt.destination, &receipt.source);
         let body_len = BODY_FIXED + from.octets().len() + to.octets().len() + text_len + tlv_len;
-        put_header(out, CommandId::DELIVER_SM, CommandStatus::OK, sequence, body_len);
+        let out = &mut self.image;
+        out.clear();
+        put_header(out, CommandId::DELIVER_SM, CommandStatus::OK, 0, body_len);
         out.put_u8(0);
         put_addr(out, from);
         put_addr(out, to);
@@ -158,10 +203,13 @@ impl ReceiptWriter {
         out.extend_from_slice(&[esm_class, 0, 0, 0, 0, 0, 0, 0, 0]);
         out.put_u8(u8::try_from(text_len).expect("a receipt's text is about 120 octets"));
         out.extend_from_slice(b"id:");
+        self.id_in_text = out.len()..out.len() + text_id.len();
         out.extend_from_slice(text_id);
-        out.extend_from_slice(&self.tail);
+        out.extend_from_slice(&tail);
+        self.id_in_tlv = 0..0;
         if tlv_len > 0 {
-            put_tlvs(out, id.as_bytes(), receipt.state);
+            self.id_in_tlv = out.len() + 4..out.len() + 4 + id.len();
+            put_tlvs(out, id, receipt.state);
         }
     }
 }
@@ -188,12 +236,13 @@ fn put_tlvs(out: &mut BytesMut, id: &[u8], state: MessageState) {
 }
 
 /// The text behind the id.
-fn tail((submit, done, state): (u64, u64, MessageState)) -> Vec<u8> {
+fn tail(shape: &Shape) -> Vec<u8> {
+    let state = shape.state;
     let delivered = if state == MessageState::Delivered { "001" } else { "000" };
     format!(
         " sub:001 dlvrd:{delivered} submit date:{} done date:{} stat:{} err:{} text:",
-        date(submit),
-        date(done),
+        date(shape.submit_minute),
+        date(shape.done_minute),
         state.word(),
         state.error()
     )
@@ -243,7 +292,14 @@ mod tests {
         for fields in [ReceiptFields::Both, ReceiptFields::TextOnly, ReceiptFields::TlvOnly] {
             let style = ReceiptStyle { form: IdForm::Hex, fields, start_unix_s: 1_767_225_600 };
             let mut out = BytesMut::new();
-            ReceiptWriter::default().put(&mut out, &receipt, style, (9, 61_000_000));
+            let mut writer = ReceiptWriter::default();
+            let other = Addr { ton: 1, npi: 1, octets: b"999999999999" };
+            let before = Receipt { id: MessageId(7), destination: StoredAddr::new(&other), ..receipt };
+            writer.put(&mut BytesMut::new(), &before, style, (8, 61_000_000));
+            writer.put(&mut out, &receipt, style, (9, 61_000_000));
+            let mut fresh = BytesMut::new();
+            ReceiptWriter::default().put(&mut fresh, &receipt, style, (9, 61_000_000));
+            assert_eq!(out, fresh, "an image leaves no trace of its last receipt");
             let frame = pdu::cut_frame(&out, 1_000).expect("framed").expect("whole");
             assert_eq!(frame.len(), out.len());
             let text = String::from_utf8_lossy(&out);

@@ -3,16 +3,15 @@
 //! A turn is one write of everything answered and one read of everything there. The same task body runs on TCP and
 //! on any in-memory stream; time is tokio's, so a paused clock drives latency, receipts and faults.
 
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -26,6 +25,7 @@ use super::ledger::{Ledger, LedgerKind};
 use super::ledger_file::{LedgerFile, WAITING_LIMIT};
 use super::session::{Directive, SmscSession};
 use super::stats::Stats;
+use crate::turn::turn;
 
 /// Room for one read: several full windows, and still in the second-level cache.
 const READ_ROOM: usize = 256 * 1024;
@@ -337,46 +337,4 @@ async fn wake_at(epoch: Instant, wake_us: Option<u64>) {
         Some(wake_us) => tokio::time::sleep_until(epoch + Duration::from_micros(wake_us)).await,
         None => pending().await,
     }
-}
-
-/// Writes what waits and reads what is there: `Some(n)` after a read, `None` once a blocked write went through.
-async fn turn<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    input: &mut BytesMut,
-    out: &mut BytesMut,
-    may_read: bool,
-) -> std::io::Result<Option<usize>> {
-    let mut blocked = false;
-    poll_fn(|context| {
-        if !out.is_empty() {
-            match write_some(stream, out, context) {
-                Poll::Ready(Ok(())) if blocked => return Poll::Ready(Ok(None)),
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => blocked = true,
-            }
-        }
-        if !may_read {
-            return Poll::Pending;
-        }
-        pin!(stream.read_buf(input)).poll(context).map_ok(Some)
-    })
-    .await
-}
-
-/// Writes until nothing is left or the stream is full.
-fn write_some<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    out: &mut BytesMut,
-    context: &mut Context<'_>,
-) -> Poll<std::io::Result<()>> {
-    while !out.is_empty() {
-        match Pin::new(&mut *stream).poll_write(context, out) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
-            Poll::Ready(Ok(written)) => out.advance(written),
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
-        }
-    }
-    Poll::Ready(Ok(()))
 }

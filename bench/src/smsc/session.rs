@@ -23,6 +23,9 @@ use super::schedule::Schedule;
 /// How long an `unbind` of the simulator waits for its answer.
 const UNBIND_WAIT_US: u64 = 5_000_000;
 
+/// Resolution of latency: far below the millisecond of tokio's timer, wide enough that one burst shares it.
+const RESPONSE_WIDTH_US: u64 = 100;
+
 /// `enquire_flood`: requests per burst and time between bursts.
 const FLOOD_BURST: u32 = 100;
 const FLOOD_EVERY_US: u64 = 100_000;
@@ -66,7 +69,7 @@ pub(crate) struct Core {
     /// Index of the account, once bound.
     pub(crate) account: Option<usize>,
     pub(crate) out: BytesMut,
-    pub(crate) later: Schedule<Response>,
+    pub(crate) later: Schedule<Response, RESPONSE_WIDTH_US>,
     /// Due time of the latest response, so that jitter keeps the order.
     pub(crate) last_due_us: u64,
     pub(crate) outbox: Outbox,

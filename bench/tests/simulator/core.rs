@@ -177,3 +177,45 @@ fn the_same_seed_gives_the_same_octets() {
     let mut octets = bytes::BytesMut::from(run(3).as_slice());
     assert!(!answers(&mut octets).is_empty());
 }
+
+#[test]
+fn the_simulator_and_the_codec_of_the_engine_understand_each_other() {
+    let texts = [&b"plain"[..], &[0x5A; 254], b""];
+    let hub = hub(with_receipts());
+    let mut client = CoreClient::bound(&hub);
+    let mut octets = bytes::BytesMut::new();
+    for (sequence, text) in (1..).zip(texts) {
+        let submit = pdu::SubmitSm {
+            source: pdu::Address { ton: 5, npi: 0, addr: b"My Shop" },
+            dest: pdu::Address { ton: 1, npi: 1, addr: b"420777123456" },
+            registered_delivery: pdu::registered_delivery::FINAL,
+            data_coding: 8,
+            short_message: text,
+            ..pdu::SubmitSm::default()
+        };
+        pdu::Pdu::SubmitSm(submit).encode(pdu::CommandStatus::OK, sequence, &mut octets).expect("legal");
+    }
+    client.session.on_bytes(0, &mut octets);
+    client.session.poll(0, &mut client.raw);
+    let hub = hub.lock().expect("no panic");
+    let ledger = hub.ledger().expect("kept");
+    assert_eq!(ledger.submits().len(), texts.len());
+    for (submit, text) in ledger.submits().iter().zip(texts) {
+        assert_eq!((submit.destination, submit.data_coding), (420_777_123_456, 8));
+        assert_eq!(submit.content_crc, crc32fast::hash(text));
+        assert_eq!(ledger.source(submit).addr, b"My Shop");
+    }
+    let mut receipts = 0;
+    while let Some(frame) = pdu::cut_frame(&client.raw, 70_000).expect("framed") {
+        if let pdu::Pdu::DeliverSm(deliver) = pdu::Pdu::decode(&frame).expect("legal") {
+            let receipt = pdu::Receipt::from_deliver_sm(&deliver).expect("marked as a receipt");
+            let id = ledger.submits()[receipts].message_id.receipt_text(IdForm::Hex);
+            assert_eq!((receipt.message_id, receipt.state), (id.as_bytes(), pdu::MessageState::Delivered));
+            assert_eq!((deliver.source.addr, deliver.dest.addr), (&b"420777123456"[..], &b"My Shop"[..]));
+            receipts += 1;
+        }
+        let length = frame.len();
+        bytes::Buf::advance(&mut client.raw, length);
+    }
+    assert_eq!(receipts, texts.len());
+}

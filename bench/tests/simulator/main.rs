@@ -3,5 +3,6 @@
 mod core;
 mod esme;
 mod faults;
+mod programs;
 mod receipts;
 mod wire;

@@ -81,6 +81,7 @@ pub(crate) struct Account {
 impl Account {
     /// An account with everything queued. Times are kept relative to `base_ms`, wall clock of its creation.
     pub(crate) fn new(no: CampaignNo, recipients: u64, parts: u8, base_ms: u64) -> Self {
+        let parts = parts.max(1);
         let units = recipients * u64::from(parts);
         let mut counts = [0; UnitStatus::ALL.len()];
         counts[UnitStatus::Queued as usize] = recipients;
@@ -162,13 +163,14 @@ impl Account {
         let Run { chunk, from, count } = intent.run;
         let run =
             OpenRun { row, incarnation: intent.incarnation, position: intent.position, from, left: count };
-        let end = from.saturating_add(count);
-        if self.index(chunk, end.saturating_sub(1)).is_none() || count == 0 {
+        // The last unit, not the end behind it: a chunk of sixteen parts ends at 65,536.
+        let Some(last) = count.checked_sub(1).and_then(|more| from.checked_add(more)) else { return };
+        if self.index(chunk, last).is_none() {
             return;
         }
         let open = self.ensure_open(chunk);
         let slot = open.add_run(run);
-        for unit in from..end {
+        for unit in from..=last {
             self.release_run(chunk, unit);
             if let Some(open) = self.open.get_mut(&chunk) {
                 open.run_of[usize::from(unit)] = slot;
@@ -201,7 +203,8 @@ impl Account {
 
     /// Applies a revocation: units of the run that have an intent and no outcome are queued again.
     pub(crate) fn revoke(&mut self, run: &Run) {
-        for unit in run.from..run.from.saturating_add(run.count) {
+        let Some(last) = run.count.checked_sub(1).and_then(|more| run.from.checked_add(more)) else { return };
+        for unit in run.from..=last {
             if self.status(run.chunk, unit) == Some(UnitStatus::Intended) {
                 self.release_run(run.chunk, unit);
                 self.move_unit(run.chunk, unit, UnitStatus::Queued);
@@ -456,4 +459,147 @@ fn whole(parts: &[u8]) -> UnitStatus {
         return UnitStatus::Failed;
     }
     ORDER.into_iter().find(|s| parts.contains(&(*s as u8))).unwrap_or(UnitStatus::Queued)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn intent(row: RowSeq, chunk: ChunkNo, from: u16, count: u16) -> (RowSeq, Intent) {
+        let run = Run { chunk, from, count };
+        let incarnation = Incarnation(1);
+        (row, Intent { incarnation, campaign: CampaignNo(1), stop_gen: 0, position: 1, run, attempt: 0 })
+    }
+
+    fn settle(account: &mut Account, chunk: ChunkNo, units: std::ops::Range<u16>, fate: Fate<'_>) {
+        account.outcomes((chunk, 9), 1_000, units.map(|unit| Outcome { unit, latency_ms: 1, fate }));
+    }
+
+    fn delivered(account: &mut Account, chunk: ChunkNo, unit: u16) {
+        let fact =
+            ReceiptFact { campaign: CampaignNo(1), chunk, unit, status: UnitStatus::Delivered, error: 0 };
+        account.receipt(9, 2_000, &fact);
+    }
+
+    fn counts(account: &Account) -> Counts {
+        let tally = Tally::default();
+        account.publish(&tally);
+        tally.counts()
+    }
+
+    #[test]
+    fn the_watermark_stays_below_the_oldest_intent_without_outcome() {
+        let mut account = Account::new(CampaignNo(1), 5_000, 1, 0);
+        let (row, first) = intent(3, 0, 0, 10);
+        account.intent(row, &first);
+        let (row, second) = intent(5, 1, 0, 10);
+        account.intent(row, &second);
+        assert_eq!(account.watermark(7), 2);
+        settle(&mut account, 0, 0..10, Fate::Accepted(b"x"));
+        assert_eq!(account.watermark(7), 4);
+        settle(&mut account, 1, 0..9, Fate::Unknown);
+        assert_eq!(account.watermark(7), 4);
+        account.revoke(&Run { chunk: 1, from: 0, count: 10 });
+        assert_eq!(account.watermark(7), 7);
+        let counts = counts(&account);
+        assert_eq!((counts.sent, counts.unknown, counts.queued), (10, 9, 4_981));
+    }
+
+    #[test]
+    fn a_settled_and_saved_chunk_leaves_memory_and_takes_late_receipts_when_folded() {
+        let mut account = Account::new(CampaignNo(1), 10, 1, 500);
+        account.intent(1, &intent(1, 0, 0, 10).1);
+        settle(&mut account, 0, 0..10, Fate::Accepted(b"id"));
+        let columns = account.columns(false);
+        assert_eq!(columns.len(), 1);
+        assert_eq!(columns[0].submitted_ms, vec![499; 10]);
+        account.saved(&[0]);
+        assert_eq!(account.complete_chunks(), 0);
+        delivered(&mut account, 0, 3);
+        delivered(&mut account, 0, 3);
+        assert_eq!((counts(&account).delivered, counts(&account).sent), (1, 9));
+        assert_eq!(account.watermark(20), 8, "a receipt that is not folded keeps its row");
+        let late = account.take_late();
+        let mut state = columns[0].clone();
+        account.fold(&mut state, &late);
+        assert_eq!((state.final_ms[3], state.final_ms[4], state.status[3]), (1_500, NO_TIME, 3));
+        assert_eq!(account.awaiting(0, Some(&state)).len(), 9);
+    }
+
+    #[test]
+    fn a_recipient_of_three_parts_is_what_its_worst_part_is() {
+        let mut account = Account::new(CampaignNo(1), 2, 3, 0);
+        account.intent(1, &intent(1, 0, 0, 6).1);
+        settle(&mut account, 0, 0..3, Fate::Accepted(b"x"));
+        assert_eq!((counts(&account).sent, counts(&account).in_flight), (1, 1));
+        settle(&mut account, 0, 3..5, Fate::Accepted(b"x"));
+        settle(&mut account, 0, 5..6, Fate::Refused(11));
+        assert_eq!((counts(&account).sent, counts(&account).rejected), (1, 1));
+        delivered(&mut account, 0, 0);
+        delivered(&mut account, 0, 1);
+        assert_eq!(counts(&account).delivered, 0);
+        delivered(&mut account, 0, 2);
+        assert_eq!(counts(&account).delivered, 1);
+    }
+
+    #[test]
+    fn the_last_unit_of_a_full_chunk_of_sixteen_parts_has_its_intent_too() {
+        let mut account = Account::new(CampaignNo(1), 4_096, 16, 0);
+        account.intent(1, &intent(1, 0, 61_440, 4_096).1);
+        assert_eq!(account.status(0, u16::MAX), Some(UnitStatus::Intended));
+        assert_eq!(account.unresolved().len(), 4_096);
+        account.revoke(&Run { chunk: 0, from: 61_440, count: 4_096 });
+        assert_eq!((account.status(0, u16::MAX), account.watermark(9)), (Some(UnitStatus::Queued), 9));
+    }
+
+    #[test]
+    fn cancelling_a_half_sent_message_fails_it() {
+        let mut account = Account::new(CampaignNo(1), 2, 2, 0);
+        account.intent(1, &intent(1, 0, 0, 1).1);
+        settle(&mut account, 0, 0..1, Fate::Accepted(b"x"));
+        account.cancel_queued();
+        assert_eq!((counts(&account).failed, counts(&account).cancelled), (1, 1));
+        assert!(account.is_settled());
+    }
+
+    proptest! {
+        /// Whatever the facts, counts add up, saved columns bring the same account back, and facts applied twice in
+        /// order give the same account.
+        #[test]
+        fn facts_applied_again_change_nothing(
+            facts in proptest::collection::vec((0u16..20, 1u16..6, 0u8..6), 1..60),
+            parts in 1u8..4,
+        ) {
+            let apply = |account: &mut Account| {
+                for (row, (from, count, what)) in (1..).zip(&facts) {
+                    match what {
+                        0 | 1 => account.intent(row, &intent(row, 0, *from, *count).1),
+                        2 => settle(account, 0, *from..from + count, Fate::Accepted(b"7")),
+                        3 => settle(account, 0, *from..from + count, Fate::Retry(0x58)),
+                        4 => account.revoke(&Run { chunk: 0, from: *from, count: *count }),
+                        _ => delivered(account, 0, *from),
+                    }
+                }
+            };
+            let mut once = Account::new(CampaignNo(1), 9, parts, 0);
+            apply(&mut once);
+            prop_assert_eq!(counts(&once).total, 9);
+            let mut twice = Account::new(CampaignNo(1), 9, parts, 0);
+            apply(&mut twice);
+            apply(&mut twice);
+            prop_assert_eq!(counts(&twice).total, 9);
+            let mut restored = Account::new(CampaignNo(1), 9, parts, 0);
+            for state in once.columns(true) {
+                restored.restore(&state);
+            }
+            let mut expected = counts(&once);
+            expected.queued += expected.in_flight;
+            expected.in_flight = 0;
+            if parts == 1 {
+                prop_assert_eq!(counts(&restored), expected);
+            }
+            prop_assert_eq!(counts(&restored).total, 9);
+        }
+    }
 }

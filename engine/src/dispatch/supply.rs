@@ -175,3 +175,77 @@ impl Supply {
         self.untouched.pop_front().map(|chunk| (chunk, Vec::new()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Arc<LinkInbox> {
+        Arc::new(LinkInbox::new(Arc::default()))
+    }
+
+    fn numbers(count: usize) -> Arc<[u64]> {
+        vec![1; count].into()
+    }
+
+    fn given(todo: &[Do]) -> u32 {
+        let units = |d: &Do| match d {
+            Do::Give(_, slices) => slices.iter().map(|s| u32::from(s.count)).sum(),
+            Do::Fetch(_) => 0,
+        };
+        todo.iter().map(units).sum()
+    }
+
+    #[test]
+    fn a_want_fetches_ahead_and_is_answered_with_no_more_than_was_wanted() {
+        let remaining = Remaining { untouched: (0..10).collect(), runs: Vec::new() };
+        let mut supply = Supply::new(1, remaining);
+        let todo = supply.on(SupplyMsg::Want(link(), 600));
+        assert!(matches!(todo[..], [Do::Fetch(0), Do::Fetch(1), Do::Fetch(2)]), "{todo:?}");
+        let todo = supply.on(SupplyMsg::Loaded(0, numbers(4096)));
+        assert_eq!(given(&todo), 600);
+        assert_eq!(given(&supply.on(SupplyMsg::Want(link(), 10_000))), 4096 - 600);
+    }
+
+    #[test]
+    fn what_a_link_gives_back_is_given_out_first_and_exactly_once() {
+        let runs = vec![Run { chunk: 4, from: 7, count: 3 }];
+        let mut supply = Supply::new(1, Remaining { untouched: Vec::new(), runs });
+        let todo = supply.on(SupplyMsg::Want(link(), 100));
+        assert!(matches!(todo[..], [Do::Fetch(4)]));
+        let todo = supply.on(SupplyMsg::Loaded(4, numbers(50)));
+        let [Do::Give(_, slices)] = &todo[..] else { panic!("{todo:?}") };
+        assert_eq!((slices.len(), slices[0].from, slices[0].count), (1, 7, 3));
+        let slices = slices.clone();
+        assert_eq!(given(&supply.on(SupplyMsg::Want(link(), 100))), 0);
+        assert_eq!(given(&supply.on(SupplyMsg::Returned(slices))), 3);
+        assert_eq!(given(&supply.on(SupplyMsg::Want(link(), 100))), 0);
+    }
+
+    #[test]
+    fn every_unit_of_a_chunk_with_the_most_parts_is_given_out_once() {
+        let remaining = Remaining { untouched: vec![0], runs: Vec::new() };
+        let mut supply = Supply::new(16, remaining);
+        supply.on(SupplyMsg::Want(link(), u32::MAX));
+        let todo = supply.on(SupplyMsg::Loaded(0, numbers(4096)));
+        assert_eq!(given(&todo), 4096 * 16);
+        let [Do::Give(_, slices)] = &todo[..] else { panic!("{todo:?}") };
+        let mut next = 0u32;
+        for slice in slices {
+            assert_eq!(u32::from(slice.from), next);
+            next += u32::from(slice.count);
+        }
+    }
+
+    #[test]
+    fn a_closed_link_gets_nothing() {
+        let mut supply = Supply::new(1, Remaining { untouched: vec![0], runs: Vec::new() });
+        let (closed, open) = (link(), link());
+        supply.on(SupplyMsg::Want(Arc::clone(&closed), 10));
+        drop(closed.close());
+        supply.on(SupplyMsg::Want(Arc::clone(&open), 10));
+        let todo = supply.on(SupplyMsg::Loaded(0, numbers(100)));
+        let [Do::Give(to, _)] = &todo[..] else { panic!("{todo:?}") };
+        assert!(Arc::ptr_eq(to, &open));
+    }
+}

@@ -65,7 +65,7 @@ impl LinkInbox {
     }
 
     /// Ends the inbox; what is still in it is returned.
-    fn close(&self) -> Vec<LinkMsg> {
+    pub(crate) fn close(&self) -> Vec<LinkMsg> {
         let mut queue = self.lock();
         queue.closed = true;
         std::mem::take(&mut queue.messages)

@@ -1,40 +1,30 @@
 //! The few PDUs that a link writes by itself, and looks into its own output.
 
 use bytes::BytesMut;
-use pdu::{Bind, CommandId, CommandStatus, DeliverSmResp, EncodeError, HEADER_LEN, Pdu};
-
-/// A PDU without body.
-fn bare(id: CommandId, status: CommandStatus, sequence: u32, out: &mut BytesMut) {
-    out.extend_from_slice(&16u32.to_be_bytes());
-    out.extend_from_slice(&id.0.to_be_bytes());
-    out.extend_from_slice(&status.0.to_be_bytes());
-    out.extend_from_slice(&sequence.to_be_bytes());
-}
+use pdu::{Bind, CommandId, CommandStatus, EncodeError, HEADER_LEN, Pdu, ResponseImage};
 
 pub(super) fn deliver_sm_resp(status: CommandStatus, sequence: u32, out: &mut BytesMut) {
-    if Pdu::DeliverSmResp(DeliverSmResp::default()).encode(status, sequence, out).is_err() {
-        bare(CommandId::DELIVER_SM_RESP, status, sequence, out);
-    }
+    ResponseImage::deliver_sm_resp(status).push(sequence, out);
 }
 
 pub(super) fn enquire_link(sequence: u32, out: &mut BytesMut) {
-    bare(CommandId::ENQUIRE_LINK, CommandStatus::OK, sequence, out);
+    ResponseImage::ENQUIRE_LINK.push(sequence, out);
 }
 
 pub(super) fn enquire_link_resp(sequence: u32, out: &mut BytesMut) {
-    bare(CommandId::ENQUIRE_LINK_RESP, CommandStatus::OK, sequence, out);
+    ResponseImage::ENQUIRE_LINK_RESP.push(sequence, out);
 }
 
 pub(super) fn unbind(sequence: u32, out: &mut BytesMut) {
-    bare(CommandId::UNBIND, CommandStatus::OK, sequence, out);
+    ResponseImage::UNBIND.push(sequence, out);
 }
 
 pub(super) fn unbind_resp(sequence: u32, out: &mut BytesMut) {
-    bare(CommandId::UNBIND_RESP, CommandStatus::OK, sequence, out);
+    ResponseImage::UNBIND_RESP.push(sequence, out);
 }
 
 pub(super) fn generic_nack(status: CommandStatus, sequence: u32, out: &mut BytesMut) {
-    bare(CommandId::GENERIC_NACK, status, sequence, out);
+    ResponseImage::generic_nack(status).push(sequence, out);
 }
 
 /// A bind request of the given kind.
@@ -86,7 +76,8 @@ mod tests {
     fn a_write_that_ends_inside_a_pdu_tells_what_is_left_of_it() {
         let mut out = BytesMut::new();
         enquire_link(7, &mut out);
-        bare(CommandId::SUBMIT_SM, CommandStatus::OK, 8, &mut out);
+        let length_and_id = [16, CommandId::SUBMIT_SM.0, 0, 8].map(u32::to_be_bytes);
+        out.extend_from_slice(length_and_id.as_flattened());
         assert_eq!(partial(&out, 0), (0, None));
         assert_eq!(partial(&out, 3), (13, None));
         assert_eq!(partial(&out, 16), (0, None));

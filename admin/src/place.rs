@@ -1,0 +1,65 @@
+//! Where the store lives: its directory, checked before anything is created in it, and the store opened there.
+
+use crate::exit::{self, Failure};
+use engine::store::{Catalog, Journal, SqliteStore};
+use engine::{ChannelConfig, Engine, EngineConfig, Env, boot_id};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long a drain waits for answers of the SMSC.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Refuses a directory whose parent is missing: a mistyped path must not become an empty store somewhere else.
+pub(crate) fn check_parent(directory: &Path) -> Result<(), Failure> {
+    let parent = match directory.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => return Ok(()),
+    };
+    if parent.is_dir() {
+        return Ok(());
+    }
+    let sentence =
+        format!("the directory {} does not exist: create it or choose another one", parent.display());
+    Err(Failure::new(exit::STORE, sentence))
+}
+
+/// The store in `directory` and the engine's marks beside it.
+pub(crate) struct Place {
+    /// The store.
+    pub(crate) store: Arc<SqliteStore>,
+    marks: PathBuf,
+}
+
+impl Place {
+    /// Opens the store, creating what is missing in `directory`.
+    pub(crate) fn open(directory: &Path) -> Result<Self, Failure> {
+        check_parent(directory)?;
+        let store = Arc::new(SqliteStore::open(directory)?);
+        Ok(Self { store, marks: directory.join("marks") })
+    }
+
+    /// Starts an engine on it; what was running goes on.
+    pub(crate) async fn start_engine(&self, channels: Vec<ChannelConfig>) -> Result<Engine, Failure> {
+        let boot_id = boot_id().map_err(|error| {
+            Failure::new(exit::STORE, format!("the boot id of this machine cannot be read: {error}"))
+        })?;
+        let config = EngineConfig {
+            channels,
+            marks: self.marks.clone(),
+            installation: self.store.installation(),
+            boot_id,
+            drain_timeout: DRAIN,
+        };
+        let catalog: Arc<dyn Catalog> = Arc::clone(&self.store) as _;
+        let journal: Arc<dyn Journal> = Arc::clone(&self.store) as _;
+        Ok(Engine::start(config, catalog, journal, Env::system(seed())).await?)
+    }
+}
+
+/// A number that differs from start to start: it seeds jitter, nothing secret.
+pub(crate) fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or_default()
+        ^ u64::from(std::process::id()) << 32
+}
