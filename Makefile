@@ -1,5 +1,5 @@
 # Every way to build, run and judge the product. A machine needs Rust, make and Python 3.11 or newer.
-.PHONY: demo test check bench long fuzz
+.PHONY: demo test check bench long fuzz torture sim
 SECONDS ?= 60
 
 # The main job: one campaign from file to receipt on embedded defaults, e.g. make demo ARGS="--recipients 1000 --exit".
@@ -32,3 +32,14 @@ long:
 # The codec against inputs that nobody thought of, SECONDS for each target.
 fuzz:
 	@tests/fuzz $(SECONDS)
+
+# kill -9 on a real process in mid-campaign, ROUNDS times; ends with what was lost, repeated and unknown.
+torture:
+	MC_KILL_ROUNDS=$(or $(ROUNDS),200) cargo test --release -p tests --test system -- --exact --nocapture \
+	  kill::a_process_killed_at_any_moment_loses_nobody_and_sends_nothing_twice
+
+# Simulated runs on virtual time, seed by seed from SEED on, SEEDS of them, HOURS of campaign each; prints each trace.
+sim:
+	MC_SIM_SEED=$(or $(SEED),1) MC_SIM_SEEDS=$(or $(SEEDS),10) MC_SIM_HOURS=$(or $(HOURS),1) \
+	  cargo test --release -p tests --test system -- --exact --nocapture \
+	  simulation::every_seed_keeps_its_promises_in_simulated_time

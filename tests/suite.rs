@@ -3,8 +3,10 @@
 mod children;
 mod dispatch;
 mod faults;
+mod kill;
 mod oracles;
 mod runner;
 mod scale;
+mod simulation;
 mod stopping;
 mod tidy;

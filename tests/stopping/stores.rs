@@ -5,6 +5,7 @@ use crate::faults::sum;
 use bench::smsc::{Config, ReceiptConfig};
 use engine::store::fault::{FaultJournal, FaultPlan, Verdict};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tests::doubles::Slow;
 use tests::outfit::Outfit;
@@ -111,4 +112,23 @@ async fn a_receipt_index_that_is_filled_late_names_no_message_twice() {
     let counts = story.rig.counts();
     let channel = story.rig.engine.channels().remove(0);
     assert_eq!((counts.delivered, sum(&counts)), (20_000, 20_000), "{counts:?} {channel:?}");
+}
+
+#[tokio::test]
+async fn columns_that_cannot_be_read_for_a_while_cost_no_fact_and_no_second_submit() {
+    let config = Config { latency_us: 2_000, ..Config::default() };
+    let options = RigOptions { binds: 3, ..RigOptions::default() };
+    let mut story = Story::tell(config, 10_000, options.clone()).await;
+    story.until_submits(2_000).await;
+    story.pause().await.unwrap();
+    story.rig.engine.clone().shutdown().await;
+    let journal = faulty(&story, FaultPlan::default(), Duration::ZERO, Duration::ZERO);
+    restart_over(&mut story, &journal, &options).await;
+    story.rig.engine.settle().await.unwrap();
+    journal.inner().refuse_states.store(5, Ordering::SeqCst);
+    story.resume().await.unwrap();
+    story.until(|_| journal.inner().refuse_states.load(Ordering::SeqCst) == 0).await;
+    story.until_submits(3_000).await;
+    story.restart().await;
+    assert_eq!(story.end().await.counts.sent, 10_000);
 }

@@ -83,16 +83,18 @@ impl Catalog for Gate {
     }
 }
 
-/// A journal in front of another one; reading columns may take a while.
+/// A journal in front of another one; reading columns may take a while or fail.
 pub struct Slow {
     inner: Arc<dyn Journal>,
     state_delay: Duration,
+    /// So many reads of columns from now on are refused.
+    pub refuse_states: AtomicU32,
 }
 
 impl Slow {
     /// Every read of a chunk's columns takes `state_delay` more.
     pub fn new(inner: Arc<dyn Journal>, state_delay: Duration) -> Self {
-        Self { inner, state_delay }
+        Self { inner, state_delay, refuse_states: AtomicU32::new(0) }
     }
 }
 
@@ -136,7 +138,11 @@ impl Journal for Slow {
     fn state(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Option<ChunkState>> {
         Box::pin(async move {
             if !self.state_delay.is_zero() {
-                tokio::time::sleep(self.state_delay).await;
+                crate::outfit::pass(self.state_delay).await;
+            }
+            let take = |left: u32| left.checked_sub(1);
+            if self.refuse_states.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
+                return Err(StoreError::Unavailable("refused by the test".to_owned()));
             }
             self.inner.state(no, chunk).await
         })

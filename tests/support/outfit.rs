@@ -1,7 +1,8 @@
 //! An engine put together from parts of a test's choice: its own catalog, journal, clock, network or boot.
 
 use crate::rig::RigOptions;
-use engine::store::{Catalog, Journal, SqliteStore};
+use engine::model::{Campaign, CampaignId};
+use engine::store::{Catalog, Entity, Journal, Kind, Scope, SqliteStore};
 use engine::{ChannelConfig, Engine, EngineConfig, Env, boot_id};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +51,17 @@ impl Outfit {
         })
     }
 
+    /// A campaign as the catalog has it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stored(&self, campaign: CampaignId) -> anyhow::Result<Campaign> {
+        match self.store.get(Scope::Platform, Kind::Campaign, campaign.into()).await? {
+            Entity::Campaign(campaign) => Ok(*campaign),
+            other => anyhow::bail!("not a campaign: {other:?}"),
+        }
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -80,4 +92,10 @@ impl Outfit {
         let (catalog, journal) = (Arc::clone(&self.catalog), Arc::clone(&self.journal));
         Ok(Engine::start(config, catalog, journal, self.env.clone()).await?)
     }
+}
+
+/// Lets virtual time pass, or a double be slow; no test waits by the real clock with it.
+pub async fn pass(time: Duration) {
+    let time = time.max(Duration::from_millis(1));
+    tokio::time::interval_at(tokio::time::Instant::now() + time, time).tick().await;
 }

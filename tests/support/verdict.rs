@@ -48,6 +48,18 @@ impl Verdict {
         Self { units, policy }
     }
 
+    /// The status of one unit.
+    #[must_use]
+    pub fn status(&self, destination: u64, part: u8) -> Option<UnitStatus> {
+        self.units.get(&(destination, part)).copied()
+    }
+
+    /// All units.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.units.len() as u64
+    }
+
     /// Units of one status.
     #[must_use]
     pub fn count(&self, status: UnitStatus) -> u64 {

@@ -166,6 +166,8 @@ impl Keeper {
             }
             KeeperMsg::Open(account, tally) => self.open(account, tally, 0),
             KeeperMsg::Remaining(no, reply) => {
+                // Who waits for the accounts looks at the tallies next.
+                self.publish();
                 // A receiver that went away wants nothing any more; the same holds for every reply here.
                 let _ = reply.send(self.remaining(no));
             }
