@@ -197,7 +197,7 @@ impl LinkCore {
         let channel = self.shared.config.key;
         match desk.matcher.receive(channel, self.shared.config.id_form, &receipt, (status, error)) {
             Matched::Unit { campaign, chunk, unit } => {
-                self.turn.receipts += 1;
+                self.turn.receipts[status as usize] += 1;
                 self.facts.receipt(now.wall_ms, &ReceiptFact { campaign, chunk, unit, status, error });
             }
             Matched::Repeated => return wire::deliver_sm_resp(CommandStatus::OK, sequence, &mut self.out),
