@@ -81,6 +81,7 @@ pub(crate) struct Account {
 impl Account {
     /// An account with everything queued. Times are kept relative to `base_ms`, wall clock of its creation.
     pub(crate) fn new(no: CampaignNo, recipients: u64, parts: u8, base_ms: u64) -> Self {
+        let parts = parts.max(1);
         let units = recipients * u64::from(parts);
         let mut counts = [0; UnitStatus::ALL.len()];
         counts[UnitStatus::Queued as usize] = recipients;
@@ -162,13 +163,14 @@ impl Account {
         let Run { chunk, from, count } = intent.run;
         let run =
             OpenRun { row, incarnation: intent.incarnation, position: intent.position, from, left: count };
-        let end = from.saturating_add(count);
-        if self.index(chunk, end.saturating_sub(1)).is_none() || count == 0 {
+        // The last unit, not the end behind it: a chunk of sixteen parts ends at 65,536.
+        let Some(last) = count.checked_sub(1).and_then(|more| from.checked_add(more)) else { return };
+        if self.index(chunk, last).is_none() {
             return;
         }
         let open = self.ensure_open(chunk);
         let slot = open.add_run(run);
-        for unit in from..end {
+        for unit in from..=last {
             self.release_run(chunk, unit);
             if let Some(open) = self.open.get_mut(&chunk) {
                 open.run_of[usize::from(unit)] = slot;
@@ -201,7 +203,8 @@ impl Account {
 
     /// Applies a revocation: units of the run that have an intent and no outcome are queued again.
     pub(crate) fn revoke(&mut self, run: &Run) {
-        for unit in run.from..run.from.saturating_add(run.count) {
+        let Some(last) = run.count.checked_sub(1).and_then(|more| run.from.checked_add(more)) else { return };
+        for unit in run.from..=last {
             if self.status(run.chunk, unit) == Some(UnitStatus::Intended) {
                 self.release_run(run.chunk, unit);
                 self.move_unit(run.chunk, unit, UnitStatus::Queued);
@@ -538,6 +541,16 @@ mod tests {
         assert_eq!(counts(&account).delivered, 0);
         delivered(&mut account, 0, 2);
         assert_eq!(counts(&account).delivered, 1);
+    }
+
+    #[test]
+    fn the_last_unit_of_a_full_chunk_of_sixteen_parts_has_its_intent_too() {
+        let mut account = Account::new(CampaignNo(1), 4_096, 16, 0);
+        account.intent(1, &intent(1, 0, 61_440, 4_096).1);
+        assert_eq!(account.status(0, u16::MAX), Some(UnitStatus::Intended));
+        assert_eq!(account.unresolved().len(), 4_096);
+        account.revoke(&Run { chunk: 0, from: 61_440, count: 4_096 });
+        assert_eq!((account.status(0, u16::MAX), account.watermark(9)), (Some(UnitStatus::Queued), 9));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::dispatch::cells::{Board, ChannelCells, LinkCells};
 use crate::dispatch::channel::{self, ChannelActor, ChannelMsg, LinkArguments};
 use crate::dispatch::engine::{BindKind, ChannelConfig, EngineConfig, EngineError};
 use crate::dispatch::env::Env;
-use crate::dispatch::keeper::KeeperMsg;
+use crate::dispatch::keeper::{Keeper, KeeperMsg};
 use crate::dispatch::link::{Desk, LinkConfig, LinkShared};
 use crate::dispatch::mark::MarkDir;
 use crate::dispatch::matcher::channel_key;
@@ -54,6 +54,16 @@ pub(crate) fn melt(failure: &Failure) -> OnMeltdown {
     })
 }
 
+/// Makes a panic of a worker the engine's failure.
+pub(crate) fn report_panic(name: &'static str, ended: oneshot::Receiver<()>, failure: &Failure) {
+    let failure = failure.clone();
+    tokio::spawn(async move {
+        if ended.await.is_err() {
+            failure.send_replace(Some(format!("the worker {name} panicked")));
+        }
+    });
+}
+
 /// Starts the group commit.
 pub(crate) fn start_recorder(
     env: &Env,
@@ -66,7 +76,22 @@ pub(crate) fn start_recorder(
     let (keeper, clock, failure) = (keeper.clone(), env.clock, failure.clone());
     env.start("recorder", async move {
         if !recorder::run(recorder, journal, keeper, clock, newest).await {
-            failure.send_replace(Some("another engine has taken over the journal".to_owned()));
+            failure.send_replace(Some("the journal or the keeper takes no more rows".to_owned()));
+        }
+    })
+}
+
+/// Starts the keeper of accounts.
+pub(crate) fn start_keeper(
+    env: &Env,
+    keeper: Keeper,
+    inbox: mpsc::Receiver<KeeperMsg>,
+    failure: &Failure,
+) -> std::io::Result<oneshot::Receiver<()>> {
+    let failure = failure.clone();
+    env.start("keeper", async move {
+        if let Err(error) = keeper.run(inbox).await {
+            failure.send_replace(Some(format!("a durable row could not be applied: {error}")));
         }
     })
 }
@@ -180,7 +205,7 @@ pub(crate) async fn start_child(
 type LinkParts = (Arc<LinkShared>, Arc<LinkCells>, u64);
 
 fn channel_recipe(name: String, env: Env, links: Vec<LinkParts>, on_lost: OnMeltdown) -> Recipe {
-    Recipe::new::<ChannelActor, _>(format!("channel {name}"), move || channel::Arguments {
+    let recipe = Recipe::new::<ChannelActor, _>(format!("channel {name}"), move || channel::Arguments {
         name: name.clone(),
         env: env.clone(),
         links: links
@@ -192,7 +217,9 @@ fn channel_recipe(name: String, env: Env, links: Vec<LinkParts>, on_lost: OnMelt
             })
             .collect(),
         on_lost: Arc::clone(&on_lost),
-    })
+    });
+    // With the actor its binds are gone, and what was in their windows: only a start from the journal is exact.
+    Recipe { restarts: false, ..recipe }
 }
 
 fn binds(channel: &ChannelConfig) -> Vec<CommandId> {

@@ -5,7 +5,7 @@
 use crate::dispatch::keeper::Remaining;
 use crate::dispatch::link::LinkMsg;
 use crate::dispatch::loader::Loader;
-use crate::dispatch::supply::{Do, Supply, SupplyMsg, SupplyRef};
+use crate::dispatch::supply::{Do, Slice, Supply, SupplyMsg, SupplyRef};
 use crate::model::CampaignNo;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub(crate) struct Arguments {
 pub(crate) struct State {
     arguments: Arguments,
     supply: Option<Supply>,
+    /// What binds gave back before the beginning.
+    early: Vec<Slice>,
 }
 
 /// The actor.
@@ -52,7 +54,7 @@ impl Actor for CampaignActor {
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         (arguments.on_start)(me);
-        Ok(State { arguments, supply: None })
+        Ok(State { arguments, supply: None, early: Vec::new() })
     }
 
     async fn handle(
@@ -63,18 +65,29 @@ impl Actor for CampaignActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             CampaignMsg::Begin(remaining) => {
-                state.supply = Some(Supply::new(state.arguments.parts, remaining));
+                // Of what came back early the keeper knows most as queued; the rest it knew as in flight still.
+                let early = std::mem::take(&mut state.early);
+                let unknown =
+                    early.into_iter().flat_map(units).filter(|slice| !remaining.has(slice)).collect();
+                let mut supply = Supply::new(state.arguments.parts, remaining);
+                perform(&mut supply, SupplyMsg::Returned(unknown), &state.arguments, &me);
+                state.supply = Some(supply);
             }
-            CampaignMsg::Supply(message) => {
-                // Before the beginning there is nothing to supply, and no link knows this mailbox yet.
-                if let Some(supply) = &mut state.supply {
-                    perform(supply, message, &state.arguments, &me);
-                }
-            }
+            CampaignMsg::Supply(message) => match (&mut state.supply, message) {
+                (Some(supply), message) => perform(supply, message, &state.arguments, &me),
+                (None, SupplyMsg::Returned(slices)) => state.early.extend(slices),
+                // Links ask again when the campaign may send.
+                (None, SupplyMsg::Want(..) | SupplyMsg::Loaded(..) | SupplyMsg::NotLoaded(_)) => {}
+            },
             CampaignMsg::End => me.stop(None),
         }
         Ok(())
     }
+}
+
+/// A slice unit by unit.
+fn units(slice: Slice) -> impl Iterator<Item = Slice> {
+    (0..slice.count).map(move |n| Slice { from: slice.from + n, count: 1, ..slice.clone() })
 }
 
 fn perform(supply: &mut Supply, message: SupplyMsg, arguments: &Arguments, me: &ActorRef<CampaignMsg>) {

@@ -8,6 +8,7 @@ use crate::dispatch::env::Bell;
 use crate::model::{CampaignNo, UnitStatus};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// A link without connection obeys every stop.
 pub(crate) const OBEYS_ALL: u64 = u64::MAX;
@@ -74,7 +75,7 @@ pub(crate) struct Board {
     stop_epoch: AtomicU64,
     draining: AtomicBool,
     links: Mutex<Vec<Arc<LinkCells>>>,
-    obeyed: Bell,
+    obeyed: watch::Sender<()>,
 }
 
 impl Board {
@@ -121,17 +122,17 @@ impl Board {
     /// A link has published an epoch.
     pub(crate) fn publish(&self, link: &LinkCells, epoch: u64) {
         if link.obeyed.swap(epoch, Ordering::AcqRel) != epoch {
-            self.obeyed.ring();
+            self.obeyed.send_replace(());
         }
     }
 
     /// Waits until every link obeys `epoch` or has no connection.
     pub(crate) async fn all_obey(&self, epoch: u64) {
+        let mut changes = self.obeyed.subscribe();
         while !self.links().iter().all(|l| l.obeyed.load(Ordering::Acquire) >= epoch) {
-            self.obeyed.rung().await;
+            // The sender lives as long as `self`: the wait cannot fail.
+            let _ = changes.changed().await;
         }
-        // Another waiter may have been asleep behind the one permit that this one took.
-        self.obeyed.ring();
     }
 }
 

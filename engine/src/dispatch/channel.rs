@@ -1,12 +1,13 @@
 //! The actor of one channel: runs its binds and tells each bind that comes up which campaigns may use it.
 
-use crate::dispatch::cells::LinkCells;
+use crate::dispatch::cells::{LinkCells, OBEYS_ALL};
 use crate::dispatch::env::Env;
 use crate::dispatch::link::{self, FlowSpec, LinkInbox, LinkMsg, LinkShared};
 use crate::model::CampaignNo;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// One bind to run.
@@ -27,8 +28,8 @@ pub(crate) struct Arguments {
 
 /// What a channel is told.
 pub(crate) enum ChannelMsg {
-    /// A campaign may send here from now on.
-    Register(Box<FlowSpec>),
+    /// A campaign may send here from now on; answered when every bind that is up has been told.
+    Register(Box<FlowSpec>, oneshot::Sender<()>),
     /// A campaign has ended.
     Unregister(CampaignNo),
     /// The engine drains: the channel ends when its last bind has.
@@ -75,6 +76,7 @@ impl Actor for ChannelActor {
                     tracing::debug!("bind changed after its channel has ended");
                 }
             });
+            let (board, cells) = (Arc::clone(&link.shared.board), Arc::clone(&link.cells));
             let run = link::run(link.shared, arguments.env.clone(), link.cells, link.seed, on_link);
             let (name, on_lost) = (arguments.name.clone(), Arc::clone(&arguments.on_lost));
             let task = tokio::spawn(run);
@@ -85,6 +87,8 @@ impl Actor for ChannelActor {
                 if let Err(error) = task.await
                     && error.is_panic()
                 {
+                    // Its socket is gone with it: nothing more is written there.
+                    board.publish(&cells, OBEYS_ALL);
                     on_lost(format!("a bind of channel {name} panicked"));
                 }
             }));
@@ -100,11 +104,13 @@ impl Actor for ChannelActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            ChannelMsg::Register(spec) => {
+            ChannelMsg::Register(spec, told) => {
                 for inbox in state.inboxes.iter().flatten() {
                     join(inbox, &spec);
                 }
                 state.flows.insert(spec.cells.no, *spec);
+                // Whoever asked may have gone.
+                let _ = told.send(());
             }
             ChannelMsg::Unregister(no) => {
                 state.flows.remove(&no);

@@ -8,7 +8,7 @@ use crate::dispatch::assembly::{self, Channel, Plan};
 use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::env::Env;
-use crate::dispatch::keeper::{self, KeeperMsg};
+use crate::dispatch::keeper::{self, Keeper, KeeperMsg};
 use crate::dispatch::latency::Latency;
 use crate::dispatch::link::Desk;
 use crate::dispatch::loader::Loader;
@@ -177,6 +177,7 @@ pub(super) struct Inner {
     pub(super) failure: watch::Sender<Option<String>>,
     pub(super) ended: Mutex<Vec<oneshot::Receiver<()>>>,
     pub(super) recovered: (u64, u64),
+    pub(super) drain_timeout: Duration,
 }
 
 impl Engine {
@@ -195,13 +196,14 @@ impl Engine {
         let (events, events_in) = mpsc::unbounded_channel();
         let wall_ms = env.clock.now().wall_ms;
         let read = marks.read_all();
-        let recovered = recover(&*catalog, Arc::clone(&journal), &read, wall_ms, events).await?;
-        marks.clear()?;
         let recorder = Arc::new(Recorder::new());
+        let keeper = Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), events);
+        let recovered = recover((&*catalog, &journal), keeper, &read, wall_ms).await?;
+        marks.clear()?;
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);
-        let loader = Loader::start(&env, Arc::clone(&journal))?;
-        let keeper_ended = env.start("keeper", recovered.keeper.run(keeper_in))?;
         let failure = watch::Sender::new(None);
+        let loader = Loader::start(&env, Arc::clone(&journal), &failure)?;
+        let keeper_ended = assembly::start_keeper(&env, recovered.keeper, keeper_in, &failure)?;
         let recorder_ended =
             assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, &failure)?;
         let maintainer_ended = assembly::start_maintainer(&env, &journal, failure.subscribe())?;
@@ -225,10 +227,12 @@ impl Engine {
             failure,
             ended: Mutex::new(vec![dispatch_ended, recorder_ended, keeper_ended, maintainer_ended]),
             recovered: (recovered.unknown, recovered.revoked),
+            drain_timeout: config.drain_timeout,
         };
         let engine = Self(Arc::new(inner));
-        engine.watch_events(events_in)?;
         engine.resume_recovered(recovered.campaigns, recovered.orphans).await?;
+        // Behind the recovered campaigns: an event about one that is not known yet would be lost.
+        engine.watch_events(events_in)?;
         Ok(engine)
     }
 
@@ -237,6 +241,16 @@ impl Engine {
     /// # Errors
     /// [`EngineError::State`], [`EngineError::NotApproved`], the store's.
     pub async fn start_campaign(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        let (engine, by) = (self.clone(), by.clone());
+        detached(async move { engine.start_now(workspace, id, &by).await }).await
+    }
+
+    async fn start_now(
         &self,
         workspace: WorkspaceId,
         id: CampaignId,
@@ -254,7 +268,7 @@ impl Engine {
         let running = self.running(campaign, Arc::clone(&tally))?;
         self.tell_keeper(KeeperMsg::Open(account, tally)).await?;
         // Stopped between the record and the moment when the stop could find it running.
-        let status = self.campaign(workspace, id).await?.status;
+        let status = self.campaign(workspace, id).await.map_or(Status::Sending, |c| c.status);
         if status != Status::Sending {
             running.cells.stop();
         }
@@ -274,6 +288,16 @@ impl Engine {
         id: CampaignId,
         by: &Principal,
     ) -> Result<(), EngineError> {
+        let (engine, by) = (self.clone(), by.clone());
+        detached(async move { engine.pause_now(workspace, id, &by).await }).await
+    }
+
+    async fn pause_now(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
         let campaign = self.campaign(workspace, id).await?;
         self.stop(campaign, Move::Pause, "pause", by).await
     }
@@ -283,6 +307,16 @@ impl Engine {
     /// # Errors
     /// As for [`Self::pause`].
     pub async fn cancel(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        let (engine, by) = (self.clone(), by.clone());
+        detached(async move { engine.cancel_now(workspace, id, &by).await }).await
+    }
+
+    async fn cancel_now(
         &self,
         workspace: WorkspaceId,
         id: CampaignId,
@@ -311,6 +345,16 @@ impl Engine {
         id: CampaignId,
         by: &Principal,
     ) -> Result<(), EngineError> {
+        let (engine, by) = (self.clone(), by.clone());
+        detached(async move { engine.resume_now(workspace, id, &by).await }).await
+    }
+
+    async fn resume_now(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
         let campaign = self.campaign(workspace, id).await?;
         let running = self.campaigns().get(&campaign.no).cloned();
         // Taken before the resume is recorded: a stop that comes behind it is not undone.
@@ -318,6 +362,8 @@ impl Engine {
         self.record_move(campaign, Move::Resume, "resume", by).await?;
         if let (Some(running), Some(stop_gen)) = (running, stop_gen) {
             running.cells.go(stop_gen);
+            // A start that failed half way left it without an actor.
+            self.launch(&running).await?;
         }
         self.0.board.ring_links();
         Ok(())
@@ -469,8 +515,14 @@ impl Engine {
             let _ = dispatch.await;
         }
         self.0.recorder.close();
-        if let Some(recorder) = ended.next() {
-            let _ = recorder.await;
+        if let Some(recorder) = ended.next()
+            && tokio::time::timeout(self.0.drain_timeout, recorder).await.is_err()
+        {
+            tracing::warn!(
+                "the store takes nothing: facts of the last moment are lost, their units become unknown"
+            );
+            self.0.failure.send_replace(Some("shut down without the store".to_owned()));
+            return;
         }
         let (reply, saved) = oneshot::channel();
         if self.tell_keeper(KeeperMsg::Compact(reply)).await.is_ok()
@@ -542,8 +594,10 @@ impl Engine {
     }
 
     pub(super) async fn recorder_flush(&self) -> Result<(), EngineError> {
-        self.0.recorder.flush().await;
-        Ok(())
+        match self.0.recorder.flush().await {
+            true => Ok(()),
+            false => Err(EngineError::NotRunning("recorder".to_owned())),
+        }
     }
 
     pub(super) async fn tell_keeper(&self, message: KeeperMsg) -> Result<(), EngineError> {
@@ -561,4 +615,11 @@ impl Engine {
     pub(super) fn workspaces(&self) -> MutexGuard<'_, BTreeMap<WorkspaceId, ActorRef<SupervisorMsg>>> {
         self.0.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs a command to its end also when its caller goes away in the midst of it.
+async fn detached(
+    command: impl Future<Output = Result<(), EngineError>> + Send + 'static,
+) -> Result<(), EngineError> {
+    tokio::spawn(command).await.unwrap_or_else(|ended| Err(EngineError::NotRunning(ended.to_string())))
 }

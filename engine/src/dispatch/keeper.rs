@@ -4,12 +4,15 @@
 //! was read back from the campaigns' files after they were saved.
 
 use crate::dispatch::account::{Account, Late, Tally};
-use crate::model::record::{self, Fact, Orphan};
-use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run};
+use crate::dispatch::recorder::Recorder;
+use crate::dispatch::supply::Slice;
+use crate::model::record::{self, Fact, Facts, Orphan};
+use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run, UnitStatus};
 use crate::store::{Journal, RowSeq, StateSave, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Rows under way from the recorder; more make the recorder wait.
@@ -18,10 +21,21 @@ pub(crate) const ROWS: usize = 64;
 const SAVE_CHUNKS: usize = 32;
 /// Journal octets after which everything is saved and the journal trimmed: about 4.5 million messages.
 const COMPACT_OCTETS: usize = 64 << 20;
+/// Pause before saved state that could not be read is read again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How long a receipt without a message is kept.
 const ORPHAN_TTL_MS: u64 = 72 * 3600 * 1000;
 /// Receipts without a message that are kept; the older half goes when there are more.
 const MAX_ORPHANS: usize = 100_000;
+
+/// A receipt without a message and the row that holds it.
+#[derive(Clone, Copy)]
+struct KeptOrphan {
+    row: RowSeq,
+    at_ms: u64,
+    status: UnitStatus,
+    error: u16,
+}
 
 /// Channel and message id of a receipt without a message.
 type OrphanKey = (u32, Box<[u8]>);
@@ -62,6 +76,16 @@ pub(crate) struct Remaining {
     pub(crate) runs: Vec<Run>,
 }
 
+impl Remaining {
+    /// Whether the unit of a one-unit slice is among the queued ones.
+    pub(crate) fn has(&self, slice: &Slice) -> bool {
+        let inside = |run: &Run| {
+            run.chunk == slice.chunk && (run.from..=run.from + (run.count - 1)).contains(&slice.from)
+        };
+        self.untouched.binary_search(&slice.chunk).is_ok() || self.runs.iter().any(inside)
+    }
+}
+
 /// What the keeper tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeeperEvent {
@@ -82,39 +106,48 @@ struct Held {
 /// The accounts and how far they are.
 pub(crate) struct Keeper {
     journal: Arc<dyn Journal>,
+    /// Orphans are written anew before the rows that hold them are trimmed.
+    recorder: Arc<Recorder>,
     held: BTreeMap<CampaignNo, Held>,
     applied: RowSeq,
     octets: usize,
     /// Whether rows come from the journal of the last run: files may hold them already.
     replaying: bool,
     /// Rows that hold receipts without a message, by channel and id, with their time.
-    orphans: BTreeMap<OrphanKey, (RowSeq, u64)>,
+    orphans: BTreeMap<OrphanKey, KeptOrphan>,
+    /// Time of the newest orphan, milliseconds since 1970.
+    newest_ms: u64,
     events: mpsc::UnboundedSender<KeeperEvent>,
 }
 
 impl Keeper {
     pub(crate) fn new(
         journal: Arc<dyn Journal>,
-        applied: RowSeq,
+        recorder: Arc<Recorder>,
         events: mpsc::UnboundedSender<KeeperEvent>,
     ) -> Self {
         Self {
             journal,
+            recorder,
             held: BTreeMap::new(),
-            applied,
+            applied: 0,
             octets: 0,
             replaying: false,
             orphans: BTreeMap::new(),
+            newest_ms: 0,
             events,
         }
     }
 
     /// The worker: until every sender is gone.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<KeeperMsg>) {
+    ///
+    /// # Errors
+    /// When a row cannot be applied: the next one must not be, or its watermark would pass over the first.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<KeeperMsg>) -> Result<(), StoreError> {
         let mut messages = Vec::with_capacity(16);
         while inbox.recv_many(&mut messages, 16).await > 0 {
             for message in messages.drain(..) {
-                self.handle(message).await;
+                self.handle(message).await?;
             }
             self.publish();
             self.save_if_due().await;
@@ -122,15 +155,14 @@ impl Keeper {
         if let Err(error) = self.compact().await {
             tracing::warn!(%error, "accounts not saved at the end; the journal still holds them");
         }
+        Ok(())
     }
 
-    async fn handle(&mut self, message: KeeperMsg) {
+    async fn handle(&mut self, message: KeeperMsg) -> Result<(), StoreError> {
         match message {
             KeeperMsg::Row(seq, row) => {
                 self.octets += row.len();
-                if let Err(error) = self.apply(seq, &row).await {
-                    tracing::error!(seq, %error, "row not applied; the account is rebuilt at the next start");
-                }
+                self.apply(seq, &row).await?;
             }
             KeeperMsg::Open(account, tally) => self.open(account, tally, 0),
             KeeperMsg::Remaining(no, reply) => {
@@ -143,7 +175,7 @@ impl Keeper {
                 let _ = reply.send(());
             }
             KeeperMsg::Awaiting(no, chunk, reply) => {
-                let saved = self.journal.state(no, chunk).await.ok().flatten();
+                let saved = self.state(no, chunk).await?;
                 let awaiting = self.held.get(&no).map(|h| h.account.awaiting(chunk, saved.as_ref()));
                 let _ = reply.send(awaiting.unwrap_or_default());
             }
@@ -152,6 +184,26 @@ impl Keeper {
                 let _ = reply.send(result);
             }
         }
+        Ok(())
+    }
+
+    /// Saved columns; a store that is away for a moment is waited for, which holds the recorder back.
+    async fn state(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Option<ChunkState>, StoreError> {
+        loop {
+            match self.journal.state(no, chunk).await {
+                Err(StoreError::Unavailable(reason)) => {
+                    tracing::warn!(campaign = no.0, chunk, reason, "saved state not read; asking again");
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                }
+                Err(StoreError::NotFound) => return Ok(None),
+                other => return other,
+            }
+        }
+    }
+
+    /// Everything up to `seq` counts as applied.
+    pub(crate) fn begin_behind(&mut self, seq: RowSeq) {
+        self.applied = self.applied.max(seq);
     }
 
     /// Takes an account over; `watermark` is what its file holds.
@@ -168,16 +220,19 @@ impl Keeper {
         let sections = row.get(1..row.len().saturating_sub(4)).unwrap_or_default();
         record::read_sections(sections, &mut |fact| facts.push(fact))
             .map_err(|error| StoreError::Unusable(error.to_string()))?;
-        for fact in facts {
-            let place = match &fact {
+        // All columns first: a row is applied whole or not at all.
+        for fact in &facts {
+            let place = match fact {
                 Fact::Intent(intent) => Some((intent.campaign, intent.run.chunk)),
                 Fact::Outcomes { campaign, chunk, .. } => Some((*campaign, *chunk)),
                 Fact::Revoke { campaign, run } => Some((*campaign, run.chunk)),
                 Fact::Receipts { .. } | Fact::Orphan(_) | Fact::Adopted { .. } => None,
             };
             if let Some((no, chunk)) = place {
-                self.ensure_columns(no, chunk).await?;
+                self.ensure_columns(seq, no, chunk).await?;
             }
+        }
+        for fact in facts {
             self.apply_fact(seq, fact);
         }
         self.applied = self.applied.max(seq);
@@ -201,11 +256,19 @@ impl Keeper {
         }
     }
 
-    async fn ensure_columns(&mut self, no: CampaignNo, chunk: ChunkNo) -> Result<(), StoreError> {
-        let Some(held) = self.held.get_mut(&no) else { return Ok(()) };
-        if held.account.wants_columns(chunk)
-            && let Some(state) = self.journal.state(no, chunk).await?
-        {
+    async fn ensure_columns(
+        &mut self,
+        seq: RowSeq,
+        no: CampaignNo,
+        chunk: ChunkNo,
+    ) -> Result<(), StoreError> {
+        let wanted =
+            |held: &Held| !(self.replaying && seq <= held.watermark) && held.account.wants_columns(chunk);
+        if !self.held.get(&no).is_some_and(wanted) {
+            return Ok(());
+        }
+        let state = self.state(no, chunk).await?;
+        if let (Some(held), Some(state)) = (self.held.get_mut(&no), state) {
             held.account.open_with(&state);
         }
         Ok(())
@@ -242,17 +305,36 @@ impl Keeper {
         }
     }
 
-    /// An orphan has no file of its own: its row stays in the journal until it is adopted, too old or one of too many.
+    /// An orphan has no file of its own: it lives in the journal until it is adopted, too old or one of too many.
     fn keep_orphan(&mut self, seq: RowSeq, orphan: &Orphan<'_>) {
         let key = (orphan.channel, Box::from(orphan.message_id));
-        self.orphans.insert(key, (seq, orphan.at_ms));
-        let too_old = orphan.at_ms.saturating_sub(ORPHAN_TTL_MS);
+        let kept = KeptOrphan { row: seq, at_ms: orphan.at_ms, status: orphan.status, error: orphan.error };
+        self.newest_ms = self.newest_ms.max(orphan.at_ms);
+        self.orphans.insert(key, kept);
         if self.orphans.len() > MAX_ORPHANS {
-            let mut rows: Vec<RowSeq> = self.orphans.values().map(|(row, _)| *row).collect();
+            let mut rows: Vec<RowSeq> = self.orphans.values().map(|kept| kept.row).collect();
             let (_, middle, _) = rows.select_nth_unstable(MAX_ORPHANS / 2);
             let middle = *middle;
-            self.orphans.retain(|_, (row, at_ms)| *row > middle && *at_ms >= too_old);
+            self.orphans.retain(|_, kept| kept.row > middle);
         }
+    }
+
+    /// Writes orphans in rows up to `upto` anew, so that the next compaction may trim those rows; returns the row
+    /// from which on the journal must stay until then.
+    fn carry_orphans(&mut self, upto: RowSeq) -> Option<RowSeq> {
+        let too_old = self.newest_ms.saturating_sub(ORPHAN_TTL_MS);
+        self.orphans.retain(|_, kept| kept.at_ms >= too_old);
+        let mut facts = Facts::default();
+        let mut count = 0;
+        for ((channel, message_id), kept) in self.orphans.iter().filter(|(_, kept)| kept.row <= upto) {
+            let (at_ms, status, error) = (kept.at_ms, kept.status, kept.error);
+            facts.orphan(&Orphan { at_ms, channel: *channel, status, error, message_id });
+            count += 1;
+        }
+        if count > 0 {
+            self.recorder.append(facts.octets(), count, true, 0);
+        }
+        self.orphans.values().map(|kept| kept.row).min()
     }
 
     fn touch(&mut self, seq: RowSeq, no: CampaignNo) -> Option<&mut Held> {
@@ -327,20 +409,44 @@ impl Keeper {
         Ok(())
     }
 
-    /// Saves everything, reads the watermarks back and trims the journal below the smallest.
+    /// Saves everything, reads the watermarks back and trims the journal below the smallest. A campaign that cannot
+    /// be saved keeps its rows and does not keep others from being saved; the first error is returned.
     pub(crate) async fn compact(&mut self) -> Result<(), StoreError> {
         let mut smallest = self.applied;
+        let mut failed = None;
         for (no, held) in &mut self.held {
-            fold_late(&*self.journal, *no, held).await?;
-            let watermark = held.account.watermark(self.applied);
-            let chunks = held.account.columns(true);
-            save(&*self.journal, *no, held, chunks, watermark).await?;
-            smallest = smallest.min(self.journal.watermark(*no).await?);
+            let saved = match save_all(&*self.journal, *no, held, self.applied).await {
+                Ok(()) => self.journal.watermark(*no).await,
+                Err(error) => Err(error),
+            };
+            smallest = smallest.min(match saved {
+                Ok(watermark) => watermark,
+                // Removed with everything that it had.
+                Err(StoreError::NotFound) => smallest,
+                Err(error) => {
+                    failed = failed.or(Some(error));
+                    held.watermark
+                }
+            });
         }
-        self.octets = 0;
-        let pinned = self.orphans.values().map(|(row, _)| row.saturating_sub(1)).min();
-        self.journal.trim(pinned.map_or(smallest, |row| row.min(smallest))).await
+        // After a failure the next try comes when an eighth more has gathered, not behind every row.
+        self.octets = if failed.is_some() { COMPACT_OCTETS - COMPACT_OCTETS / 8 } else { 0 };
+        let pinned = self.carry_orphans(smallest).map(|row| row.saturating_sub(1));
+        let trimmed = self.journal.trim(pinned.map_or(smallest, |row| row.min(smallest))).await;
+        failed.map_or(trimmed, Err)
     }
+}
+
+async fn save_all(
+    journal: &dyn Journal,
+    no: CampaignNo,
+    held: &mut Held,
+    applied: RowSeq,
+) -> Result<(), StoreError> {
+    fold_late(journal, no, held).await?;
+    let watermark = held.account.watermark(applied);
+    let chunks = held.account.columns(true);
+    save(journal, no, held, chunks, watermark).await
 }
 
 async fn save(

@@ -1,5 +1,6 @@
 //! The worker that reads recipients from the store, so that no actor ever waits for a disk.
 
+use crate::dispatch::assembly::{Failure, report_panic};
 use crate::dispatch::env::Env;
 use crate::dispatch::supply::{SupplyMsg, SupplyRef};
 use crate::model::{CampaignNo, ChunkNo};
@@ -23,9 +24,9 @@ pub(crate) struct Loader(mpsc::UnboundedSender<Fetch>);
 
 impl Loader {
     /// Starts the worker.
-    pub(crate) fn start(env: &Env, journal: Arc<dyn Journal>) -> std::io::Result<Self> {
+    pub(crate) fn start(env: &Env, journal: Arc<dyn Journal>, failure: &Failure) -> std::io::Result<Self> {
         let (sender, mut fetches) = mpsc::unbounded_channel::<Fetch>();
-        env.start("loader", async move {
+        let ended = env.start("loader", async move {
             while let Some(Fetch { no, chunk, reply }) = fetches.recv().await {
                 match journal.recipients(no, chunk).await {
                     Ok(numbers) => reply.send(SupplyMsg::Loaded(chunk, numbers.into())),
@@ -37,6 +38,7 @@ impl Loader {
                 }
             }
         })?;
+        report_panic("loader", ended, failure);
         Ok(Self(sender))
     }
 

@@ -7,11 +7,13 @@
 use crate::dispatch::index::{Hit, ReceiptIndex};
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo, UnitStatus};
 use pdu::{FoldedId, MessageIdForm, MessageState, Receipt, id_hash};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Orphans kept for adoption in memory; the others stay in the journal.
 pub(crate) const MAX_EARLY: usize = 100_000;
+/// An orphan older than this is adopted by nobody: by then its id may have been given again.
+const EARLY_TTL_MS: u64 = 72 * 3600 * 1000;
 /// Credited ids remembered to tell a repeated receipt from an orphan; a power of two.
 const RECENT: usize = 1 << 16;
 /// Ids that share a place: with one, any two of a few thousand would push each other out.
@@ -43,6 +45,8 @@ pub(crate) struct Early {
     pub(crate) status: UnitStatus,
     pub(crate) error: u16,
     pub(crate) message_id: Box<[u8]>,
+    /// When it came, wall clock, milliseconds since 1970.
+    pub(crate) at_ms: u64,
 }
 
 /// The matcher; one for the engine, under one lock a read burst.
@@ -51,6 +55,8 @@ pub(crate) struct Matcher {
     bases: BTreeMap<u64, (CampaignNo, u64)>,
     next_base: u64,
     early: BTreeMap<u64, Arc<Early>>,
+    /// Times and keys of `early` in order of arrival; keys of adopted ones stay until their turn.
+    early_order: VecDeque<(u64, u64)>,
     recent: Box<[[u64; RECENT_WAYS]]>,
     forms: Forms,
 }
@@ -82,6 +88,7 @@ impl Matcher {
             bases: BTreeMap::new(),
             next_base: 0,
             early: BTreeMap::new(),
+            early_order: VecDeque::new(),
             recent: vec![[0; RECENT_WAYS]; RECENT / RECENT_WAYS].into(),
             forms: Forms::default(),
         }
@@ -142,14 +149,15 @@ impl Matcher {
         channel: u32,
         form: MessageIdForm,
         receipt: &Receipt<'_>,
-        (status, error): (UnitStatus, u16),
+        (status, error, at_ms): (UnitStatus, u16, u64),
     ) -> Matched {
         let learned = if form == MessageIdForm::Auto { self.forms.learned(channel) } else { None };
         if let Some(key) = learned.and_then(|form| form.receipt_keys(receipt.message_id).next())
             && !key.is_empty()
         {
             let hash = hash_of(channel, &key);
-            if let Some(Hit::Unit(ordinal)) = self.index.take(hash) {
+            if let Some(Hit::Unit(ordinal)) = self.index.get(hash) {
+                self.index.take(hash);
                 self.remember(hash);
                 return self.unit_of(ordinal).unwrap_or(Matched::Orphan);
             }
@@ -162,7 +170,8 @@ impl Matcher {
                 self.unit_of(ordinal).unwrap_or(Matched::Orphan)
             }
             Err(Matched::Orphan) => {
-                self.keep_early(channel, form, receipt, (status, error));
+                let message_id = receipt.message_id.into();
+                self.keep_early(channel, form, Early { status, error, message_id, at_ms });
                 Matched::Orphan
             }
             Err(other) => other,
@@ -201,24 +210,23 @@ impl Matcher {
         Some(Matched::Unit { campaign: *campaign, chunk, unit })
     }
 
-    fn keep_early(
-        &mut self,
-        channel: u32,
-        form: MessageIdForm,
-        receipt: &Receipt<'_>,
-        (status, error): (UnitStatus, u16),
-    ) {
-        if self.early.len() >= MAX_EARLY {
-            return;
-        }
-        self.restore_early(channel, form, Early { status, error, message_id: receipt.message_id.into() });
-    }
-
-    /// Keeps an orphan for adoption, as it came or as the journal has it.
-    pub(crate) fn restore_early(&mut self, channel: u32, form: MessageIdForm, early: Early) {
+    /// Keeps an orphan for adoption, as it came or as the journal has it; the oldest make room.
+    pub(crate) fn keep_early(&mut self, channel: u32, form: MessageIdForm, early: Early) {
+        let at_ms = early.at_ms;
         let early = Arc::new(early);
         for key in form.receipt_keys(&early.message_id).filter(|key| !key.is_empty()) {
-            self.early.insert(hash_of(channel, &key), Arc::clone(&early));
+            let hash = hash_of(channel, &key);
+            self.early.insert(hash, Arc::clone(&early));
+            self.early_order.push_back((at_ms, hash));
+        }
+        while let Some((oldest_ms, hash)) = self.early_order.front().copied() {
+            if self.early_order.len() <= MAX_EARLY && oldest_ms.saturating_add(EARLY_TTL_MS) >= at_ms {
+                break;
+            }
+            self.early_order.pop_front();
+            if self.early.get(&hash).is_some_and(|early| early.at_ms == oldest_ms) {
+                self.early.remove(&hash);
+            }
         }
     }
 
@@ -287,7 +295,7 @@ mod tests {
         Receipt::new(id, MessageState::Delivered)
     }
 
-    const DELIVERED: (UnitStatus, u16) = (UnitStatus::Delivered, 0);
+    const DELIVERED: (UnitStatus, u16, u64) = (UnitStatus::Delivered, 0, 5);
 
     #[test]
     fn a_receipt_finds_its_unit_once_and_a_repetition_is_recognised() {
@@ -341,6 +349,28 @@ mod tests {
         m.expect(1, MessageIdForm::AsIs, b"a1", base);
         assert!(m.knows(1, b"A1", base) && !m.knows(1, b"a1", base + 1) && !m.knows(2, b"a1", base));
         assert!(!m.knows(1, b"", base));
+    }
+
+    #[test]
+    fn the_oldest_orphans_make_room_and_a_stale_one_is_adopted_by_nobody() {
+        let mut m = Matcher::new();
+        let base = m.register(CampaignNo(1), 10, 1);
+        let early = |at_ms| Early {
+            status: UnitStatus::Delivered,
+            error: 0,
+            message_id: b"xyz1".as_slice().into(),
+            at_ms,
+        };
+        m.keep_early(1, MessageIdForm::AsIs, early(0));
+        let later = Early { message_id: b"xyz2".as_slice().into(), ..early(EARLY_TTL_MS + 1) };
+        m.keep_early(1, MessageIdForm::AsIs, later);
+        assert_eq!(m.expect(1, MessageIdForm::AsIs, b"xyz1", base), None);
+        assert!(m.expect(1, MessageIdForm::AsIs, b"xyz2", base + 1).is_some());
+        for n in 0..=MAX_EARLY {
+            let message_id = format!("id-{n}").into_bytes().into();
+            m.keep_early(1, MessageIdForm::AsIs, Early { message_id, ..early(EARLY_TTL_MS + 2) });
+        }
+        assert_eq!(m.early.len(), MAX_EARLY);
     }
 
     #[test]

@@ -123,13 +123,20 @@ impl Recorder {
         self.durable.load(Ordering::Acquire)
     }
 
-    /// Waits until everything appended so far is durable and with the keeper.
-    pub(crate) async fn flush(&self) {
-        let wanted = self.lock().appended;
+    /// The number of the newest append.
+    pub(crate) fn appended(&self) -> u64 {
+        self.lock().appended
+    }
+
+    /// Waits until everything appended so far is durable and with the keeper; `false` when the worker has ended
+    /// before that.
+    pub(crate) async fn flush(&self) -> bool {
+        let wanted = self.appended();
         self.hurry();
         let mut watch = self.watch.subscribe();
         // The sender lives as long as `self`: the wait cannot fail.
         let _ = watch.wait_for(|durable| *durable >= wanted).await;
+        self.durable() >= wanted
     }
 
     /// Whether links may plan further intents.
@@ -186,7 +193,17 @@ impl Recorder {
     }
 }
 
-/// The worker: commits what links append until [`Recorder::close`]; returns `false` when it was fenced off.
+/// Nobody waits for a worker that is gone, whether it returned or panicked.
+struct Ending(Arc<Recorder>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.healthy.store(false, Ordering::Relaxed);
+        self.0.watch.send_replace(u64::MAX);
+    }
+}
+
+/// The worker: commits what links append until [`Recorder::close`]; returns `false` when it cannot go on.
 pub(crate) async fn run(
     recorder: Arc<Recorder>,
     journal: Arc<dyn Journal>,
@@ -194,6 +211,7 @@ pub(crate) async fn run(
     clock: Clock,
     newest: RowSeq,
 ) -> bool {
+    let _ending = Ending(Arc::clone(&recorder));
     let mut next = newest + 1;
     let mut flight: VecDeque<InFlight<'_>> = VecDeque::new();
     loop {
@@ -203,7 +221,7 @@ pub(crate) async fn run(
                     let Some(entry) = flight.pop_front() else { break };
                     // The keeper first: who has waited for durability then finds the row applied.
                     if keeper.send(KeeperMsg::Row(entry.seq, entry.row)).await.is_err() {
-                        return true;
+                        return false;
                     }
                     recorder.settle(entry.upto);
                 }

@@ -5,16 +5,15 @@
 //! stopped stays stopped. The resolution is itself a journal row, durable before anything is sent.
 
 use crate::dispatch::account::{Account, Tally};
-use crate::dispatch::keeper::{Keeper, KeeperEvent, Unresolved};
+use crate::dispatch::keeper::{Keeper, Unresolved};
 use crate::dispatch::mark::Marks;
 use crate::dispatch::matcher::Early;
-use crate::model::record::{self, Fact, Facts, Fate, Orphan, Outcome};
+use crate::model::record::{self, Fact, Facts, Fate, Intent, Orphan, Outcome};
 use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Run, Status};
 use crate::store::{Catalog, Commit, Entity, Journal, Kind, MAX_PAGE, Query, RowSeq, Scope, StoreError};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 /// How long after its creation an ended campaign is still loaded for receipts.
 const RECEIPTS_FOR_MS: u64 = 72 * 3600 * 1000;
@@ -35,32 +34,31 @@ pub(crate) struct Recovered {
 
 /// Rebuilds the accounts and resolves what the last run left open.
 pub(crate) async fn recover(
-    catalog: &dyn Catalog,
-    journal: Arc<dyn Journal>,
+    (catalog, journal): (&dyn Catalog, &Arc<dyn Journal>),
+    mut keeper: Keeper,
     marks: &Marks,
     wall_ms: u64,
-    events: mpsc::UnboundedSender<KeeperEvent>,
 ) -> Result<Recovered, StoreError> {
     let mut newest = journal.newest().await?;
-    let mut keeper = Keeper::new(Arc::clone(&journal), newest, events);
-    let mut campaigns = Vec::new();
-    let mut oldest = newest;
-    for campaign in active(catalog, wall_ms).await? {
-        let (account, watermark) = restore(&*journal, &campaign).await?;
-        let tally = Arc::new(Tally::default());
-        keeper.open(account, Arc::clone(&tally), watermark);
-        oldest = oldest.min(watermark);
-        campaigns.push((campaign, tally));
-    }
+    keeper.begin_behind(newest);
+    // Bounded by the journal's size, which compaction keeps at some 64 MiB.
     let mut rows = Vec::new();
     let mut keep = |seq: RowSeq, row: &[u8]| rows.push((seq, Bytes::copy_from_slice(row)));
     journal.replay(0, &mut keep).await?;
     let mut orphans = BTreeMap::new();
+    let mut touched = BTreeMap::new();
+    for (seq, row) in &rows {
+        survey(*seq, row, &mut orphans, &mut touched)?;
+    }
+    let mut campaigns = Vec::new();
+    for campaign in concerned(catalog, &**journal, &touched, wall_ms).await? {
+        let (account, watermark) = restore(&**journal, &campaign).await?;
+        let tally = Arc::new(Tally::default());
+        keeper.open(account, Arc::clone(&tally), watermark);
+        campaigns.push((campaign, tally));
+    }
     for (seq, row) in rows {
-        collect_orphans(seq, &row, &mut orphans)?;
-        if seq > oldest {
-            keeper.replay(seq, &row).await?;
-        }
+        keeper.replay(seq, &row).await?;
     }
     let policies = campaigns.iter().map(|(c, _)| (c.no, c.delivery_policy)).collect();
     let (facts, unknown, revoked) = resolve(&keeper.unresolved(), marks, &policies, wall_ms);
@@ -79,7 +77,39 @@ pub(crate) async fn recover(
     Ok(Recovered { keeper, newest, campaigns, orphans, unknown, revoked })
 }
 
-/// Every campaign that may have facts from now on.
+/// Every campaign that may have facts from now on, and every one whose file does not hold all of its facts yet:
+/// rows are trimmed only below watermarks of campaigns that are held.
+async fn concerned(
+    catalog: &dyn Catalog,
+    journal: &dyn Journal,
+    touched: &BTreeMap<CampaignNo, RowSeq>,
+    wall_ms: u64,
+) -> Result<Vec<Campaign>, StoreError> {
+    let mut found = active(catalog, wall_ms).await?;
+    let held: BTreeSet<CampaignNo> = found.iter().map(|c| c.no).collect();
+    for (no, row) in touched.iter().filter(|(no, _)| !held.contains(no)) {
+        match journal.watermark(*no).await {
+            Ok(watermark) if watermark >= *row => continue,
+            Ok(_) => {}
+            // Its recipients were removed: nobody asks for its facts any more.
+            Err(StoreError::NotFound) => continue,
+            Err(error) => return Err(error),
+        }
+        match catalog.find(Scope::Platform, Kind::Campaign, no.0.to_string()).await {
+            Ok(Entity::Campaign(campaign)) => found.push(*campaign),
+            Ok(_) | Err(StoreError::NotFound) => {
+                tracing::warn!(
+                    campaign = no.0,
+                    "the journal has facts of a campaign that the catalog does not know"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// Campaigns that run, that ended without an account, or that have receipts to come; with recipients in the store.
 async fn active(catalog: &dyn Catalog, wall_ms: u64) -> Result<Vec<Campaign>, StoreError> {
     let statuses =
         [Status::Sending, Status::Paused, Status::Done, Status::Cancelled, Status::Failed, Status::Expired];
@@ -110,7 +140,11 @@ fn may_change(campaign: &Campaign, wall_ms: u64) -> bool {
 
 async fn restore(journal: &dyn Journal, campaign: &Campaign) -> Result<(Box<Account>, RowSeq), StoreError> {
     let mut account = Box::new(account_of(campaign));
-    let watermark = journal.watermark(campaign.no).await?;
+    let watermark = match journal.watermark(campaign.no).await {
+        // Rejected, removed, or a campaign that never had recipients: an account with nothing saved.
+        Err(StoreError::NotFound) => return Ok((account, 0)),
+        watermark => watermark?,
+    };
     if watermark > 0 || campaign.counts.is_some() {
         for chunk in 0..account.chunks() {
             if let Some(state) = journal.state(campaign.no, chunk).await? {
@@ -129,16 +163,27 @@ pub(crate) fn account_of(campaign: &Campaign) -> Account {
 
 type Orphans = BTreeMap<(u32, Box<[u8]>), Early>;
 
-fn collect_orphans(seq: RowSeq, row: &[u8], orphans: &mut Orphans) -> Result<(), StoreError> {
+/// Looks through a row: whose facts it holds, and which receipts have no message.
+fn survey(
+    seq: RowSeq,
+    row: &[u8],
+    orphans: &mut Orphans,
+    touched: &mut BTreeMap<CampaignNo, RowSeq>,
+) -> Result<(), StoreError> {
     let mut visit = |fact: Fact<'_>| match fact {
-        Fact::Orphan(Orphan { channel, status, error, message_id, .. }) => {
-            let early = Early { status, error, message_id: message_id.into() };
+        Fact::Orphan(Orphan { channel, status, error, message_id, at_ms }) => {
+            let early = Early { status, error, message_id: message_id.into(), at_ms };
             orphans.insert((channel, message_id.into()), early);
         }
         Fact::Adopted { channel, message_id } => {
             orphans.remove(&(channel, message_id.into()));
         }
-        _ => {}
+        Fact::Intent(Intent { campaign, .. })
+        | Fact::Outcomes { campaign, .. }
+        | Fact::Revoke { campaign, .. } => {
+            touched.insert(campaign, seq);
+        }
+        Fact::Receipts { entries, .. } => touched.extend(entries.map(|receipt| (receipt.campaign, seq))),
     };
     record::read_row(row, &mut visit)
         .map_err(|error| StoreError::Unusable(format!("journal row {seq} cannot be read: {error}")))

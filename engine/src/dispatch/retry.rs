@@ -22,7 +22,7 @@ pub(crate) enum Class {
 pub(crate) fn classify(status: CommandStatus, attempt: u8) -> Class {
     match status {
         CommandStatus::THROTTLED | CommandStatus::MSG_QUEUE_FULL => Class::Throttle,
-        CommandStatus::SYSTEM_ERROR | CommandStatus::RECEIVER_TEMPORARY if attempt + 1 < MAX_ATTEMPTS => {
+        CommandStatus::SYSTEM_ERROR | CommandStatus::RECEIVER_TEMPORARY if attempt < MAX_ATTEMPTS - 1 => {
             Class::Again
         }
         CommandStatus::SYSTEM_ERROR | CommandStatus::RECEIVER_TEMPORARY => Class::GiveUp,

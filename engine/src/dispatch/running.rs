@@ -20,6 +20,7 @@ use crate::model::{Campaign, CampaignNo, Move, Principal, Status, WorkspaceId};
 use crate::store::{Expect, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +36,8 @@ pub(super) struct Running {
     pub(super) message: Arc<Message>,
     pub(super) base: u64,
     pub(super) actor: Mutex<Option<ActorRef<CampaignMsg>>>,
+    /// Whether it has an actor, or will have one in a moment: a second one would send everything again.
+    pub(super) launched: AtomicBool,
 }
 
 impl Engine {
@@ -46,12 +49,21 @@ impl Engine {
         {
             let mut desk = self.desk();
             for (channel, early) in orphans {
-                desk.matcher.restore_early(channel, MessageIdForm::Auto, early);
+                desk.matcher.keep_early(channel, MessageIdForm::Auto, early);
             }
         }
+        let mut recovered = Vec::new();
         for (campaign, tally) in campaigns {
-            let running = self.running(campaign, tally)?;
-            self.index_receipts(&running)?;
+            let (no, ended) = (campaign.no, campaign.status.is_final());
+            match self.running(campaign, tally) {
+                Ok(running) => recovered.push(running),
+                // Nothing more is sent for it: it must not keep the others from going on.
+                Err(error) if ended => tracing::warn!(campaign = no.0, %error, "ended campaign left aside"),
+                Err(error) => return Err(error),
+            }
+        }
+        self.index_receipts(recovered.clone())?;
+        for running in recovered {
             match running.campaign.status {
                 Status::Sending => self.launch(&running).await?,
                 Status::Paused => {
@@ -70,13 +82,24 @@ impl Engine {
         let cells = Arc::new(CampaignCells::new(campaign.no, campaign.stop_gen));
         let base = self.desk().matcher.register(campaign.no, campaign.recipients, campaign.content.parts);
         self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).insert(campaign.id, Arc::clone(&tally));
-        let running = Arc::new(Running { campaign, cells, tally, message, base, actor: Mutex::default() });
+        let running = Arc::new(Running {
+            campaign,
+            cells,
+            tally,
+            message,
+            base,
+            actor: Mutex::default(),
+            launched: AtomicBool::new(false),
+        });
         self.campaigns().insert(running.campaign.no, Arc::clone(&running));
         Ok(running)
     }
 
-    /// Starts the campaign's actor under its workspace's supervisor.
+    /// Starts the campaign's actor under its workspace's supervisor, once.
     pub(super) async fn launch(&self, running: &Arc<Running>) -> Result<(), EngineError> {
+        if running.launched.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
         let supervisor = self.workspace(running.campaign.workspace_id).await?;
         let (engine, of) = (self.clone(), Arc::clone(running));
         let on_start: campaign::OnStart = Arc::new(move |actor| engine.campaign_started(&of, actor));
@@ -116,48 +139,51 @@ impl Engine {
         });
     }
 
+    /// Tells every bind the new mailbox first: what binds give back from then on reaches it, and it keeps what the
+    /// keeper did not know to be queued yet.
     async fn begin(&self, running: &Running, actor: &ActorRef<CampaignMsg>) -> Result<(), EngineError> {
         let gone = |what: &str| EngineError::NotRunning(what.to_owned());
+        let (high, low) = running.campaign.workspace_id.0.as_u64_pair();
+        let spec = FlowSpec {
+            cells: Arc::clone(&running.cells),
+            message: Arc::clone(&running.message),
+            policy: running.campaign.delivery_policy,
+            workspace: (high ^ low, 1),
+            weight: running.campaign.weight.max(1),
+            base: running.base,
+            supply: campaign::supply_ref(actor),
+        };
+        for channel in &self.0.channels {
+            let (told, answer) = oneshot::channel();
+            let register = ChannelMsg::Register(Box::new(spec.clone()), told);
+            channel.actor.cast(register).map_err(|_| gone("channel"))?;
+            answer.await.map_err(|_| gone("channel"))?;
+        }
+        self.0.board.all_obey(self.0.board.announce_stop()).await;
         self.recorder_flush().await?;
         let (reply, remaining) = oneshot::channel();
         self.tell_keeper(KeeperMsg::Remaining(running.campaign.no, reply)).await?;
         let remaining = remaining.await.map_err(|_| gone("keeper"))?;
         actor.cast(CampaignMsg::Begin(remaining)).map_err(|_| gone("campaign"))?;
         *running.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
-        let (high, low) = running.campaign.workspace_id.0.as_u64_pair();
-        let workspace = high ^ low;
-        let spec = FlowSpec {
-            cells: Arc::clone(&running.cells),
-            message: Arc::clone(&running.message),
-            policy: running.campaign.delivery_policy,
-            workspace: (workspace, 1),
-            weight: running.campaign.weight.max(1),
-            base: running.base,
-            supply: campaign::supply_ref(actor),
-        };
-        for channel in &self.0.channels {
-            let register = ChannelMsg::Register(Box::new(spec.clone()));
-            channel.actor.cast(register).map_err(|_| gone("channel"))?;
-        }
         Ok(())
     }
 
-    /// Fills the receipt index for a recovered campaign in the background: the first PDU does not wait for it, and
-    /// a receipt that comes before its entry is adopted by it.
-    fn index_receipts(&self, running: &Arc<Running>) -> Result<(), EngineError> {
-        if !running.message.receipts {
-            return Ok(());
-        }
-        let (engine, running) = (self.clone(), Arc::clone(running));
+    /// Fills the receipt index for recovered campaigns in the background: the first PDU does not wait for it, and a
+    /// receipt that comes before its entry is adopted by it.
+    fn index_receipts(&self, campaigns: Vec<Arc<Running>>) -> Result<(), EngineError> {
+        let engine = self.clone();
         self.0.env.start("receipt-index", async move {
-            let chunks = account_of(&running.campaign).chunks();
-            for chunk in 0..chunks {
-                let (reply, awaiting) = oneshot::channel();
-                if engine.tell_keeper(KeeperMsg::Awaiting(running.campaign.no, chunk, reply)).await.is_err() {
-                    return;
+            for running in campaigns.iter().filter(|running| running.message.receipts) {
+                for chunk in 0..account_of(&running.campaign).chunks() {
+                    let (reply, awaiting) = oneshot::channel();
+                    let question = KeeperMsg::Awaiting(running.campaign.no, chunk, reply);
+                    if engine.tell_keeper(question).await.is_err() {
+                        return;
+                    }
+                    let Ok(awaiting) = awaiting.await else { return };
+                    engine.expect_receipts(running, chunk, &awaiting);
                 }
-                let Ok(awaiting) = awaiting.await else { return };
-                engine.expect_receipts(&running, chunk, &awaiting);
             }
         })?;
         Ok(())
@@ -196,7 +222,7 @@ impl Engine {
         mut events: mpsc::UnboundedReceiver<KeeperEvent>,
     ) -> Result<(), EngineError> {
         let engine = Arc::downgrade(&self.0);
-        self.0.env.start("control", async move {
+        let ended = self.0.env.start("control", async move {
             while let Some(KeeperEvent::Settled(no)) = events.recv().await {
                 loop {
                     let Some(inner) = engine.upgrade() else { return };
@@ -213,6 +239,7 @@ impl Engine {
                 }
             }
         })?;
+        assembly::report_panic("control", ended, &self.0.failure);
         Ok(())
     }
 
@@ -221,7 +248,8 @@ impl Engine {
         let Some(running) = running else { return Ok(()) };
         let campaign = self.campaign(running.campaign.workspace_id, running.campaign.id).await?;
         let expect = Expect::Version(campaign.state_version);
-        if let Some(status) = campaign.status.after(Move::Complete) {
+        let status = campaign.status.after(Move::Complete).unwrap_or(campaign.status);
+        if status.is_final() && campaign.counts.is_none() {
             let ended = Campaign {
                 status,
                 hold_reason: None,

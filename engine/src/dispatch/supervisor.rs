@@ -24,6 +24,8 @@ type Spawning = Pin<Box<dyn Future<Output = Result<ActorCell, ractor::SpawnErr>>
 #[derive(Clone)]
 pub(crate) struct Recipe {
     pub(crate) name: String,
+    /// Whether a panic may be mended by a restart; where it would lose what only the child knew, it may not.
+    pub(crate) restarts: bool,
     pub(crate) spawn: Arc<dyn Fn(ActorCell) -> Spawning + Send + Sync>,
 }
 
@@ -42,7 +44,7 @@ impl Recipe {
                 Ok(child.get_cell())
             }) as Spawning
         });
-        Self { name, spawn }
+        Self { name, restarts: true, spawn }
     }
 }
 
@@ -112,8 +114,11 @@ impl Actor for Supervisor {
             SupervisionEvent::ActorFailed(child, reason) => {
                 let Some(recipe) = state.children.remove(&child.get_id()) else { return Ok(()) };
                 tracing::error!(child = recipe.name, %reason, "actor panicked");
-                if state.is_meltdown(Instant::now()) {
-                    (state.on_meltdown)(format!("{} panicked too often: {reason}", recipe.name));
+                if !recipe.restarts || state.is_meltdown(Instant::now()) {
+                    (state.on_meltdown)(format!(
+                        "{} panicked and is not started again: {reason}",
+                        recipe.name
+                    ));
                     return Ok(());
                 }
                 match (recipe.spawn)(me.get_cell()).await {

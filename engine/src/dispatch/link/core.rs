@@ -52,6 +52,8 @@ pub(crate) struct LinkCore {
     pub(super) hold_us: u64,
     pub(super) turn: TurnCounts,
     capped: bool,
+    /// Whether the session is at its end: nothing new is written, planned or asked for.
+    pub(super) closing: bool,
     /// Whether our unbind was sent.
     pub(super) unbound: bool,
 }
@@ -106,6 +108,7 @@ impl LinkCore {
             hold_us: 0,
             turn: TurnCounts::default(),
             capped: false,
+            closing: false,
             unbound: false,
         }
     }
@@ -166,8 +169,7 @@ impl LinkCore {
     fn take_slices(&mut self, no: CampaignNo, slices: Vec<Slice>) {
         let at = self.flows.iter().position(|f| f.as_ref().is_some_and(|f| f.no() == no));
         let Some(at) = at else { return };
-        let stopped = self.flows[at].as_ref().is_some_and(|f| f.spec.cells.is_stopped());
-        if stopped {
+        if self.is_halted() || self.flows[at].as_ref().is_some_and(|f| f.spec.cells.is_stopped()) {
             if let Some(flow) = &mut self.flows[at] {
                 flow.wanting = false;
                 flow.spec.supply.send(SupplyMsg::Returned(slices));
@@ -242,14 +244,14 @@ impl LinkCore {
 
     /// Encodes what window, rate and fairness allow; returns when more will be allowed.
     fn write(&mut self, now: Now) -> Option<u64> {
+        self.capped = false;
+        if self.is_halted() || self.window.free() == 0 || !self.has_durable() {
+            return None;
+        }
         let channel = Arc::clone(&self.shared.channel);
         let held = channel.held_until();
         if held > now.mono_us {
-            return self.has_durable().then_some(held);
-        }
-        self.capped = false;
-        if self.window.free() == 0 || !self.has_durable() {
-            return None;
+            return Some(held);
         }
         let now_ns = now.mono_us * 1000;
         let mut tokens = channel.bucket.take(now_ns, self.window.free());
@@ -311,20 +313,26 @@ impl LinkCore {
         self.settle(owner, 1);
     }
 
+    /// Whether nothing new may be sent on this session: it ends, or the engine drains.
+    pub(super) fn is_halted(&self) -> bool {
+        self.closing || self.shared.board.is_draining()
+    }
+
     fn has_durable(&self) -> bool {
         self.flows.iter().flatten().any(|f| f.durable_units > 0)
     }
 
     /// Hands intents to the recorder, at most [`LEAD`] ahead of the writes, shared by weight.
     fn plan(&mut self) {
-        if !self.shared.recorder.takes_intents() {
+        if self.is_halted() || !self.shared.recorder.takes_intents() {
             return;
         }
         let lead: u32 = self.flows.iter().flatten().map(Flow::lead).sum();
         let mut room = LEAD.saturating_sub(lead);
         let weights: u32 =
             self.flows.iter().flatten().filter(|f| f.queued_units > 0).map(|f| f.spec.weight).sum();
-        let share = |weight: u32| (LEAD * weight / weights.max(1)).max(u32::from(SLICE_RECIPIENTS) / 4);
+        let share =
+            |weight: u32| (LEAD.saturating_mul(weight) / weights.max(1)).max(u32::from(SLICE_RECIPIENTS) / 4);
         for at in 0..self.flows.len() {
             let Some(flow) = &mut self.flows[at] else { continue };
             if flow.spec.cells.is_stopped() {
@@ -354,7 +362,7 @@ impl LinkCore {
 
     /// Asks campaigns for more before their stock runs out.
     fn ask(&mut self) {
-        if self.shared.board.is_draining() {
+        if self.is_halted() {
             return;
         }
         for flow in self.flows.iter_mut().flatten() {
@@ -379,6 +387,13 @@ impl LinkCore {
             self.batch += 1;
             self.facts.clear();
             self.messages = 0;
+        } else if self.acks.back().is_some_and(|(batch, _)| *batch == self.batch) {
+            // Only repeated receipts came: the first of each is among what was appended before.
+            self.batches.push_back((self.batch, self.shared.recorder.appended()));
+            self.batch += 1;
+            self.messages = 0;
+            self.shared.recorder.hurry();
+            self.inbox.cells.bell.ring();
         } else if dry {
             self.shared.recorder.hurry();
         }

@@ -69,15 +69,21 @@ impl LinkCore {
         self.out.extend_from_slice(rest);
     }
 
+    /// The session ends: what is not on the wire stays off it.
+    pub(super) fn begin_close(&mut self) {
+        self.closing = true;
+        self.cut_output();
+    }
+
     fn is_stopped_slot(&self, sequence: u32) -> bool {
-        let draining = self.shared.board.is_draining();
+        let halted = self.is_halted();
         let flow = self
             .window
             .peek(sequence)
             .and_then(|slot| self.chunks.get(slot.owner as usize))
             .and_then(|entry| self.flows.get(entry.flow as usize))
             .and_then(Option::as_ref);
-        flow.is_some_and(|f| draining || f.spec.cells.is_stopped())
+        flow.is_some_and(|f| halted || f.spec.cells.is_stopped())
     }
 
     fn output_holds_stopped(&self) -> bool {

@@ -195,12 +195,18 @@ impl LinkCore {
         }
         let error = crate::dispatch::matcher::error_code(&receipt);
         let channel = self.shared.config.key;
-        match desk.matcher.receive(channel, self.shared.config.id_form, &receipt, (status, error)) {
+        match desk.matcher.receive(
+            channel,
+            self.shared.config.id_form,
+            &receipt,
+            (status, error, now.wall_ms),
+        ) {
             Matched::Unit { campaign, chunk, unit } => {
                 self.turn.receipts[status as usize] += 1;
                 self.facts.receipt(now.wall_ms, &ReceiptFact { campaign, chunk, unit, status, error });
             }
-            Matched::Repeated => return wire::deliver_sm_resp(CommandStatus::OK, sequence, &mut self.out),
+            // Behind the first one's row, which may still be under way.
+            Matched::Repeated => {}
             Matched::Orphan => {
                 self.turn.orphans += 1;
                 let message_id = receipt.message_id;
@@ -213,6 +219,18 @@ impl LinkCore {
 }
 
 impl LinkCore {
+    /// Whether the oldest submit is late and the peer has said nothing since, or has not read it.
+    pub(crate) fn is_stuck(&mut self, timeout_us: u64, heard_us: u64, now: Now) -> bool {
+        let Some(oldest) = self.window.oldest() else { return false };
+        let age_us = u64::from(wrapping_us(now.mono_us).wrapping_sub(oldest.sent_us));
+        if age_us < timeout_us {
+            return false;
+        }
+        let unread = (self.out_head > 0 && self.head_sequence == Some(oldest.sequence))
+            || wire::submits(self.out.get(self.out_head..).unwrap_or_default()).contains(&oldest.sequence);
+        unread || heard_us + age_us < now.mono_us
+    }
+
     /// Gives up waiting for answers older than `timeout_us`: their units become unknown, or are sent again.
     /// Returns when the oldest submit that is left expires.
     pub(crate) fn expire(&mut self, timeout_us: u64, now: Now) -> Option<u64> {

@@ -214,7 +214,8 @@ async fn bind(wire: &mut dyn Wire, config: &LinkConfig) -> Result<BytesMut, Gone
         while let Some(frame) = pdu::cut_frame(&input, MAX_COMMAND_LENGTH).map_err(SessionEnd::from)? {
             let header = frame.header;
             if header.command_id == config.bind.response() || header.command_id == CommandId::GENERIC_NACK {
-                if header.command_status != CommandStatus::OK {
+                if header.command_status != CommandStatus::OK || header.command_id == CommandId::GENERIC_NACK
+                {
                     return Err(Gone::Refused(header.command_status));
                 }
                 if let Ok(answer) = BindResp::decode(frame.body) {
@@ -261,21 +262,23 @@ impl Link {
                 let (taken, end) = self.core.on_input(self.input.octets(), now);
                 self.input.consume(taken);
                 if let Err(end) = end {
+                    self.core.begin_close();
                     self.core.turn(now);
                     self.flush_once().await;
                     let drained = self.draining_us > 0 && end == SessionEnd::Unbound;
                     return Err(if drained { Gone::Drained } else { end.into() });
                 }
             }
+            let expiry_us = self.expire(now)?;
             let wake_us = self.core.turn(now);
-            let timer_us = self.check_timers(now)?;
+            let timer_us = self.check_timers(now)?.min(expiry_us);
             self.write_some().await?;
             if self.core.is_capped() && self.core.out().is_empty() {
                 // The output was full and the kernel took it: others run, then this link goes on.
                 tokio::task::yield_now().await;
                 continue;
             }
-            self.wait(wake_us.map_or(timer_us, |at| at.min(timer_us))).await?;
+            self.wait(wake_us.unwrap_or(u64::MAX).min(timer_us)).await?;
         }
     }
 
@@ -303,13 +306,11 @@ impl Link {
         }
     }
 
-    /// Expires what was never answered, sends enquire_link when it is quiet, unbinds when draining; returns when
-    /// to look again.
+    /// Sends enquire_link when it is quiet, unbinds when draining; returns when to look again.
     fn check_timers(&mut self, now: Now) -> Result<u64, Gone> {
         let config = &self.core.shared.config;
         let (enquire_us, timeout_us) = (micros(config.enquire_link), micros(config.response_timeout));
         let drain_us = micros(config.drain_timeout);
-        let expiry_us = self.core.expire(timeout_us, now);
         let asked = self.asked_us > self.heard_us;
         if asked && now.mono_us >= self.asked_us + timeout_us {
             return Err(Gone::Silent);
@@ -327,8 +328,18 @@ impl Link {
             self.core.enquire();
             return Ok(now.mono_us + timeout_us);
         }
-        let quiet = if asked { self.asked_us + timeout_us } else { self.heard_us + enquire_us };
-        Ok(expiry_us.map_or(quiet, |at| at.min(quiet)))
+        Ok(if asked { self.asked_us + timeout_us } else { self.heard_us + enquire_us })
+    }
+
+    /// Gives up single submits that were not answered in time; returns when the next one is due. A peer that has
+    /// not been heard since the oldest was sent, or has not even read it, costs the session: what is still here
+    /// must not become unknown, and must never be written behind a stop.
+    fn expire(&mut self, now: Now) -> Result<u64, Gone> {
+        let timeout_us = micros(self.core.shared.config.response_timeout);
+        if self.core.is_stuck(timeout_us, self.heard_us, now) {
+            return Err(Gone::Silent);
+        }
+        Ok(self.core.expire(timeout_us, now).unwrap_or(u64::MAX))
     }
 
     /// Waits for input, for room to write, for the bell or for `wake_us`.
