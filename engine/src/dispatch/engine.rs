@@ -18,6 +18,7 @@ use crate::dispatch::message::{Message, MessageError};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::{account_of, recover};
 use crate::dispatch::running::Running;
+use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
 use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Move, Principal, Status, WorkspaceId};
 use crate::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StoreError};
@@ -146,6 +147,8 @@ pub struct ChannelStatus {
     pub unknown: u64,
     /// Matched receipts.
     pub receipts: u64,
+    /// The same by what they say: delivered, undeliverable, rejected, expired, unknown.
+    pub receipts_by_state: [u64; RECEIPT_STATES.len()],
     /// Receipts without a message.
     pub orphans: u64,
     /// Answers and messages that belong to nothing.
@@ -436,7 +439,8 @@ impl Engine {
                 throttled: count(&cells.throttled),
                 retried: count(&cells.retried),
                 unknown: count(&cells.unknown),
-                receipts: count(&cells.receipts),
+                receipts: cells.receipts.iter().map(count).sum(),
+                receipts_by_state: RECEIPT_STATES.map(|state| count(&cells.receipts[state as usize])),
                 orphans: count(&cells.orphans),
                 strays: count(&cells.strays),
                 receipts_deferred: count(&cells.receipts_deferred),

@@ -14,7 +14,7 @@ use crate::dispatch::mark::MarkFile;
 use crate::dispatch::supply::{SLICE_RECIPIENTS, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
 use crate::model::record::{Facts, Fate, Intent, Outcome};
-use crate::model::{CampaignNo, DeliveryPolicy, Incarnation};
+use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, UnitStatus};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -69,7 +69,8 @@ pub(super) struct TurnCounts {
     pub(super) throttled: u64,
     pub(super) retried: u64,
     pub(super) unknown: u64,
-    pub(super) receipts: u64,
+    /// By the status that the receipt leads to.
+    pub(super) receipts: [u64; UnitStatus::ALL.len()],
     pub(super) orphans: u64,
     pub(super) strays: u64,
     pub(super) receipts_deferred: u64,
@@ -415,11 +416,13 @@ impl LinkCore {
             (&channel.throttled, turn.throttled),
             (&channel.retried, turn.retried),
             (&channel.unknown, turn.unknown),
-            (&channel.receipts, turn.receipts),
             (&channel.orphans, turn.orphans),
             (&channel.strays, turn.strays),
             (&channel.receipts_deferred, turn.receipts_deferred),
-        ] {
+        ]
+        .into_iter()
+        .chain(channel.receipts.iter().zip(turn.receipts))
+        {
             if count > 0 {
                 cell.fetch_add(count, Ordering::Relaxed);
             }

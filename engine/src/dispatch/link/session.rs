@@ -215,7 +215,7 @@ impl LinkCore {
             (status, error, now.wall_ms),
         ) {
             Matched::Unit { campaign, chunk, unit } => {
-                self.turn.receipts += 1;
+                self.turn.receipts[status as usize] += 1;
                 self.facts.receipt(now.wall_ms, &ReceiptFact { campaign, chunk, unit, status, error });
             }
             // Behind the first one's row, which may still be under way.
