@@ -270,9 +270,9 @@ impl Link {
                     return Err(if drained { Gone::Drained } else { end.into() });
                 }
             }
-            let expiry_us = self.expire(now)?;
+            self.expire(now)?;
             let wake_us = self.core.turn(now);
-            let timer_us = self.check_timers(now)?.min(expiry_us);
+            let timer_us = self.check_timers(now)?;
             self.write_some().await?;
             if self.core.is_capped() && self.core.out().is_empty() {
                 // The output was full and the kernel took it: others run, then this link goes on.
@@ -312,6 +312,7 @@ impl Link {
         let config = &self.core.shared.config;
         let (enquire_us, timeout_us) = (micros(config.enquire_link), micros(config.response_timeout));
         let drain_us = micros(config.drain_timeout);
+        let expiry_us = self.core.next_expiry(timeout_us, now);
         let asked = self.asked_us > self.heard_us;
         if asked && now.mono_us >= self.asked_us + timeout_us {
             return Err(Gone::Silent);
@@ -322,20 +323,20 @@ impl Link {
             }
             self.core.unbind_when_idle();
             let until = self.draining_us + drain_us;
-            return if now.mono_us >= until { Err(Gone::Drained) } else { Ok(until) };
+            return if now.mono_us >= until { Err(Gone::Drained) } else { Ok(until.min(expiry_us)) };
         }
         if !asked && now.mono_us >= self.heard_us + enquire_us {
             self.asked_us = now.mono_us;
             self.core.enquire();
-            return Ok(now.mono_us + timeout_us);
+            return Ok(expiry_us.min(now.mono_us + timeout_us));
         }
-        Ok(if asked { self.asked_us + timeout_us } else { self.heard_us + enquire_us })
+        let quiet_us = if asked { self.asked_us + timeout_us } else { self.heard_us + enquire_us };
+        Ok(expiry_us.min(quiet_us))
     }
 
-    /// Gives up single submits that were not answered in time; returns when the next one is due. A peer that does
-    /// not even read costs its session: what is still here must not become unknown, nor be written behind a stop.
+    /// Gives up single submits that were not answered in time. A peer that does not even read costs its session: what is still here must not become unknown, nor be written behind a stop.
     /// One that has gone silent is asked whether it is there, and gets nothing more until it is heard.
-    fn expire(&mut self, now: Now) -> Result<u64, Gone> {
+    fn expire(&mut self, now: Now) -> Result<(), Gone> {
         let timeout_us = micros(self.core.shared.config.response_timeout);
         match self.core.lateness(timeout_us, self.heard_us, now) {
             Lateness::Unread => return Err(Gone::Silent),
@@ -347,7 +348,8 @@ impl Link {
             Lateness::Silent => self.core.quiet = true,
             Lateness::None | Lateness::Unanswered => {}
         }
-        Ok(self.core.expire(timeout_us, now).unwrap_or(u64::MAX))
+        self.core.expire(timeout_us, now);
+        Ok(())
     }
 
     /// Waits for input, for room to write, for the bell or for `wake_us`.
