@@ -232,11 +232,14 @@ impl LinkCore {
     }
 
     /// Gives up waiting for answers older than `timeout_us`: their units become unknown, or are sent again.
-    /// Returns when the oldest submit that is left expires.
-    pub(crate) fn expire(&mut self, timeout_us: u64, now: Now) -> Option<u64> {
+    pub(crate) fn expire(&mut self, timeout_us: u64, now: Now) {
         for slot in self.window.expire(now.mono_us, timeout_us) {
             self.lost(slot.owner, slot.unit, slot.attempt, now);
         }
+    }
+
+    /// When the oldest submit expires.
+    pub(crate) fn next_expiry(&mut self, timeout_us: u64, now: Now) -> Option<u64> {
         let oldest = self.window.oldest()?;
         let age_us = wrapping_us(now.mono_us).wrapping_sub(oldest.sent_us);
         Some(now.mono_us + timeout_us.saturating_sub(u64::from(age_us)))

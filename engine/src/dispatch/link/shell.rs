@@ -269,9 +269,10 @@ impl Link {
                     return Err(if drained { Gone::Drained } else { end.into() });
                 }
             }
-            let expiry_us = self.expire(now)?;
+            self.expire(now)?;
             let wake_us = self.core.turn(now);
-            let timer_us = self.check_timers(now)?.min(expiry_us);
+            // Behind the turn: what it has just written expires as well.
+            let timer_us = self.check_timers(now)?.min(self.expiry_us(now));
             self.write_some().await?;
             if self.core.is_capped() && self.core.out().is_empty() {
                 // The output was full and the kernel took it: others run, then this link goes on.
@@ -331,15 +332,22 @@ impl Link {
         Ok(if asked { self.asked_us + timeout_us } else { self.heard_us + enquire_us })
     }
 
-    /// Gives up single submits that were not answered in time; returns when the next one is due. A peer that has
+    /// Gives up single submits that were not answered in time. A peer that has
     /// not been heard since the oldest was sent, or has not even read it, costs the session: what is still here
     /// must not become unknown, and must never be written behind a stop.
-    fn expire(&mut self, now: Now) -> Result<u64, Gone> {
+    fn expire(&mut self, now: Now) -> Result<(), Gone> {
         let timeout_us = micros(self.core.shared.config.response_timeout);
         if self.core.is_stuck(timeout_us, self.heard_us, now) {
             return Err(Gone::Silent);
         }
-        Ok(self.core.expire(timeout_us, now).unwrap_or(u64::MAX))
+        self.core.expire(timeout_us, now);
+        Ok(())
+    }
+
+    /// When the oldest submit without answer is given up.
+    fn expiry_us(&mut self, now: Now) -> u64 {
+        let timeout_us = micros(self.core.shared.config.response_timeout);
+        self.core.next_expiry(timeout_us, now).unwrap_or(u64::MAX)
     }
 
     /// Waits for input, for room to write, for the bell or for `wake_us`.
