@@ -334,7 +334,8 @@ impl Link {
         Ok(expiry_us.min(quiet_us))
     }
 
-    /// Gives up single submits that were not answered in time. A peer that does not even read costs its session: what is still here must not become unknown, nor be written behind a stop.
+    /// Gives up single submits that were not answered in time. A peer that does not even read costs its session:
+    /// what is still here must not become unknown, nor be written behind a stop.
     /// One that has gone silent is asked whether it is there, and gets nothing more until it is heard.
     fn expire(&mut self, now: Now) -> Result<(), Gone> {
         let timeout_us = micros(self.core.shared.config.response_timeout);
