@@ -41,7 +41,7 @@ pub(crate) enum Lateness {
     None,
     /// The peer answers others, but not this one.
     Unanswered,
-    /// Nothing at all was heard since the submit was sent.
+    /// Nothing at all was heard for half of the time that an answer may take.
     Silent,
     /// The submit is still here: the peer does not read.
     Unread,
@@ -243,7 +243,7 @@ impl LinkCore {
             || wire::submits(self.out.get(self.out_head..).unwrap_or_default()).contains(&oldest.sequence);
         match unread {
             true => Lateness::Unread,
-            false if heard_us + age_us < now.mono_us => Lateness::Silent,
+            false if heard_us + timeout_us / 2 <= now.mono_us => Lateness::Silent,
             false => Lateness::Unanswered,
         }
     }
