@@ -19,8 +19,8 @@ bench:
 	cargo build --release -p bench
 	target/release/bench dispatch --messages 3000000 --binds 4 --window 100
 	target/release/bench dispatch --messages 3000000 --binds 4 --window 100 --receipts
-	target/release/bench dispatch --messages 300000 --binds 1 --window 10 --rounds 9
-	target/release/bench dispatch --messages 1000000 --binds 4 --window 10 --rounds 9
+	target/release/bench dispatch --messages 300000 --binds 1 --window 10 --rounds 9 --only floor,engine --json
+	target/release/bench dispatch --messages 1000000 --binds 4 --window 10 --rounds 9 --only floor,engine --json
 
 # What takes too long for every commit: ten million recipients, a gigabyte of input.
 long:
@@ -28,6 +28,7 @@ long:
 	MC_SCALE=10000000 cargo test --workspace --release --test system -- --nocapture --test-threads 1 scale::
 	cargo run --release -p engine --example intake_rate -- csv 10000000
 	cargo run --release -p engine --example intake_rate -- same 10000000
+	$(MAKE) torture ROUNDS=300
 
 # The codec against inputs that nobody thought of, SECONDS for each target.
 fuzz:

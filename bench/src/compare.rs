@@ -63,10 +63,11 @@ pub(crate) fn medians(rounds: &BTreeMap<&'static str, Rounds>) -> BTreeMap<&'sta
     rounds.iter().filter_map(|(name, rounds)| Some((*name, rounds.medians()?))).collect()
 }
 
-/// The object of the command line's contract: a key per rig, and the ratios of the engine where it ran.
-pub(crate) fn to_json(medians: &BTreeMap<&'static str, Medians>) -> Value {
+/// The object of the command line's contract: a key per rig, and the engine's ratios, each the median over pairs of
+/// one round: what the machine did to one of a pair it did to the other.
+pub(crate) fn to_json(rounds: &BTreeMap<&'static str, Rounds>) -> Value {
     let mut object = Map::new();
-    for (rig, of) in medians {
+    for (rig, of) in &medians(rounds) {
         let mut entry = json!({
             "per_s": of.per_s.round(),
             "cpu_us_per_msg": rounded(of.cpu_us_per_msg),
@@ -82,9 +83,10 @@ pub(crate) fn to_json(medians: &BTreeMap<&'static str, Medians>) -> Value {
         }
         object.insert((*rig).to_owned(), entry);
     }
-    let ratio = |other: &str, field: fn(&Medians) -> f64| {
-        let (engine, other) = (medians.get("engine")?, medians.get(other)?);
-        (field(other) > 0.0).then(|| rounded(field(engine) / field(other)))
+    let ratio = |other: &str, field: fn(&RigReport) -> f64| {
+        let pairs = rounds.get("engine")?.reports.iter().zip(&rounds.get(other)?.reports);
+        let ratios: Vec<f64> = pairs.map(|(engine, other)| field(engine) / field(other)).collect();
+        ratios.iter().all(|ratio| ratio.is_finite()).then(|| rounded(median(ratios)))
     };
     object.insert(
         "ratio".to_owned(),
@@ -137,13 +139,13 @@ mod tests {
         let rounds = |reports: Vec<RigReport>| Rounds { reports, sink_cpu_us: vec![0.1] };
         let mut all = BTreeMap::new();
         all.insert("engine", rounds(vec![report(3.0e6, 0.2), report(9.0e6, 0.9), report(4.0e6, 0.3)]));
-        all.insert("floor", rounds(vec![report(8.0e6, 0.1)]));
-        all.insert("peer", rounds(vec![report(0.4e6, 2.0), report(0.6e6, 4.0)]));
-        let json = to_json(&medians(&all));
+        all.insert("floor", rounds(vec![report(6.0e6, 0.1), report(10.0e6, 0.1), report(8.0e6, 0.1)]));
+        all.insert("peer", rounds(vec![report(0.4e6, 2.0), report(0.6e6, 4.0), report(0.5e6, 3.0)]));
+        let json = to_json(&all);
         assert_eq!(json["engine"]["per_s"], 4.0e6);
         assert_eq!(json["ratio"], json!({"per_s_to_floor": 0.5, "per_s_to_peer": 8.0, "cpu_to_peer": 0.1}));
         all.remove("engine");
-        assert_eq!(to_json(&medians(&all))["ratio"]["per_s_to_peer"], Value::Null);
+        assert_eq!(to_json(&all)["ratio"]["per_s_to_peer"], Value::Null);
         assert!(to_table(&medians(&all)).starts_with("rig "));
     }
 }

@@ -73,12 +73,11 @@ pub(crate) fn dispatch(options: &DispatchOptions, rigs: &[Rig]) -> anyhow::Resul
             of.sink_cpu_us.push(sink_cpu_us);
         }
     }
-    let medians = medians(&rounds);
     let mut stdout = std::io::stdout().lock();
     if options.json {
-        writeln!(stdout, "{}", to_json(&medians))?;
+        writeln!(stdout, "{}", to_json(&rounds))?;
     } else {
-        write!(stdout, "{}", to_table(&medians))?;
+        write!(stdout, "{}", to_table(&medians(&rounds)))?;
     }
     Ok(())
 }
