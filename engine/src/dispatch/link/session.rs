@@ -228,7 +228,8 @@ impl LinkCore {
         }
         let unread = (self.out_head > 0 && self.head_sequence == Some(oldest.sequence))
             || wire::submits(self.out.get(self.out_head..).unwrap_or_default()).contains(&oldest.sequence);
-        unread || heard_us + age_us < now.mono_us
+        // Equal is the usual case: answers are read and the window is filled again in one turn.
+        unread || heard_us + age_us <= now.mono_us
     }
 
     /// Gives up waiting for answers older than `timeout_us`: their units become unknown, or are sent again.
