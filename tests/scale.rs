@@ -2,7 +2,11 @@
 //!
 //! The suite runs a small dose; `make long` sets `MC_SCALE` and runs a million and ten million recipients.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests; the figures are the point of the long run"
+)]
 
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The suite: one binary, one module per subject.
 
 mod children;
+mod demo;
 mod dispatch;
 mod faults;
 mod kill;

@@ -2,7 +2,7 @@
 
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-use crate::{demo, log};
+use crate::{demo, log, serve};
 use clap::{Args, Parser, Subcommand};
 use engine::model::MAX_RECIPIENTS;
 use std::net::SocketAddr;
@@ -22,6 +22,21 @@ enum Command {
     /// Run one campaign end to end against a simulated SMSC; nothing has to be configured.
     #[command(after_help = exit::HELP)]
     Demo(DemoOptions),
+    /// Run the engine on a configured store until SIGINT or SIGTERM.
+    #[command(after_help = exit::HELP)]
+    Serve(ServeOptions),
+}
+
+/// What `serve` is asked for.
+#[derive(Clone, Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub(crate) struct ServeOptions {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print a commented configuration file and end.
+    #[arg(long, group = "what")]
+    print_config: bool,
 }
 
 /// What the demo is asked for.
@@ -81,6 +96,10 @@ pub fn run() -> ExitCode {
             log::start(log::Shape::Text);
             demo::run(&options)
         }
+        Command::Serve(options) => {
+            log::start(log::Shape::Json);
+            serve::run(&options)
+        }
     };
     ExitCode::from(done.unwrap_or_else(|failure| report(&failure)))
 }
@@ -104,8 +123,10 @@ mod tests {
     fn receipts_are_asked_for_unless_the_last_word_is_no() {
         let wants = |flags: &[&str]| {
             let line = ["message-center", "demo"].iter().chain(flags);
-            let Command::Demo(options) = Program::try_parse_from(line).expect("a sound line").command;
-            options.wants_receipts()
+            match Program::try_parse_from(line).expect("a sound line").command {
+                Command::Demo(options) => options.wants_receipts(),
+                Command::Serve(_) => unreachable!("demo was asked for"),
+            }
         };
         assert!(wants(&[]) && wants(&["--receipts"]) && wants(&["--no-receipts", "--receipts"]));
         assert!(!wants(&["--no-receipts"]));

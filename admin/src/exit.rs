@@ -34,7 +34,8 @@ Exit codes:
    70  the engine has given up
    74  the store cannot be used: missing directory, full disk, damage, in use by another engine
    78  wrong configuration
-  130  ended by SIGINT after a drain, 143 by SIGTERM; a second signal ends the program at once";
+  130  a running demo was ended by SIGINT, 143 by SIGTERM, after a drain; serve ends with 0 then.
+       A second signal ends the program at once, with the same codes";
 
 /// Why the program ends early: the exit code and one sentence.
 #[derive(Debug)]

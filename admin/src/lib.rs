@@ -5,11 +5,14 @@
 //! `exit` and `signals` say how the program ends. The store and SMPP belong to the engine; only `demo` knows the simulator.
 
 mod command;
+mod config;
 mod demo;
 mod exit;
 mod lines;
 mod log;
+mod observe;
 mod place;
+mod serve;
 mod signals;
 
 pub use command::run;

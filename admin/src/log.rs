@@ -8,7 +8,7 @@ const FILTER: &str = "MC_LOG";
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// For a person who watches: warnings only, unless `MC_LOG` says otherwise.
+    /// For a person who watches: errors only, unless `MC_LOG` says otherwise.
     Text,
     /// One JSON object a line, from `info` on, unless `MC_LOG` says otherwise.
     Json,
@@ -17,7 +17,7 @@ pub(crate) enum Shape {
 /// Starts the log of this process.
 pub(crate) fn start(shape: Shape) {
     let usual = match shape {
-        Shape::Text => "warn",
+        Shape::Text => "error",
         Shape::Json => "info",
     };
     let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new(usual));

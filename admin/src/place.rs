@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a drain waits for answers of the SMSC.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long an engine may take to end: the drain, and saving. A store that takes nothing makes it endless.
+const END: Duration = Duration::from_secs(15);
 
 /// Refuses a directory whose parent is missing: a mistyped path must not become an empty store somewhere else.
 pub(crate) fn check_parent(directory: &Path) -> Result<(), Failure> {
@@ -32,6 +34,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// What keeps the store from being written, in its own words.
+    pub(crate) async fn ailment(&self) -> String {
+        match self.store.maintain().await {
+            Err(error) => error.to_string(),
+            Ok(()) => "the store does not take any facts".to_owned(),
+        }
+    }
+
     /// Opens the store, creating what is missing in `directory`.
     pub(crate) fn open(directory: &Path) -> Result<Self, Failure> {
         check_parent(directory)?;
@@ -55,6 +65,14 @@ impl Place {
         let journal: Arc<dyn Journal> = Arc::clone(&self.store) as _;
         Ok(Engine::start(config, catalog, journal, Env::system(seed())).await?)
     }
+}
+
+/// Ends the engine in order; a failure when it does not end in time, because the store takes nothing.
+pub(crate) async fn end(engine: Engine) -> Result<(), Failure> {
+    tokio::time::timeout(END, engine.shutdown()).await.map_err(|_| {
+        let sentence = "the store did not take the last facts in time; what it took before is safe";
+        Failure::new(exit::STORE, sentence)
+    })
 }
 
 /// A number that differs from start to start: it seeds jitter, nothing secret.

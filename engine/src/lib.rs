@@ -5,6 +5,7 @@
 
 mod dispatch;
 pub mod intake;
+pub mod metrics;
 pub mod model;
 pub mod seed;
 pub mod store;

@@ -128,12 +128,13 @@ async fn a_second_answer_changes_nothing_and_is_counted_as_a_stray() {
 }
 
 #[tokio::test]
-async fn answers_later_than_the_timeout_leave_their_submits_unknown() {
+async fn answers_later_than_the_timeout_are_strays_and_their_submits_stay_unknown() {
     let config = Config { latency_us: 900_000, ..Config::default() };
     let options = RigOptions { response_timeout: SHORT, ..RigOptions::default() };
     let story = Story::tell(config, 200, options).await;
     let counts = story.rig.until_done(LIMIT).await.unwrap();
-    assert_eq!(counts.unknown, 200);
+    assert_eq!(counts.unknown, 200, "{counts:?}");
+    story.until(|s| s.rig.engine.channels()[0].strays == 200).await;
     let end = story.close().await;
     assert_eq!((end.counts.unknown, end.accepted()), (200, 200));
 }

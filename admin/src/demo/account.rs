@@ -93,12 +93,13 @@ impl Account {
         };
         let counts = &self.engine.progress.counts;
         let failed = self.failed();
-        vec![
+        let mut lines = vec![
             format!("{:<22}{:>14}{:>14}", "segments", "engine", "simulator"),
             row("submitted", Some(engine.submitted), Some(simulator.submits)),
             row("accepted", Some(engine.accepted), Some(simulator.accepted)),
             row("refused", Some(self.refused()), Some(simulator.refused_total())),
             row("receipts", Some(self.receipts()), Some(simulator.receipts_acked)),
+            row("  without a message", Some(engine.orphans), None),
             row("lost", Some(self.lost()), None),
             row("repeated", None, Some(simulator.duplicates)),
             format!(
@@ -117,7 +118,14 @@ impl Account {
                 thousands(whole(self.per_second())),
                 self.engine.elapsed.as_secs_f64(),
             ),
-        ]
+        ];
+        if self.engine.resumed && counts.sent > 0 {
+            let sent = thousands(counts.sent);
+            lines.push(format!(
+                "{sent} receipts will not come: they were due from the earlier run's simulator"
+            ));
+        }
+        lines
     }
 
     /// What does not agree, a sentence each.
@@ -129,6 +137,7 @@ impl Account {
             ("segments accepted", engine.accepted, "accepted by the simulator", simulator.accepted),
             ("segments refused", self.refused(), "refused by the simulator", simulator.refused_total()),
             ("receipts taken", self.receipts(), "acknowledged to the simulator", simulator.receipts_acked),
+            ("receipts found no message", engine.orphans, "allowed", 0),
             ("recipients in the account", counts.total, "accepted by intake", self.engine.recipients),
             ("segments lost", self.lost(), "allowed", 0),
             ("segments repeated", simulator.duplicates, "allowed", 0),

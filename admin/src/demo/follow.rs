@@ -19,6 +19,8 @@ const REDRAW_EVERY: Duration = Duration::from_millis(100);
 const LINE_EVERY: Duration = Duration::from_secs(1);
 /// How long binds may take to come up before the campaign starts without them.
 const BOUND_WITHIN: Duration = Duration::from_secs(5);
+/// How long the store may refuse every fact: short breaks are survived, a full disk stays full.
+const UNSTORED: Duration = Duration::from_secs(10);
 /// How long nothing may move before the demo gives up: sending, with its reconnects, and receipts.
 const STILL_SENDING: Duration = Duration::from_secs(60);
 const STILL_RECEIPTS: Duration = Duration::from_secs(15);
@@ -32,6 +34,8 @@ pub(super) enum Ended {
     Stuck(String),
     /// The engine has given up; why.
     Failed(String),
+    /// The store has taken nothing for too long.
+    Unstored,
     /// A signal came; its exit code.
     Asked(u8),
 }
@@ -48,6 +52,11 @@ impl Look {
         self.counts.queued + self.counts.in_flight == 0
     }
 
+    /// Whether every submit of this run has its receipt: all that a campaign begun in an earlier run can wait for.
+    fn is_answered(&self) -> bool {
+        self.channel.receipts + self.channel.orphans >= self.channel.accepted
+    }
+
     /// What changes while anything moves.
     fn pulse(&self) -> (Counts, u64, u64) {
         (self.counts, self.channel.submitted, self.channel.receipts)
@@ -59,11 +68,14 @@ pub(super) struct Follow {
     engine: Engine,
     id: CampaignId,
     receipts: bool,
+    resumed: bool,
     lines: Lines,
     bar: Option<ProgressBar>,
     started: Instant,
     sent_after: Option<Duration>,
     ended_after: Duration,
+    /// When the store last took what it was given.
+    stored: Instant,
     /// When something last moved.
     moved: (Instant, (Counts, u64, u64)),
     /// When something was last shown, and how much was submitted then.
@@ -78,11 +90,13 @@ impl Follow {
             engine: engine.clone(),
             id: prepared.id,
             receipts,
+            resumed: prepared.resumed,
             lines,
             bar: lines.is_terminal().then(|| bar(prepared.recipients, lines)),
             started: now,
             sent_after: None,
             ended_after: Duration::ZERO,
+            stored: now,
             moved: (now, Default::default()),
             shown: (now, 0),
         }
@@ -98,7 +112,7 @@ impl Follow {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let now = Instant::now();
-        (self.started, self.moved.0, self.shown.0) = (now, now, now);
+        (self.started, self.stored, self.moved.0, self.shown.0) = (now, now, now, now);
     }
 
     /// Follows the campaign to its end.
@@ -152,6 +166,11 @@ impl Follow {
 
     /// Whether this look is the last one.
     fn judge(&mut self, look: &Look, now: Instant) -> Option<Ended> {
+        if self.engine.is_storing() {
+            self.stored = now;
+        } else if now.duration_since(self.stored) >= UNSTORED {
+            return Some(Ended::Unstored);
+        }
         if look.pulse() != self.moved.1 {
             self.moved = (now, look.pulse());
         }
@@ -160,7 +179,7 @@ impl Follow {
             return still.then(|| Ended::Stuck(missing_answers(look)));
         }
         self.sent_after.get_or_insert(now.duration_since(self.started));
-        if !self.receipts || look.counts.sent == 0 {
+        if !self.receipts || look.counts.sent == 0 || self.resumed && look.is_answered() {
             return Some(Ended::Done);
         }
         let still = now.duration_since(self.moved.0) >= STILL_RECEIPTS;
@@ -227,7 +246,7 @@ fn bar(recipients: u64, lines: Lines) -> ProgressBar {
         Lines::Out => indicatif::ProgressDrawTarget::stdout(),
         Lines::Error => indicatif::ProgressDrawTarget::stderr(),
     };
-    let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}");
+    let style = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}");
     let bar = ProgressBar::with_draw_target(Some(recipients), target);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

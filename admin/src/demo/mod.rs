@@ -12,6 +12,7 @@ mod simulator;
 use crate::command::DemoOptions;
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
+use crate::observe::Observer;
 use crate::place::{self, Place};
 use crate::signals::Signals;
 use account::{Account, EngineSide};
@@ -43,6 +44,8 @@ async fn demo(options: &DemoOptions, signals: &Signals) -> Result<u8, Failure> {
     let lines = if options.json { Lines::Error } else { Lines::Out };
     campaign::check_text(&options.text)?;
     let source = recipients::Source::open(options)?;
+    let observer = Observer::bind(options.metrics_listen, "--metrics-listen").await?;
+    let metrics = format!("http://{}/metrics", observer.address());
     let home = Home::make(options.directory.as_deref())?;
     let place = Place::open(home.path())?;
     let Some(prepared) = campaign::prepare(&place, (source, home.path()), options, (signals, lines)).await?
@@ -52,25 +55,39 @@ async fn demo(options: &DemoOptions, signals: &Signals) -> Result<u8, Failure> {
     };
     let simulator = Simulator::start(options.wants_receipts())?;
     let engine = place.start_engine(vec![channel(options, simulator.address())]).await?;
+    let answering = observer.serve(engine.clone());
+    lines.say(&format!("metrics: {metrics}"));
     let mut follow = Follow::new(&engine, &prepared, (options.wants_receipts(), lines));
     follow.until_bound(signals).await;
     prepared.start(&engine).await?;
     let ended = follow.until_done(signals).await;
-    match ended {
-        Ended::Done => engine.settle().await?,
+    let left = match &ended {
+        Ended::Done => engine.settle().await.map_err(Failure::from),
         // Whatever is on the wire gets its answer before anything is counted.
-        Ended::Asked(_) | Ended::Stuck(_) | Ended::Failed(_) => engine.clone().shutdown().await,
-    }
+        Ended::Asked(_) | Ended::Stuck(_) | Ended::Failed(_) | Ended::Unstored => {
+            place::end(engine.clone()).await
+        }
+    };
     let account = agreed(&simulator, || follow.account(&prepared)).await;
     let code = verdict(&account, &ended, lines);
     if options.json {
         Lines::Out.say(&account.json());
     }
-    if !options.exit && matches!(ended, Ended::Done | Ended::Stuck(_)) {
-        lines.say("staying up; Ctrl-C ends the demo");
-        signals.first().await;
+    if ended == Ended::Unstored {
+        return Err(Failure::new(exit::STORE, place.ailment().await));
     }
-    engine.shutdown().await;
+    left?;
+    if !options.exit && ended == Ended::Done {
+        lines.say(&format!("staying up with {metrics}; Ctrl-C ends the demo"));
+        tokio::select! {
+            _ = signals.first() => {}
+            reason = engine.failed() => {
+                return Err(Failure::new(exit::ENGINE, format!("the engine has given up: {reason}")));
+            }
+        }
+    }
+    place::end(engine).await?;
+    answering.abort();
     simulator.stop();
     home.leave(lines);
     Ok(code)
@@ -106,6 +123,7 @@ fn verdict(account: &Account, ended: &Ended, lines: Lines) -> u8 {
             lines.say(&format!("INCOMPLETE: {missing}"));
             exit::DISAGREEMENT
         }
+        Ended::Unstored => exit::STORE,
         Ended::Done | Ended::Asked(_) if !agrees => exit::DISAGREEMENT,
         Ended::Done => exit::DONE,
         Ended::Asked(code) => {

@@ -75,8 +75,9 @@ pub(crate) fn start_recorder(
     let (recorder, journal) = (Arc::clone(recorder), Arc::clone(journal));
     let (keeper, clock, failure) = (keeper.clone(), env.clock, failure.clone());
     env.start("recorder", async move {
-        if !recorder::run(recorder, journal, keeper, clock, newest).await {
-            failure.send_replace(Some("the journal or the keeper takes no more rows".to_owned()));
+        if let Err(reason) = recorder::run(recorder, journal, keeper, clock, newest).await {
+            // What made the keeper end tells more than that it has.
+            failure.send_if_modified(|known| known.is_none() && known.replace(reason.to_owned()).is_none());
         }
     })
 }

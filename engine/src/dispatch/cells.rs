@@ -5,7 +5,7 @@
 
 use crate::dispatch::bucket::Bucket;
 use crate::dispatch::env::Bell;
-use crate::model::CampaignNo;
+use crate::model::{CampaignNo, UnitStatus};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -171,7 +171,7 @@ pub(crate) struct ChannelCells {
     pub(crate) throttled: AtomicU64,
     pub(crate) retried: AtomicU64,
     pub(crate) unknown: AtomicU64,
-    pub(crate) receipts: AtomicU64,
+    pub(crate) receipts: [AtomicU64; UnitStatus::ALL.len()],
     pub(crate) orphans: AtomicU64,
     pub(crate) strays: AtomicU64,
     pub(crate) receipts_deferred: AtomicU64,
@@ -189,7 +189,7 @@ impl ChannelCells {
             throttled: zero(),
             retried: zero(),
             unknown: zero(),
-            receipts: zero(),
+            receipts: std::array::from_fn(|_| zero()),
             orphans: zero(),
             strays: zero(),
             receipts_deferred: zero(),

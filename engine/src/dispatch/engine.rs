@@ -18,6 +18,7 @@ use crate::dispatch::message::{Message, MessageError};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::{account_of, recover};
 use crate::dispatch::running::Running;
+use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
 use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Move, Principal, Status, WorkspaceId};
 use crate::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StoreError};
@@ -25,7 +26,6 @@ use pdu::MessageIdForm;
 use ractor::ActorRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -146,6 +146,8 @@ pub struct ChannelStatus {
     pub unknown: u64,
     /// Matched receipts.
     pub receipts: u64,
+    /// The same by what they say: delivered, undeliverable, rejected, expired, unknown.
+    pub receipts_by_state: [u64; RECEIPT_STATES.len()],
     /// Receipts without a message.
     pub orphans: u64,
     /// Answers and messages that belong to nothing.
@@ -406,69 +408,6 @@ impl Engine {
             Err(EngineError::Store(error)) => Err(EngineError::StoppedNotRecorded(error)),
             Err(other) => Err(other),
         }
-    }
-
-    /// What a campaign has reached; `None` for one that this engine does not run.
-    #[must_use]
-    pub fn progress(&self, id: CampaignId) -> Option<Progress> {
-        let tally = self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()?;
-        Some(Progress {
-            counts: tally.counts(),
-            submitted: tally.submitted.load(Ordering::Relaxed),
-            repeated: tally.repeated.load(Ordering::Relaxed),
-        })
-    }
-
-    /// What the channels have done.
-    #[must_use]
-    pub fn channels(&self) -> Vec<ChannelStatus> {
-        let of = |channel: &Channel| {
-            let count = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-            let cells = &channel.cells;
-            ChannelStatus {
-                name: channel.name.clone(),
-                up: channel.links.iter().map(|l| l.up.load(Ordering::Relaxed)).collect(),
-                in_flight: channel.links.iter().map(|l| l.in_flight.load(Ordering::Relaxed)).collect(),
-                stock: channel.links.iter().map(|l| u64::from(l.stock.load(Ordering::Relaxed))).sum(),
-                submitted: count(&cells.submitted),
-                accepted: count(&cells.accepted),
-                refused: count(&cells.refused),
-                throttled: count(&cells.throttled),
-                retried: count(&cells.retried),
-                unknown: count(&cells.unknown),
-                receipts: count(&cells.receipts),
-                orphans: count(&cells.orphans),
-                strays: count(&cells.strays),
-                receipts_deferred: count(&cells.receipts_deferred),
-            }
-        };
-        self.0.channels.iter().map(of).collect()
-    }
-
-    /// Quantile of the time from submit to answer since the start, microseconds.
-    #[must_use]
-    pub fn submit_latency_us(&self, quantile: f64) -> u64 {
-        self.desk().latency.quantile(quantile)
-    }
-
-    /// Times from submit to answer since the start: how many were at most each of `bounds_us`, and their sum in
-    /// microseconds. Exact for bounds of the form `n * 2^k - 1`, otherwise up to 6 % low.
-    #[must_use]
-    pub fn submit_latency(&self, bounds_us: &[u64]) -> (Vec<u64>, u64) {
-        let desk = self.desk();
-        (desk.latency.cumulative(bounds_us), desk.latency.sum_us())
-    }
-
-    /// Ids that await a receipt.
-    #[must_use]
-    pub fn receipts_awaited(&self) -> usize {
-        self.desk().matcher.waiting()
-    }
-
-    /// Units whose fate this start left unknown, and units that it found never sent.
-    #[must_use]
-    pub fn recovered(&self) -> (u64, u64) {
-        self.0.recovered
     }
 
     /// Resolves when the engine can no longer go on, with the reason.

@@ -131,6 +131,17 @@ impl Matcher {
         None
     }
 
+    /// Whether the unit waits under this id already or had its receipt a moment ago: filed twice, an id would be
+    /// ambiguous.
+    pub(crate) fn knows(&self, channel: u32, id: &[u8], ordinal: u64) -> bool {
+        let key = FoldedId::new(id);
+        if key.is_empty() {
+            return false;
+        }
+        let hash = hash_of(channel, &key);
+        self.index.get(hash) == Some(Hit::Unit(ordinal)) || self.is_recent(hash)
+    }
+
     /// A final receipt has come.
     #[inline]
     pub(crate) fn receive(
@@ -327,6 +338,17 @@ mod tests {
         m.expect(1, MessageIdForm::Auto, b"b00b", base + 300);
         let unit = Matched::Unit { campaign: CampaignNo(1), chunk: 0, unit: 300 };
         assert_eq!(m.receive(1, MessageIdForm::Auto, &receipt(b"b00b"), DELIVERED), unit);
+    }
+
+    /// What recovery asks while the campaign sends: a unit of this run must not be filed a second time.
+    #[test]
+    fn a_unit_is_known_while_it_waits_and_just_after_its_receipt() {
+        let mut m = Matcher::new();
+        let base = m.register(CampaignNo(1), 10, 1);
+        assert!(!m.knows(1, b"a1", base));
+        m.expect(1, MessageIdForm::AsIs, b"a1", base);
+        assert!(m.knows(1, b"A1", base) && !m.knows(1, b"a1", base + 1) && !m.knows(2, b"a1", base));
+        assert!(!m.knows(1, b"", base));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod recorder;
 mod recovery;
 mod retry;
 mod running;
+mod status;
 mod supervisor;
 mod supply;
 mod window;

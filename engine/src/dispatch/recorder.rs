@@ -203,14 +203,17 @@ impl Drop for Ending {
     }
 }
 
-/// The worker: commits what links append until [`Recorder::close`]; returns `false` when it cannot go on.
+/// The worker: commits what links append until [`Recorder::close`].
+///
+/// # Errors
+/// Why it cannot go on.
 pub(crate) async fn run(
     recorder: Arc<Recorder>,
     journal: Arc<dyn Journal>,
     keeper: mpsc::Sender<KeeperMsg>,
     clock: Clock,
     newest: RowSeq,
-) -> bool {
+) -> Result<(), &'static str> {
     let _ending = Ending(Arc::clone(&recorder));
     let mut next = newest + 1;
     let mut flight: VecDeque<InFlight<'_>> = VecDeque::new();
@@ -221,7 +224,7 @@ pub(crate) async fn run(
                     let Some(entry) = flight.pop_front() else { break };
                     // The keeper first: who has waited for durability then finds the row applied.
                     if keeper.send(KeeperMsg::Row(entry.seq, entry.row)).await.is_err() {
-                        return false;
+                        return Err("the keeper of accounts has ended");
                     }
                     recorder.settle(entry.upto);
                 }
@@ -231,7 +234,7 @@ pub(crate) async fn run(
                 }
                 Commit::Fenced => {
                     recorder.healthy.store(false, Ordering::Relaxed);
-                    return false;
+                    return Err("another engine has taken over the journal");
                 }
             }
         }
@@ -251,7 +254,7 @@ pub(crate) async fn run(
             None
         };
         if flight.is_empty() && wake_us.is_none() && recorder.closing.load(Ordering::Acquire) {
-            return true;
+            return Ok(());
         }
         wait(&recorder, &clock, &mut flight, wake_us).await;
     }

@@ -197,6 +197,10 @@ impl Engine {
         let mut desk = self.desk();
         for (channel, unit, id) in awaiting {
             let ordinal = running.base + ordinal_in(chunk, *unit, parts);
+            if desk.matcher.knows(*channel, id, ordinal) {
+                // The campaign sends while its index is filled: this unit was accepted in this very run.
+                continue;
+            }
             if let Some(early) = desk.matcher.expect(*channel, MessageIdForm::Auto, id, ordinal) {
                 let campaign = running.campaign.no;
                 let fact =

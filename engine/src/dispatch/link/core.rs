@@ -14,7 +14,7 @@ use crate::dispatch::mark::MarkFile;
 use crate::dispatch::supply::{SLICE_RECIPIENTS, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
 use crate::model::record::{Facts, Fate, Intent, Outcome};
-use crate::model::{CampaignNo, DeliveryPolicy, Incarnation};
+use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, UnitStatus};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -54,6 +54,8 @@ pub(crate) struct LinkCore {
     capped: bool,
     /// Whether the session is at its end: nothing new is written, planned or asked for.
     pub(super) closing: bool,
+    /// Whether the peer owes an answer for longer than it may: until it is heard, nothing more is written to it.
+    pub(super) quiet: bool,
     /// Whether our unbind was sent.
     pub(super) unbound: bool,
 }
@@ -67,7 +69,8 @@ pub(super) struct TurnCounts {
     pub(super) throttled: u64,
     pub(super) retried: u64,
     pub(super) unknown: u64,
-    pub(super) receipts: u64,
+    /// By the status that the receipt leads to.
+    pub(super) receipts: [u64; UnitStatus::ALL.len()],
     pub(super) orphans: u64,
     pub(super) strays: u64,
     pub(super) receipts_deferred: u64,
@@ -108,6 +111,7 @@ impl LinkCore {
             turn: TurnCounts::default(),
             capped: false,
             closing: false,
+            quiet: false,
             unbound: false,
         }
     }
@@ -244,7 +248,7 @@ impl LinkCore {
     /// Encodes what window, rate and fairness allow; returns when more will be allowed.
     fn write(&mut self, now: Now) -> Option<u64> {
         self.capped = false;
-        if self.is_halted() || self.window.free() == 0 || !self.has_durable() {
+        if self.is_halted() || self.quiet || self.window.free() == 0 || !self.has_durable() {
             return None;
         }
         let channel = Arc::clone(&self.shared.channel);
@@ -412,11 +416,13 @@ impl LinkCore {
             (&channel.throttled, turn.throttled),
             (&channel.retried, turn.retried),
             (&channel.unknown, turn.unknown),
-            (&channel.receipts, turn.receipts),
             (&channel.orphans, turn.orphans),
             (&channel.strays, turn.strays),
             (&channel.receipts_deferred, turn.receipts_deferred),
-        ] {
+        ]
+        .into_iter()
+        .chain(channel.receipts.iter().zip(turn.receipts))
+        {
             if count > 0 {
                 cell.fetch_add(count, Ordering::Relaxed);
             }

@@ -34,6 +34,19 @@ pub(crate) enum SessionEnd {
     Unbound,
 }
 
+/// What a late answer says about the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lateness {
+    /// Nothing is late.
+    None,
+    /// The peer answers others, but not this one.
+    Unanswered,
+    /// Nothing at all was heard for half of the time that an answer may take.
+    Silent,
+    /// The submit is still here: the peer does not read.
+    Unread,
+}
+
 impl LinkCore {
     /// Handles every whole PDU in `input`; returns how many octets they took.
     pub(crate) fn on_input(&mut self, input: &[u8], now: Now) -> (usize, Result<(), SessionEnd>) {
@@ -202,7 +215,7 @@ impl LinkCore {
             (status, error, now.wall_ms),
         ) {
             Matched::Unit { campaign, chunk, unit } => {
-                self.turn.receipts += 1;
+                self.turn.receipts[status as usize] += 1;
                 self.facts.receipt(now.wall_ms, &ReceiptFact { campaign, chunk, unit, status, error });
             }
             // Behind the first one's row, which may still be under way.
@@ -219,17 +232,20 @@ impl LinkCore {
 }
 
 impl LinkCore {
-    /// Whether the oldest submit is late and the peer has said nothing since, or has not read it.
-    pub(crate) fn is_stuck(&mut self, timeout_us: u64, heard_us: u64, now: Now) -> bool {
-        let Some(oldest) = self.window.oldest() else { return false };
+    /// How the peer treats the oldest submit once it is late.
+    pub(crate) fn lateness(&mut self, timeout_us: u64, heard_us: u64, now: Now) -> Lateness {
+        let Some(oldest) = self.window.oldest() else { return Lateness::None };
         let age_us = u64::from(wrapping_us(now.mono_us).wrapping_sub(oldest.sent_us));
         if age_us < timeout_us {
-            return false;
+            return Lateness::None;
         }
         let unread = (self.out_head > 0 && self.head_sequence == Some(oldest.sequence))
             || wire::submits(self.out.get(self.out_head..).unwrap_or_default()).contains(&oldest.sequence);
-        // Equal is the usual case: answers are read and the window is filled again in one turn.
-        unread || heard_us + age_us <= now.mono_us
+        match unread {
+            true => Lateness::Unread,
+            false if heard_us + timeout_us / 2 <= now.mono_us => Lateness::Silent,
+            false => Lateness::Unanswered,
+        }
     }
 
     /// Gives up waiting for answers older than `timeout_us`: their units become unknown, or are sent again.
@@ -239,11 +255,11 @@ impl LinkCore {
         }
     }
 
-    /// When the oldest submit expires.
-    pub(crate) fn next_expiry(&mut self, timeout_us: u64, now: Now) -> Option<u64> {
-        let oldest = self.window.oldest()?;
+    /// When the oldest unanswered submit is late.
+    pub(crate) fn next_expiry(&mut self, timeout_us: u64, now: Now) -> u64 {
+        let Some(oldest) = self.window.oldest() else { return u64::MAX };
         let age_us = wrapping_us(now.mono_us).wrapping_sub(oldest.sent_us);
-        Some(now.mono_us + timeout_us.saturating_sub(u64::from(age_us)))
+        now.mono_us + timeout_us.saturating_sub(u64::from(age_us))
     }
 
     /// Asks the SMSC whether it is there.

@@ -4,7 +4,7 @@
 
 use super::LinkInbox;
 use super::core::LinkCore;
-use super::session::SessionEnd;
+use super::session::{Lateness, SessionEnd};
 use super::wire;
 use crate::dispatch::backoff::{Backoff, Failure};
 use crate::dispatch::cells::{Board, ChannelCells};
@@ -259,6 +259,7 @@ impl Link {
             let now = self.clock.now();
             if self.input.fresh {
                 self.heard_us = now.mono_us;
+                self.core.quiet = false;
                 let (taken, end) = self.core.on_input(self.input.octets(), now);
                 self.input.consume(taken);
                 if let Err(end) = end {
@@ -271,8 +272,7 @@ impl Link {
             }
             self.expire(now)?;
             let wake_us = self.core.turn(now);
-            // Behind the turn: what it has just written expires as well.
-            let timer_us = self.check_timers(now)?.min(self.expiry_us(now));
+            let timer_us = self.check_timers(now)?;
             self.write_some().await?;
             if self.core.is_capped() && self.core.out().is_empty() {
                 // The output was full and the kernel took it: others run, then this link goes on.
@@ -312,6 +312,7 @@ impl Link {
         let config = &self.core.shared.config;
         let (enquire_us, timeout_us) = (micros(config.enquire_link), micros(config.response_timeout));
         let drain_us = micros(config.drain_timeout);
+        let expiry_us = self.core.next_expiry(timeout_us, now);
         let asked = self.asked_us > self.heard_us;
         if asked && now.mono_us >= self.asked_us + timeout_us {
             return Err(Gone::Silent);
@@ -322,32 +323,34 @@ impl Link {
             }
             self.core.unbind_when_idle();
             let until = self.draining_us + drain_us;
-            return if now.mono_us >= until { Err(Gone::Drained) } else { Ok(until) };
+            return if now.mono_us >= until { Err(Gone::Drained) } else { Ok(until.min(expiry_us)) };
         }
         if !asked && now.mono_us >= self.heard_us + enquire_us {
             self.asked_us = now.mono_us;
             self.core.enquire();
-            return Ok(now.mono_us + timeout_us);
+            return Ok(expiry_us.min(now.mono_us + timeout_us));
         }
-        Ok(if asked { self.asked_us + timeout_us } else { self.heard_us + enquire_us })
+        let quiet_us = if asked { self.asked_us + timeout_us } else { self.heard_us + enquire_us };
+        Ok(expiry_us.min(quiet_us))
     }
 
-    /// Gives up single submits that were not answered in time. A peer that has
-    /// not been heard since the oldest was sent, or has not even read it, costs the session: what is still here
-    /// must not become unknown, and must never be written behind a stop.
+    /// Gives up single submits that were not answered in time. A peer that does not even read costs its session:
+    /// what is still here must not become unknown, nor be written behind a stop.
+    /// One that has gone silent is asked whether it is there, and gets nothing more until it is heard.
     fn expire(&mut self, now: Now) -> Result<(), Gone> {
         let timeout_us = micros(self.core.shared.config.response_timeout);
-        if self.core.is_stuck(timeout_us, self.heard_us, now) {
-            return Err(Gone::Silent);
+        match self.core.lateness(timeout_us, self.heard_us, now) {
+            Lateness::Unread => return Err(Gone::Silent),
+            Lateness::Silent if self.asked_us <= self.heard_us => {
+                self.asked_us = now.mono_us;
+                self.core.enquire();
+                self.core.quiet = true;
+            }
+            Lateness::Silent => self.core.quiet = true,
+            Lateness::None | Lateness::Unanswered => {}
         }
         self.core.expire(timeout_us, now);
         Ok(())
-    }
-
-    /// When the oldest submit without answer is given up.
-    fn expiry_us(&mut self, now: Now) -> u64 {
-        let timeout_us = micros(self.core.shared.config.response_timeout);
-        self.core.next_expiry(timeout_us, now).unwrap_or(u64::MAX)
     }
 
     /// Waits for input, for room to write, for the bell or for `wake_us`.

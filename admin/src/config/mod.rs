@@ -1,0 +1,243 @@
+//! The configuration of `serve`: a TOML file, overridden by the environment, checked as a whole before anything starts.
+//!
+//! Every refusal is one sentence that names the file with line and column, the variable, or the key. A key that this
+//! version does not know is refused, never ignored.
+
+mod channel;
+mod environment;
+
+use crate::exit::{self, Failure};
+use channel::ChannelSection;
+use engine::ChannelConfig;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The commented file that `serve --print-config` prints.
+pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
+
+/// Where metrics are served unless the file says otherwise.
+const METRICS_LISTEN: &str = "127.0.0.1:9464";
+/// Keys that later versions know, for a refusal that says so.
+const LATER: [&str; 10] =
+    ["admin", "core", "audit", "privacy", "mail", "grafana", "limits", "tls", "prefixes", "workspaces"];
+
+/// What `serve` needs to know.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Directory of the store.
+    pub(crate) directory: PathBuf,
+    /// Where metrics are served.
+    pub(crate) metrics_listen: SocketAddr,
+    /// Where it sends; at least one.
+    pub(crate) channels: Vec<ChannelConfig>,
+}
+
+/// The file as written: everything may be missing, since the environment may bring it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Sections {
+    store: StoreSection,
+    metrics: MetricsSection,
+    channels: Vec<ChannelSection>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StoreSection {
+    url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct MetricsSection {
+    listen: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks `path` under `variables`, the environment.
+    pub(crate) fn load(
+        path: &Path,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let sentence = format!("the configuration {} cannot be read: {error}", path.display());
+            Failure::new(exit::NO_INPUT, sentence)
+        })?;
+        Self::read(&path.display().to_string(), &text, variables)
+            .map_err(|sentence| Failure::new(exit::CONFIG, sentence))
+    }
+
+    fn read(
+        name: &str,
+        text: &str,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, String> {
+        // Once for what is wrong in the file, with its line; then again with the environment laid over it.
+        let _: Sections = toml::from_str(text).map_err(|error| place(name, text, &error))?;
+        let mut table = text.parse().map_err(|error| place(name, text, &error))?;
+        environment::lay_over(&mut table, variables)?;
+        let sections: Sections = table.try_into().map_err(|error: toml::de::Error| {
+            format!("{name} with the environment: {}", explain(error.message()))
+        })?;
+        sections.check().map_err(|sentence| format!("{name}: {sentence}"))
+    }
+}
+
+impl Sections {
+    fn check(self) -> Result<Config, String> {
+        let Some(url) = self.store.url else { return Err("store.url is missing".to_owned()) };
+        let directory = directory_of(&url)?;
+        let listen = self.metrics.listen.as_deref().unwrap_or(METRICS_LISTEN);
+        let metrics_listen = listen.parse().map_err(|_| {
+            format!("metrics.listen: {listen:?} is not an address with a port, such as {METRICS_LISTEN}")
+        })?;
+        if self.channels.is_empty() {
+            return Err("there is no [[channels]], so nothing could be sent".to_owned());
+        }
+        let mut names = BTreeSet::new();
+        let mut channels = Vec::with_capacity(self.channels.len());
+        for (at, section) in self.channels.into_iter().enumerate() {
+            let channel = section.check().map_err(|(key, why)| format!("channels[{at}].{key} {why}"))?;
+            if !names.insert(channel.name.clone()) {
+                return Err(format!("channels[{at}].name {:?} is taken by another channel", channel.name));
+            }
+            channels.push(channel);
+        }
+        Ok(Config { directory, metrics_listen, channels })
+    }
+}
+
+fn directory_of(url: &str) -> Result<PathBuf, String> {
+    match url.split_once(':') {
+        Some(("sqlite", directory)) if !directory.is_empty() => Ok(directory.into()),
+        Some(("mongodb" | "mongodb+srv", _)) => {
+            Err("store.url: MongoDB is not supported yet; use sqlite:DIR".to_owned())
+        }
+        // The text is not repeated: an address of another kind may hold a password.
+        _ => Err("store.url is not of the form sqlite:DIR".to_owned()),
+    }
+}
+
+/// An error of the parser as one line with its place.
+fn place(name: &str, text: &str, error: &toml::de::Error) -> String {
+    let why = explain(error.message());
+    let Some(at) = error.span().map(|span| span.start.min(text.len())) else {
+        return format!("{name}: {why}");
+    };
+    let before = &text.as_bytes()[..at];
+    let line = before.iter().filter(|octet| **octet == b'\n').count() + 1;
+    let line_start = before.iter().rposition(|octet| *octet == b'\n').map_or(0, |newline| newline + 1);
+    let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+    format!("{name}, line {line}, column {column}: {why}")
+}
+
+/// What the parser says, and whether a later version knows the key.
+fn explain(message: &str) -> String {
+    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    match unknown {
+        Some(key) if LATER.contains(&key) => format!("{key} is not supported yet"),
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use engine::{BindKind, MessageIdForm};
+
+    const SMALLEST: &str = "[store]\nurl = \"sqlite:d\"\n[[channels]]\nname = \"a\"\nhost = \"h\"\nport = 1\nsystem_id = \"s\"\npassword = \"p\"\n";
+
+    fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::read("f.toml", text, variables)
+    }
+
+    fn refusal(text: &str) -> String {
+        read(text, &[]).unwrap_err()
+    }
+
+    #[test]
+    fn the_printed_file_says_the_same_as_the_defaults() {
+        let config = read(DEFAULT_FILE, &[]).unwrap();
+        let smallest = read(SMALLEST, &[]).unwrap();
+        assert_eq!(config.directory, Path::new("message-center-data"));
+        assert_eq!(config.metrics_listen, smallest.metrics_listen);
+        let (one, other) = (&config.channels[0], &smallest.channels[0]);
+        let defaults =
+            |c: &ChannelConfig| (c.bind, c.binds, c.window, c.rate_per_s, c.enquire_link, c.message_id);
+        assert_eq!(defaults(one), defaults(other));
+        assert_eq!((one.bind, one.message_id), (BindKind::Transceiver, MessageIdForm::Auto));
+        assert_eq!(one.address, "127.0.0.1:2775");
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_told_with_its_line_and_column() {
+        assert!(refusal("[store]\nurl = \n").starts_with("f.toml, line 2, column 7: "));
+        assert!(refusal("[store]\nurl = 7\n").starts_with("f.toml, line 2, column 7: invalid type"));
+        let unknown = refusal(&format!("{SMALLEST}colour = 1\n"));
+        assert!(unknown.starts_with("f.toml, line 9, column 1: unknown field `colour`"), "{unknown}");
+        assert_eq!(
+            refusal(&format!("{SMALLEST}prefixes = [\"49\"]\n")),
+            "f.toml, line 9, column 1: prefixes is not supported yet"
+        );
+        assert_eq!(refusal("[mail]\n"), "f.toml, line 1, column 2: mail is not supported yet");
+    }
+
+    #[test]
+    fn what_is_missing_or_unusable_is_named() {
+        assert_eq!(refusal(""), "f.toml: store.url is missing");
+        assert_eq!(
+            refusal("[store]\nurl = \"sqlite:d\""),
+            "f.toml: there is no [[channels]], so nothing could be sent"
+        );
+        let mongo = SMALLEST.replace("sqlite:d", "mongodb://u:secret@h");
+        assert_eq!(refusal(&mongo), "f.toml: store.url: MongoDB is not supported yet; use sqlite:DIR");
+        let other = SMALLEST.replace("sqlite:d", "redis://u:secret@h");
+        assert_eq!(refusal(&other), "f.toml: store.url is not of the form sqlite:DIR");
+        let twice = format!("{SMALLEST}{}", SMALLEST.split_once('\n').unwrap().1.split_once('\n').unwrap().1);
+        assert_eq!(refusal(&twice), "f.toml: channels[1].name \"a\" is taken by another channel");
+        let address = format!("[metrics]\nlisten = \"9464\"\n{SMALLEST}");
+        assert!(refusal(&address).contains("metrics.listen: \"9464\" is not an address"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_may_add_a_channel() {
+        let changed = [
+            ("MC_STORE__URL", "sqlite:elsewhere"),
+            ("MC_METRICS__LISTEN", "127.0.0.1:0"),
+            ("MC_CHANNELS__0__PASSWORD", "1234"),
+            ("MC_CHANNELS__0__WINDOW", "77"),
+            ("MC_CHANNELS__1__NAME", "b"),
+            ("MC_CHANNELS__1__HOST", "h2"),
+            ("MC_CHANNELS__1__PORT", "2"),
+            ("MC_CHANNELS__1__SYSTEM_ID", "s"),
+            ("MC_CHANNELS__1__PASSWORD", "p"),
+            ("MC_LOG", "info"),
+            ("HOME", "x"),
+        ];
+        let config = read(SMALLEST, &changed).unwrap();
+        assert_eq!(config.directory, Path::new("elsewhere"));
+        assert_eq!(config.metrics_listen.port(), 0);
+        assert_eq!((config.channels[0].password.as_str(), config.channels[0].window), ("1234", 77));
+        assert_eq!(config.channels[1].address, "h2:2");
+    }
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_refused_by_its_name() {
+        let told = |name: &str, value: &str| read(SMALLEST, &[(name, value)]).unwrap_err();
+        assert_eq!(told("MC_STORE__URLS", "x"), "MC_STORE__URLS in the environment is not a setting");
+        assert_eq!(
+            told("MC_CHANNELS__2__NAME", "x"),
+            "MC_CHANNELS__2__NAME in the environment: there is no channel 1"
+        );
+        assert_eq!(
+            told("MC_CHANNELS__0__PORT", "x"),
+            "MC_CHANNELS__0__PORT in the environment is not a whole number"
+        );
+    }
+}
