@@ -66,3 +66,11 @@ async fn a_process_killed_at_any_moment_loses_nobody_and_sends_nothing_twice() {
     assert_eq!((sum.lost, sum.repeated), (0, 0));
     assert!(sum.rounds >= rounds && sum.unknown > 0, "no kill met anything in flight: {sum:?}");
 }
+
+/// The account of a campaign that ended before the kill is in the journal alone, and nothing touches it any more.
+#[tokio::test]
+async fn a_campaign_that_was_done_before_the_kill_is_shown_as_done_by_the_next_start() {
+    let trial = Trial { options: RigOptions::default(), ..Trial::default() };
+    let counts = rounds::killed_when_done(&trial).await.unwrap();
+    assert_eq!((counts.sent, counts.queued), (counts.total, 0), "{counts:?}");
+}

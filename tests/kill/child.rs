@@ -1,5 +1,6 @@
 //! The process that dies: this test binary, run once more with an order in its environment.
 
+use engine::store::{Catalog, Entity, Kind, Query, Scope};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -59,6 +60,13 @@ pub(super) fn outfit(order: &Order) -> anyhow::Result<(Arc<engine::store::Sqlite
     Ok((store, outfit))
 }
 
+/// Whether every campaign's end is recorded.
+async fn all_done(store: &engine::store::SqliteStore) -> bool {
+    let query = Query { kind: Kind::Campaign, statuses: Vec::new(), after: None, limit: 10 };
+    let page = store.list(Scope::Platform, query).await.unwrap();
+    page.items.iter().all(|entity| matches!(entity, Entity::Campaign(c) if c.status.is_final()))
+}
+
 /// Not a test by itself: without an order it does nothing and proves nothing.
 #[test]
 #[expect(clippy::print_stdout, reason = "the parent reads it")]
@@ -67,15 +75,19 @@ fn child_engine() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         println!("opening");
-        let (_store, outfit) = outfit(&Order::read(&order)).unwrap();
+        let (store, outfit) = outfit(&Order::read(&order)).unwrap();
         let engine = outfit.start().await.unwrap();
         let (unknown, revoked) = engine.recovered();
         println!("recovered {unknown} {revoked}");
         let end = Instant::now() + LIFE;
-        let mut looks = 0_u32;
+        let (mut looks, mut told) = (0_u32, false);
         while Instant::now() < end {
             tick().await;
             looks += 1;
+            if !told && all_done(&store).await {
+                println!("all done");
+                told = true;
+            }
             if looks.is_multiple_of(LOOKS) {
                 println!("{:?}", engine.channels());
             }

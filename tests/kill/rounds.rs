@@ -111,28 +111,53 @@ fn config(trial: &Trial, seed: u64) -> Config {
     }
 }
 
-/// Runs a campaign over `rounds` kills and to its end.
-pub(super) async fn run(trial: &Trial, seed: u64, rounds: u32) -> anyhow::Result<Sum> {
+/// What a campaign needs over all its engines.
+struct Stage {
+    order: Order,
+    smsc: Smsc,
+    campaign: CampaignId,
+    place: tempfile::TempDir,
+}
+
+/// A simulator, a store and a campaign that is `Sending` without an engine.
+async fn stage(trial: &Trial, seed: u64) -> anyhow::Result<Stage> {
     let place = tempfile::tempdir()?;
     let smsc = simulator(config(trial, seed)).await?;
     let (store, seeded, campaign) = prepare(place.path(), trial.recipients(), &trial.options).await?;
     drop(store);
-    let address = smsc.local_addr().map(|a| a.to_string()).unwrap_or_default();
-    let mut order = Order {
+    let order = Order {
         directory: place.path().to_owned(),
-        address,
+        address: smsc.local_addr().map(|a| a.to_string()).unwrap_or_default(),
         boot_id: engine::boot_id()?,
         options: trial.options.clone(),
     };
-    {
-        // The campaign is started by an engine that ends in order; the children only go on with it.
-        let (store, outfit) = outfit(&order)?;
-        let engine = outfit.start().await?;
-        engine.start_campaign(seeded.workspace, campaign, &seeded.author()).await?;
-        engine.shutdown().await;
-        drop(outfit);
-        released(store).await?;
-    }
+    // The campaign is started by an engine that ends in order; the children only go on with it.
+    let (store, outfit) = outfit(&order)?;
+    let engine = outfit.start().await?;
+    engine.start_campaign(seeded.workspace, campaign, &seeded.author()).await?;
+    engine.shutdown().await;
+    drop(outfit);
+    released(store).await?;
+    Ok(Stage { order, smsc, campaign, place })
+}
+
+/// Kills a child once its campaign is recorded as done; the counts that the next start shows at once.
+pub(super) async fn killed_when_done(trial: &Trial) -> anyhow::Result<Counts> {
+    let stage = stage(trial, 1).await?;
+    let (mut child, _) = wait_for(stage.order.start()?, "all done").await?;
+    child.kill()?;
+    let (_store, outfit) = outfit(&stage.order)?;
+    let engine = outfit.start().await?;
+    let counts = engine.progress(stage.campaign).map(|p| p.counts);
+    let status = outfit.stored(stage.campaign).await?.status;
+    engine.shutdown().await;
+    anyhow::ensure!(status.is_final(), "killed too early: {status}");
+    counts.ok_or_else(|| anyhow::anyhow!("the start does not show the campaign"))
+}
+
+/// Runs a campaign over `rounds` kills and to its end.
+pub(super) async fn run(trial: &Trial, seed: u64, rounds: u32) -> anyhow::Result<Sum> {
+    let Stage { mut order, smsc, campaign, place } = stage(trial, seed).await?;
     let mut chance = Chance(seed);
     let mut sum = Sum::default();
     for round in 0..rounds {

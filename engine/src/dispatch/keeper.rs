@@ -372,6 +372,13 @@ impl Keeper {
         remaining
     }
 
+    /// Shows what a start found, also of campaigns that nothing will touch any more; tells nobody.
+    pub(crate) fn show(&self) {
+        for held in self.held.values() {
+            held.account.publish(&held.tally);
+        }
+    }
+
     fn publish(&mut self) {
         for (no, held) in &mut self.held {
             if !std::mem::take(&mut held.touched) {

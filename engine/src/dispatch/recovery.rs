@@ -73,6 +73,7 @@ pub(crate) async fn recover(
     for (campaign, _) in campaigns.iter().filter(cancelled) {
         keeper.cancel(campaign.no);
     }
+    keeper.show();
     let orphans = orphans.into_iter().map(|((channel, _), early)| (channel, early)).collect();
     Ok(Recovered { keeper, newest, campaigns, orphans, unknown, revoked })
 }
