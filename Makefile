@@ -39,8 +39,8 @@ torture:
 	MC_KILL_ROUNDS=$(or $(ROUNDS),200) cargo test --release -p tests --test system -- --exact --nocapture \
 	  kill::a_process_killed_at_any_moment_loses_nobody_and_sends_nothing_twice
 
-# Simulated runs on virtual time, seed by seed from SEED on, SEEDS of them, HOURS of campaign each; prints each trace.
+# Simulated runs on virtual time, seed by seed from SEED on, SEEDS of them, DAYS (or HOURS) of campaign each; prints each trace.
 sim:
-	MC_SIM_SEED=$(or $(SEED),1) MC_SIM_SEEDS=$(or $(SEEDS),10) MC_SIM_HOURS=$(or $(HOURS),1) \
+	MC_SIM_SEED=$(or $(SEED),1) MC_SIM_SEEDS=$(or $(SEEDS),10) MC_SIM_HOURS=$(if $(DAYS),$$(( $(DAYS) * 24 )),$(or $(HOURS),1)) \
 	  cargo test --release -p tests --test system -- --exact --nocapture \
 	  simulation::every_seed_keeps_its_promises_in_simulated_time
