@@ -80,11 +80,26 @@ impl ReceiptIndex {
         shard.find(tag_of(hash)).map(|at| hit(shard.slots[at]))
     }
 
+    /// Removes and returns the one unit under `hash`; an ambiguous entry stays.
+    pub(crate) fn take_unit(&mut self, hash: u64) -> Option<u64> {
+        match self.take_if(hash, |found| matches!(found, Hit::Unit(_)))? {
+            Hit::Unit(ordinal) => Some(ordinal),
+            Hit::Ambiguous => None,
+        }
+    }
+
     /// Removes and returns what stands under `hash`.
     pub(crate) fn take(&mut self, hash: u64) -> Option<Hit> {
+        self.take_if(hash, |_| true)
+    }
+
+    fn take_if(&mut self, hash: u64, wanted: impl Fn(Hit) -> bool) -> Option<Hit> {
         let shard = &mut self.shards[shard_of(hash)];
         let at = shard.find(tag_of(hash))?;
         let found = hit(shard.slots[at]);
+        if !wanted(found) {
+            return None;
+        }
         shard.remove(at);
         self.len -= 1;
         if shard.is_sparse() {

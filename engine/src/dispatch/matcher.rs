@@ -156,8 +156,7 @@ impl Matcher {
             && !key.is_empty()
         {
             let hash = hash_of(channel, &key);
-            if let Some(Hit::Unit(ordinal)) = self.index.get(hash) {
-                self.index.take(hash);
+            if let Some(ordinal) = self.index.take_unit(hash) {
                 self.remember(hash);
                 return self.unit_of(ordinal).unwrap_or(Matched::Orphan);
             }
