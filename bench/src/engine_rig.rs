@@ -87,6 +87,8 @@ async fn prepare(store: &Arc<SqliteStore>, options: &RigOptions) -> anyhow::Resu
     recipients.finish()?;
     let campaign = CampaignSeed {
         name: "bench".to_owned(),
+        mode: engine::model::Mode::OnDemand,
+        rules: engine::model::SendingRules::default(),
         text: String::from_utf8(TEXT.to_vec())?,
         receipts: options.receipts,
         delivery_policy: DeliveryPolicy::AtMostOnce,

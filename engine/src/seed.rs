@@ -6,7 +6,7 @@
 use crate::dispatch::{MessageError, parts_of};
 use crate::model::{
     Approval, Campaign, CampaignId, Content, DeliveryPolicy, Mode, Move, Principal, Revision, RevisionStatus,
-    Sender, SenderId, Status, UserId, Workspace, WorkspaceId,
+    Sender, SenderId, SendingRules, Status, UserId, Workspace, WorkspaceId,
 };
 use crate::store::{Catalog, Change, Entity, Expect, Scope, StoreError};
 use jiff::Timestamp;
@@ -17,6 +17,10 @@ use uuid::Uuid;
 pub struct CampaignSeed {
     /// Its name.
     pub name: String,
+    /// When it sends.
+    pub mode: Mode,
+    /// How it sends.
+    pub rules: SendingRules,
     /// Its text.
     pub text: String,
     /// Whether receipts are asked for.
@@ -74,6 +78,10 @@ impl Seed {
             name: slug.to_owned(),
             time_zone: "UTC".to_owned(),
             weight: 1,
+            rate_per_s: 0,
+            daily_limit: None,
+            quiet_hours: None,
+            stop_keywords: Vec::new(),
             created_at: at,
         });
         let change =
@@ -84,6 +92,7 @@ impl Seed {
             id: sender_id,
             workspace_id: workspace,
             name: saddr.to_owned(),
+            rate_per_s: 0,
             created_at: at,
             archived_at: None,
         };
@@ -131,7 +140,12 @@ impl Seed {
         let entity = Entity::Campaign(Box::new(campaign.clone()));
         let change = Change { scope, expect: Expect::Absent, entity, action: "campaign.create" };
         catalog.apply(vec![change], &principal(self.author, "Author"), at).await?;
-        let approval = Approval { by: self.moderator, at, version: campaign.version };
+        let approval = Approval {
+            by: self.moderator,
+            at,
+            version: campaign.version,
+            content_hash: campaign.content_hash(),
+        };
         let mut campaign = Campaign { approvals: vec![approval], ..campaign };
         for (what, action) in [(Move::Approve, "campaign.approve"), (Move::Built, "campaign.built")] {
             let expect = Expect::Version(campaign.state_version);
@@ -158,6 +172,7 @@ impl Seed {
     ) -> Result<Campaign, MessageError> {
         let content = Content {
             text: seed.text.clone(),
+            variables: Vec::new(),
             sender_id: self.revision.sender_id,
             revision_id: self.revision.id,
             saddr: self.revision.saddr.clone(),
@@ -168,13 +183,14 @@ impl Seed {
             parts: parts_of(&seed.text)?,
             receipts: seed.receipts,
             recipients_digest: seed.recipients_digest.clone(),
+            rules: seed.rules.clone(),
         };
         Ok(Campaign {
             id: CampaignId(Uuid::now_v7()),
             workspace_id: self.workspace,
             no,
             name: seed.name.clone(),
-            mode: Mode::OnDemand,
+            mode: seed.mode,
             status: Status::New,
             hold_reason: None,
             content,
@@ -186,7 +202,13 @@ impl Seed {
             recipients: seed.recipients,
             approvals: Vec::new(),
             created_by: self.author,
+            edited_by: None,
             created_at: at,
+            started: false,
+            plan: None,
+            reason: None,
+            ended_at: None,
+            charged: Vec::new(),
             counts: None,
         })
     }

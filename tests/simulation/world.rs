@@ -268,6 +268,8 @@ async fn prepare(store: &Arc<SqliteStore>, recipients: u64) -> anyhow::Result<(S
     writer.finish()?;
     let campaign = CampaignSeed {
         name: "sim".to_owned(),
+        mode: engine::model::Mode::OnDemand,
+        rules: engine::model::SendingRules::default(),
         text: "Hello from the simulation".to_owned(),
         receipts: true,
         delivery_policy: engine::model::DeliveryPolicy::AtMostOnce,

@@ -237,6 +237,8 @@ pub async fn add_campaign(
     writer.finish()?;
     let campaign = CampaignSeed {
         name: "rig".to_owned(),
+        mode: engine::model::Mode::OnDemand,
+        rules: engine::model::SendingRules::default(),
         text: options.text.clone(),
         receipts: options.receipts,
         delivery_policy: options.policy,

@@ -99,7 +99,7 @@ fn agrees(policy: DeliveryPolicy, status: UnitStatus, accepted: u32, refused: u3
         UnitStatus::Rejected => (accepted == 0 && refused > 0) || once,
         UnitStatus::Failed => accepted == 0 && refused > 0,
         UnitStatus::Cancelled => accepted == 0 || policy == DeliveryPolicy::AtLeastOnce,
-        UnitStatus::Skipped => accepted == 0,
+        UnitStatus::Skipped | UnitStatus::Absent => accepted == 0,
         UnitStatus::Unknown => accepted <= 1 && policy == DeliveryPolicy::AtMostOnce,
     }
 }

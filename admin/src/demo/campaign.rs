@@ -71,6 +71,8 @@ pub(super) async fn prepare(
     let seed = workspace(store, now).await?;
     let campaign = CampaignSeed {
         name: "Demo".to_owned(),
+        mode: engine::model::Mode::OnDemand,
+        rules: engine::model::SendingRules::default(),
         text: options.text.clone(),
         receipts: options.wants_receipts(),
         delivery_policy: DeliveryPolicy::AtMostOnce,

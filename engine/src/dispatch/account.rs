@@ -6,7 +6,7 @@
 
 use crate::dispatch::columns::{OpenChunk, OpenRun, SavedId, for_each_id};
 use crate::dispatch::keeper::AwaitedId;
-use crate::model::record::{Fate, Intent, Outcome, ReceiptFact};
+use crate::model::record::{Fate, Intent, Outcome, ReceiptFact, Skip};
 use crate::model::{
     CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Counts, Incarnation, NO_TIME, Run, UnitStatus,
 };
@@ -209,6 +209,29 @@ impl Account {
                 self.release_run(run.chunk, unit);
                 self.move_unit(run.chunk, unit, UnitStatus::Queued);
             }
+        }
+    }
+
+    /// Settles units that were never sent; what has an intent or an outcome stays as it is.
+    pub(crate) fn skip(&mut self, skip: &Skip) {
+        let run = &skip.run;
+        let Some(last) = run.count.checked_sub(1).and_then(|more| run.from.checked_add(more)) else { return };
+        if self.index(run.chunk, last).is_none() {
+            return;
+        }
+        self.ensure_open(run.chunk);
+        for unit in run.from..=last {
+            if self.status(run.chunk, unit) == Some(UnitStatus::Queued) {
+                self.move_unit(run.chunk, unit, skip.status);
+                if let Some(open) = self.open.get_mut(&run.chunk)
+                    && skip.reason != 0
+                {
+                    open.errors.insert(unit, skip.reason);
+                }
+            }
+        }
+        if let Some(open) = self.open.get_mut(&run.chunk) {
+            open.dirty = true;
         }
     }
 
@@ -453,12 +476,13 @@ fn whole(parts: &[u8]) -> UnitStatus {
         UnitStatus::Skipped,
         UnitStatus::Delivered,
     ];
+    let present = parts.iter().filter(|p| **p != UnitStatus::Absent as u8).count();
     let cancelled = parts.iter().filter(|p| **p == UnitStatus::Cancelled as u8).count();
     let settled = parts.iter().all(|p| UnitStatus::from_octet(*p).is_some_and(UnitStatus::is_settled));
-    if settled && cancelled > 0 && cancelled < parts.len() {
+    if settled && cancelled > 0 && cancelled < present {
         return UnitStatus::Failed;
     }
-    ORDER.into_iter().find(|s| parts.contains(&(*s as u8))).unwrap_or(UnitStatus::Queued)
+    ORDER.into_iter().find(|s| parts.contains(&(*s as u8))).unwrap_or(UnitStatus::Absent)
 }
 
 #[cfg(test)]
@@ -469,7 +493,18 @@ mod tests {
     fn intent(row: RowSeq, chunk: ChunkNo, from: u16, count: u16) -> (RowSeq, Intent) {
         let run = Run { chunk, from, count };
         let incarnation = Incarnation(1);
-        (row, Intent { incarnation, campaign: CampaignNo(1), stop_gen: 0, position: 1, run, attempt: 0 })
+        (
+            row,
+            Intent {
+                incarnation,
+                campaign: CampaignNo(1),
+                stop_gen: 0,
+                position: 1,
+                run,
+                attempt: 0,
+                at_ms: 0,
+            },
+        )
     }
 
     fn settle(account: &mut Account, chunk: ChunkNo, units: std::ops::Range<u16>, fate: Fate<'_>) {

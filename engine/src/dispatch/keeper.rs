@@ -228,7 +228,12 @@ impl Keeper {
                 Fact::Intent(intent) => Some((intent.campaign, intent.run.chunk)),
                 Fact::Outcomes { campaign, chunk, .. } => Some((*campaign, *chunk)),
                 Fact::Revoke { campaign, run } => Some((*campaign, run.chunk)),
-                Fact::Receipts { .. } | Fact::Orphan(_) | Fact::Adopted { .. } => None,
+                Fact::Skip(skip) => Some((skip.campaign, skip.run.chunk)),
+                Fact::Receipts { .. }
+                | Fact::Orphan(_)
+                | Fact::Adopted { .. }
+                | Fact::Numbers(_)
+                | Fact::Inbound(_) => None,
             };
             if let Some((no, chunk)) = place {
                 self.ensure_columns(seq, no, chunk).await?;
@@ -300,6 +305,13 @@ impl Keeper {
                     }
                 }
             }
+            Fact::Skip(skip) => {
+                if let Some(held) = self.touch(seq, skip.campaign) {
+                    held.account.skip(&skip);
+                }
+            }
+            // Nobody writes these yet.
+            Fact::Numbers(_) | Fact::Inbound(_) => {}
             Fact::Orphan(orphan) => self.keep_orphan(seq, &orphan),
             Fact::Adopted { channel, message_id } => {
                 self.orphans.remove(&(channel, message_id.into()));

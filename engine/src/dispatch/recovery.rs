@@ -8,7 +8,7 @@ use crate::dispatch::account::{Account, Tally};
 use crate::dispatch::keeper::{Keeper, Unresolved};
 use crate::dispatch::mark::Marks;
 use crate::dispatch::matcher::Early;
-use crate::model::record::{self, Fact, Facts, Fate, Intent, Orphan, Outcome};
+use crate::model::record::{self, Fact, Facts, Fate, Intent, Numbers, Orphan, Outcome, Skip};
 use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Run, Status};
 use crate::store::{Catalog, Commit, Entity, Journal, Kind, MAX_PAGE, Query, RowSeq, Scope, StoreError};
 use bytes::Bytes;
@@ -181,9 +181,12 @@ fn survey(
         }
         Fact::Intent(Intent { campaign, .. })
         | Fact::Outcomes { campaign, .. }
-        | Fact::Revoke { campaign, .. } => {
+        | Fact::Revoke { campaign, .. }
+        | Fact::Skip(Skip { campaign, .. })
+        | Fact::Numbers(Numbers { campaign, .. }) => {
             touched.insert(campaign, seq);
         }
+        Fact::Inbound(_) => {}
         Fact::Receipts { entries, .. } => touched.extend(entries.map(|receipt| (receipt.campaign, seq))),
     };
     record::read_row(row, &mut visit)

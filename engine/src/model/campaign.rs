@@ -1,7 +1,9 @@
 //! A campaign: recipients and one message, sent once approved.
 
-use crate::model::{CampaignId, HoldReason, SenderId, Status, UserId, WorkspaceId};
+use crate::model::{CampaignId, HoldReason, Plan, Schedule, SenderId, Status, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
 use uuid::Uuid;
 
 /// Most parts that one message may have; a unit number inside a chunk then fits sixteen bits.
@@ -38,11 +40,74 @@ pub enum DeliveryPolicy {
     AtLeastOnce,
 }
 
+/// Which queue a campaign's messages wait in; a higher one goes first at every bind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// One-time codes and other messages that somebody waits for; the default of Trigger campaigns.
+    Otp,
+    /// The usual.
+    #[default]
+    Normal,
+    /// Whatever can wait.
+    Bulk,
+}
+
+impl Lane {
+    /// Every lane, the first to be served first.
+    pub const ALL: [Self; 3] = [Self::Otp, Self::Normal, Self::Bulk];
+}
+
+/// A variable of a text, filled from a column of the recipient file or by a Trigger call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Its name, as written between braces in the text.
+    pub name: String,
+    /// Longest value in characters; a longer one makes its recipient `failed: rendering`.
+    pub max_chars: u16,
+}
+
+/// How a campaign wants one `command_status` to be treated, in place of the engine's own table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryRule {
+    /// The `command_status`.
+    pub status: u32,
+    /// Attempts of one part that it may cost, 1 for no retry.
+    pub attempts: u8,
+    /// Pause before the next attempt, seconds.
+    pub delay_s: u32,
+}
+
+/// How a campaign sends beyond its text and sender; part of what is approved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendingRules {
+    /// When.
+    pub schedule: Schedule,
+    /// Recipients of one local day.
+    pub daily_limit: Option<u64>,
+    /// Whether quiet hours do not hold for it; Trigger only.
+    pub ignore_daily_window: bool,
+    /// How long the SMSC, and for Trigger the engine, tries, seconds.
+    pub validity_s: Option<u32>,
+    /// Which lane.
+    pub lane: Lane,
+    /// Whether people who opted out still get it; blocked numbers never do.
+    pub transactional: bool,
+    /// The only channel to use.
+    pub channel: Option<String>,
+    /// Refusals treated in another way than usual, at most one rule a status.
+    pub retry: Vec<RetryRule>,
+    /// Whether approval starts it.
+    pub auto_start: bool,
+}
+
 /// What an approval binds: any change of it is a new content version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
-    /// The message text.
+    /// The message text; with variables, `{name}` stands for a value and `{{` for a brace.
     pub text: String,
+    /// The variables of the text, in no order that matters.
+    pub variables: Vec<Variable>,
     /// The sender.
     pub sender_id: SenderId,
     /// The approved revision pinned at submit.
@@ -57,12 +122,14 @@ pub struct Content {
     pub dton: u8,
     /// Numbering plan of the destination.
     pub dnpi: u8,
-    /// Parts of each message, `1..=MAX_PARTS`.
+    /// Most parts of one message, `1..=MAX_PARTS`.
     pub parts: u8,
     /// Whether the SMSC is asked for receipts.
     pub receipts: bool,
-    /// Ordered digest of the recipients, hexadecimal.
+    /// Ordered digest of the recipients, hexadecimal; `open` for a Trigger list.
     pub recipients_digest: String,
+    /// How it is sent.
+    pub rules: SendingRules,
 }
 
 /// One approval, naming the content version that was seen.
@@ -74,6 +141,8 @@ pub struct Approval {
     pub at: jiff::Timestamp,
     /// The approved content version.
     pub version: u32,
+    /// [`Campaign::content_hash`] of what was approved.
+    pub content_hash: String,
 }
 
 /// A campaign as the catalog keeps it.
@@ -111,17 +180,46 @@ pub struct Campaign {
     pub approvals: Vec<Approval>,
     /// Who created it.
     pub created_by: UserId,
+    /// Who edited it last, if that was not its creator.
+    pub edited_by: Option<UserId>,
     /// When it was created.
     pub created_at: jiff::Timestamp,
+    /// Whether somebody, or auto-start, has started it; its schedule may still hold it.
+    pub started: bool,
+    /// Which row is due when, for Spread: made when it is built, made anew by an outage.
+    pub plan: Option<Plan>,
+    /// Why it failed or was rejected.
+    pub reason: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<jiff::Timestamp>,
+    /// Recipients charged to local days, written when it ends: other campaigns of the workspace share its limit.
+    pub charged: Vec<(jiff::civil::Date, u64)>,
     /// The exact account, written when it ends.
     pub counts: Option<Counts>,
 }
 
 impl Campaign {
-    /// Whether its present content was approved by somebody else than its creator.
+    /// Whether its present content, to the octet, was approved by somebody else than its creator and last editor.
     #[must_use]
     pub fn is_approved(&self) -> bool {
-        self.approvals.iter().any(|a| a.version == self.version && a.by != self.created_by)
+        let hash = self.content_hash();
+        let is_own = |by: UserId| by == self.created_by || Some(by) == self.edited_by;
+        self.approvals.iter().any(|a| a.version == self.version && a.content_hash == hash && !is_own(a.by))
+    }
+
+    /// SHA-256 over everything that an approval binds: text, sender, schedule, limits, recipients; hexadecimal.
+    #[must_use]
+    pub fn content_hash(&self) -> String {
+        let recipients = if self.mode == Mode::Trigger { 0 } else { self.recipients };
+        let bound = (&self.content, self.mode, self.delivery_policy, recipients, self.workspace_id);
+        // Plain data: there is nothing in it that could fail to serialise.
+        let octets = serde_json::to_vec(&bound).unwrap_or_default();
+        let mut hash = String::with_capacity(64);
+        for octet in Sha256::digest(octets) {
+            // Writing to a string does not fail.
+            let _ = write!(hash, "{octet:02x}");
+        }
+        hash
     }
 }
 

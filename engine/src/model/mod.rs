@@ -5,16 +5,19 @@ mod campaign;
 mod ids;
 mod lifecycle;
 pub mod record;
+mod schedule;
 mod sender;
 mod unit;
 mod workspace;
 
 pub use audit::{AuditEvent, Principal};
 pub use campaign::{
-    Approval, Campaign, CampaignNo, Content, Counts, DeliveryPolicy, MAX_PARTS, MAX_RECIPIENTS, Mode,
+    Approval, Campaign, CampaignNo, Content, Counts, DeliveryPolicy, Lane, MAX_PARTS, MAX_RECIPIENTS, Mode,
+    RetryRule, SendingRules, Variable,
 };
 pub use ids::{CampaignId, EntityId, Number, SenderId, UserId, WorkspaceId};
 pub use lifecycle::{HoldReason, Move, Status};
+pub use schedule::{LocalWindow, Plan, PlanSpan, QuietHours, Schedule};
 pub use sender::{Revision, RevisionStatus, Sender};
 pub use unit::{CHUNK_RECIPIENTS, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus};
 pub use workspace::Workspace;

@@ -13,6 +13,8 @@ pub struct Sender {
     pub workspace_id: WorkspaceId,
     /// Name shown to people.
     pub name: String,
+    /// Segments per second over all campaigns that use it, 0 for no limit.
+    pub rate_per_s: u32,
     /// When it was created.
     pub created_at: jiff::Timestamp,
     /// Set when hidden from new campaigns; running ones go on.

@@ -56,11 +56,13 @@ pub enum UnitStatus {
     Failed = 9,
     /// Perhaps sent, perhaps not.
     Unknown = 10,
+    /// A part that this recipient's rendering does not have; counts nowhere.
+    Absent = 11,
 }
 
 impl UnitStatus {
     /// Every status, by discriminant.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Queued,
         Self::Intended,
         Self::Sent,
@@ -72,6 +74,7 @@ impl UnitStatus {
         Self::Skipped,
         Self::Failed,
         Self::Unknown,
+        Self::Absent,
     ];
 
     /// The status behind a state octet.

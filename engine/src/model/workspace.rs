@@ -1,6 +1,6 @@
 //! The tenant boundary.
 
-use crate::model::WorkspaceId;
+use crate::model::{QuietHours, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 /// A workspace: every campaign, sender, member and audit record belongs to exactly one.
@@ -16,6 +16,14 @@ pub struct Workspace {
     pub time_zone: String,
     /// Share in the fair queue relative to other workspaces, at least 1.
     pub weight: u32,
+    /// Segments per second over all its campaigns, 0 for no limit.
+    pub rate_per_s: u32,
+    /// Recipients of one local day over all its campaigns.
+    pub daily_limit: Option<u64>,
+    /// When its people do not want to be disturbed.
+    pub quiet_hours: Option<QuietHours>,
+    /// Words that opt a handset out; empty for the engine's own list.
+    pub stop_keywords: Vec<String>,
     /// When it was created, RFC 3339.
     pub created_at: jiff::Timestamp,
 }

@@ -124,7 +124,7 @@ impl LinkCore {
         }
         self.ripen();
         let wake = self.write(now);
-        self.plan();
+        self.plan(now);
         self.ask();
         self.hand_over(now);
         self.shared.board.publish(&self.inbox.cells, self.obeyed);
@@ -326,7 +326,7 @@ impl LinkCore {
     }
 
     /// Hands intents to the recorder, at most [`LEAD`] ahead of the writes, shared by weight.
-    fn plan(&mut self) {
+    fn plan(&mut self, now: Now) {
         if self.is_halted() || !self.shared.recorder.takes_intents() {
             return;
         }
@@ -351,6 +351,7 @@ impl LinkCore {
                     position: flow.next_position,
                     run: journal_run(&self.chunks[run.owner as usize], &run),
                     attempt: run.attempt,
+                    at_ms: now.wall_ms,
                 };
                 self.facts.intent(&intent);
                 flow.next_position += u64::from(count);

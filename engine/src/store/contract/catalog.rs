@@ -3,7 +3,7 @@
 use super::Fixture;
 use crate::model::{
     Campaign, CampaignId, CampaignNo, Content, DeliveryPolicy, EntityId, Mode, Principal, Sender, SenderId,
-    Status, UserId, Workspace, WorkspaceId,
+    SendingRules, Status, UserId, Workspace, WorkspaceId,
 };
 use crate::store::{Catalog, Change, Entity, Expect, Kind, MAX_PAGE, Query, Scope, StoreError};
 use uuid::Uuid;
@@ -24,6 +24,10 @@ fn workspace(n: u32, slug: &str) -> Entity {
         name: slug.to_uppercase(),
         time_zone: "Europe/Berlin".to_owned(),
         weight: 1,
+        rate_per_s: 0,
+        daily_limit: None,
+        quiet_hours: None,
+        stop_keywords: Vec::new(),
         created_at: at(),
     })
 }
@@ -33,6 +37,7 @@ fn sender(n: u32, owner: WorkspaceId, name: &str) -> Entity {
         id: SenderId(id(n)),
         workspace_id: owner,
         name: name.to_owned(),
+        rate_per_s: 0,
         created_at: at(),
         archived_at: None,
     })
@@ -49,6 +54,7 @@ fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version: u32) -> E
         hold_reason: None,
         content: Content {
             text: "hello".to_owned(),
+            variables: Vec::new(),
             sender_id: SenderId(id(1)),
             revision_id: id(2),
             saddr: "shop".to_owned(),
@@ -59,6 +65,7 @@ fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version: u32) -> E
             parts: 1,
             receipts: true,
             recipients_digest: "00".to_owned(),
+            rules: SendingRules::default(),
         },
         delivery_policy: DeliveryPolicy::AtMostOnce,
         version: 1,
@@ -68,7 +75,13 @@ fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version: u32) -> E
         recipients: 5,
         approvals: Vec::new(),
         created_by: UserId(id(3)),
+        edited_by: None,
         created_at: at(),
+        started: false,
+        plan: None,
+        reason: None,
+        ended_at: None,
+        charged: Vec::new(),
         counts: None,
     }))
 }

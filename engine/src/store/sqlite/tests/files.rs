@@ -225,6 +225,10 @@ async fn nothing_can_change_or_remove_an_audit_event() {
         name: "North".to_owned(),
         time_zone: "UTC".to_owned(),
         weight: 1,
+        rate_per_s: 0,
+        daily_limit: None,
+        quiet_hours: None,
+        stop_keywords: Vec::new(),
         created_at: jiff::Timestamp::UNIX_EPOCH,
     };
     let create = Change {

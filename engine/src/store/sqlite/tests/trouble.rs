@@ -77,6 +77,10 @@ fn create(n: u128) -> Change {
         name: "x".repeat(10_000),
         time_zone: "UTC".to_owned(),
         weight: 1,
+        rate_per_s: 0,
+        daily_limit: None,
+        quiet_hours: None,
+        stop_keywords: Vec::new(),
         created_at: jiff::Timestamp::UNIX_EPOCH,
     };
     Change {
