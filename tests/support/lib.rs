@@ -5,10 +5,12 @@
 
 mod child;
 pub mod doubles;
+pub mod invariants;
 pub mod outfit;
 mod place;
 pub mod rig;
 mod skip;
+pub mod stage;
 pub mod verdict;
 
 pub use child::{Child, ChildError};

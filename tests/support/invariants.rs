@@ -1,0 +1,361 @@
+//! I1 to I14 and I20, judged from outside: the simulators' ledgers against what the store holds.
+//!
+//! Nothing here asks the engine or uses its calendar: hours, days and rates are worked out again, the plain way.
+//! To be read once the engine has shut down or settled. I5 (a durable intent before each submit) cannot be seen
+//! from outside; the kill rounds prove it. I9 is judged by the time of approval, I10 by the stops that a test noted.
+
+use crate::stage::Stage;
+use anyhow::{Context, ensure};
+use bench::smsc::{Accept, Ledger};
+use engine::ChannelConfig;
+use engine::model::{
+    CHUNK_RECIPIENTS, Campaign, DeliveryPolicy, Mode, Revision, Sender, UnitStatus, Workspace,
+};
+use engine::store::{Entity, Journal, Kind, Scope};
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Burst of a rate, as a part of a second of it; at least one.
+const BURST_PER_S: u64 = 20;
+/// From the engine's write to the simulator's read in memory; on the rates' side it is time that a burst may take.
+const WIRE_US: u64 = 20_000;
+
+/// One accepted or refused part as a simulator saw it.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    at_us: u64,
+    line: usize,
+    destination: u64,
+    part: u8,
+    accept: Accept,
+    connection: u32,
+    sequence: u32,
+}
+
+struct Case {
+    campaign: Campaign,
+    workspace: Workspace,
+    revision: Revision,
+    sender: Sender,
+    numbers: Vec<u64>,
+    units: BTreeMap<(u64, u8), UnitStatus>,
+    seen: Vec<Seen>,
+}
+
+/// Judges everything that the stage has sent.
+///
+/// # Errors
+/// With the first violation of each invariant, by its number.
+pub async fn check(stage: &Stage) -> anyhow::Result<()> {
+    let ledgers = stage.ledgers();
+    let mut cases = Vec::new();
+    for (id, _) in &stage.campaigns {
+        cases.push(Case::load(stage, stage.stored(*id).await?).await?);
+    }
+    let mut owner = BTreeMap::new();
+    for (at, case) in cases.iter().enumerate() {
+        for number in &case.numbers {
+            ensure!(owner.insert(*number, at).is_none(), "I13: {number} is in two lists of the stage");
+        }
+    }
+    for (line, (ledger, zero_us)) in ledgers.iter().enumerate() {
+        for submit in ledger.submits() {
+            let at = owner.get(&submit.destination).context("I12: a submit to nobody's number")?;
+            let source = ledger.source(submit);
+            let content = &cases[*at].campaign.content;
+            ensure!(
+                source.addr == content.saddr.as_bytes()
+                    && (source.ton, source.npi) == (content.ston, content.snpi),
+                "I11: source {source:?} for {}",
+                content.saddr
+            );
+            cases[*at].seen.push(Seen {
+                at_us: zero_us + submit.time_us,
+                line,
+                destination: submit.destination,
+                part: submit.part,
+                accept: submit.accept,
+                connection: submit.connection,
+                sequence: submit.sequence,
+            });
+        }
+    }
+    for case in &mut cases {
+        case.seen.sort_by_key(|seen| seen.at_us);
+        case.check(stage).with_context(|| case.campaign.name.clone())?;
+    }
+    rates(&stage.lines.iter().map(|l| &l.channel).collect::<Vec<_>>(), &cases)?;
+    days_of_workspaces(&cases)?;
+    sequences(&ledgers)
+}
+
+impl Case {
+    async fn load(stage: &Stage, campaign: Campaign) -> anyhow::Result<Self> {
+        let (scope, catalog) = (Scope::Workspace(campaign.workspace_id), &*stage.store);
+        let get = |kind, id| engine::store::Catalog::get(catalog, scope, kind, id);
+        let revision = get(Kind::Revision, engine::model::EntityId(campaign.content.revision_id)).await?;
+        let Entity::Revision(revision) = revision else { anyhow::bail!("I11: no revision") };
+        let Entity::Sender(sender) = get(Kind::Sender, revision.sender_id.into()).await? else {
+            anyhow::bail!("I11: no sender")
+        };
+        let platform = Scope::Platform;
+        let workspace =
+            engine::store::Catalog::get(catalog, platform, Kind::Workspace, campaign.workspace_id.into());
+        let Entity::Workspace(workspace) = workspace.await? else { anyhow::bail!("I12: no workspace") };
+        let parts = u64::from(campaign.content.parts);
+        let (mut numbers, mut units) = (Vec::new(), BTreeMap::new());
+        let chunks = campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64);
+        for chunk in 0..u32::try_from(chunks)? {
+            let of_chunk = stage.store.recipients(campaign.no, chunk).await?;
+            if let Some(state) = stage.store.state(campaign.no, chunk).await? {
+                for (unit, octet) in (0u64..).zip(&state.status) {
+                    let status = UnitStatus::from_octet(*octet).context("no status")?;
+                    let number = of_chunk[usize::try_from(unit / parts)?];
+                    units.insert((number, u8::try_from(unit % parts + 1)?), status);
+                }
+            }
+            numbers.extend(of_chunk);
+        }
+        let seen = Vec::new();
+        Ok(Self { campaign, workspace, revision, sender, numbers, units, seen })
+    }
+
+    fn check(&self, stage: &Stage) -> anyhow::Result<()> {
+        self.states()?;
+        self.accepted_once()?;
+        self.hours()?;
+        self.days()?;
+        self.approval_and_stops(stage)?;
+        self.plan()
+    }
+
+    /// I1, I2: a campaign that has ended has nothing open, and its counters add up.
+    fn states(&self) -> anyhow::Result<()> {
+        if !self.campaign.status.is_final() {
+            return Ok(());
+        }
+        for (unit, status) in &self.units {
+            ensure!(status.is_settled(), "I1: {unit:?} is {status:?} in a campaign that has ended");
+        }
+        let c = self.campaign.counts.context("I2: ended without counts")?;
+        let sum = c.queued + c.in_flight + c.sent + c.delivered + c.undeliverable + c.rejected;
+        let sum = sum + c.expired + c.cancelled + c.skipped + c.failed + c.unknown;
+        ensure!(sum == c.total && c.total == self.numbers.len() as u64, "I2: {c:?}");
+        Ok(())
+    }
+
+    /// I3, I4, and the account against the ledger.
+    fn accepted_once(&self) -> anyhow::Result<()> {
+        let mut accepted: BTreeMap<(u64, u8), u32> = BTreeMap::new();
+        for seen in self.seen.iter().filter(|s| s.accept == Accept::Accepted) {
+            *accepted.entry((seen.destination, seen.part)).or_default() += 1;
+        }
+        for (unit, count) in &accepted {
+            let once = self.campaign.delivery_policy == DeliveryPolicy::AtLeastOnce || *count == 1;
+            ensure!(once, "I3: {unit:?} was accepted {count} times");
+        }
+        for (unit, status) in &self.units {
+            let count = accepted.get(unit).copied().unwrap_or(0);
+            let fits = match status {
+                UnitStatus::Sent | UnitStatus::Delivered | UnitStatus::Undeliverable => count >= 1,
+                UnitStatus::Skipped | UnitStatus::Absent | UnitStatus::Failed => count == 0,
+                UnitStatus::Queued | UnitStatus::Cancelled => {
+                    count == 0 || self.campaign.delivery_policy == DeliveryPolicy::AtLeastOnce
+                }
+                // Expired by a receipt, or by the end of its time.
+                UnitStatus::Expired | UnitStatus::Rejected | UnitStatus::Unknown | UnitStatus::Intended => {
+                    true
+                }
+            };
+            ensure!(fits, "I4: {unit:?} is {status:?}, accepted {count} times");
+        }
+        Ok(())
+    }
+
+    /// I6: nothing outside of the campaign's window or inside of the workspace's quiet hours.
+    fn hours(&self) -> anyhow::Result<()> {
+        let rules = &self.campaign.content.rules;
+        let own = TimeZone::get(&rules.schedule.time_zone)?;
+        let house = TimeZone::get(&self.workspace.time_zone)?;
+        for seen in &self.seen {
+            let at = instant(seen.at_us)?;
+            // A write in the last moment is read in the next.
+            let before = instant(seen.at_us - WIRE_US)?;
+            let local = at.to_zoned(own.clone()).datetime();
+            if let Some(start) = rules.schedule.start_at {
+                ensure!(local >= start, "I6: sent at {local}, starts at {start}");
+            }
+            if let Some(window) = rules.schedule.window {
+                let late = before.to_zoned(own.clone()).datetime();
+                ensure!(local >= window.from && late < window.to, "I6: sent at {local}, window {window:?}");
+            }
+            let free = rules.ignore_daily_window && self.campaign.mode == Mode::Trigger;
+            if let (Some(quiet), false) = (self.workspace.quiet_hours, free) {
+                let time = at.to_zoned(house.clone()).time();
+                let late = before.to_zoned(house.clone()).time();
+                let both = is_quiet(time, quiet.from, quiet.to) && is_quiet(late, quiet.from, quiet.to);
+                ensure!(!both, "I6: sent at {time} in quiet hours {quiet:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Recipients by the local day of their first accepted part.
+    fn by_day(&self) -> anyhow::Result<BTreeMap<Date, BTreeSet<u64>>> {
+        let zone = TimeZone::get(&self.workspace.time_zone)?;
+        let (mut days, mut known): (BTreeMap<Date, BTreeSet<u64>>, _) = (BTreeMap::new(), BTreeSet::new());
+        for seen in self.seen.iter().filter(|s| s.accept == Accept::Accepted) {
+            if known.insert(seen.destination) {
+                // Written before midnight and read behind it, it counts for the day of its write.
+                let day = instant(seen.at_us - WIRE_US)?.to_zoned(zone.clone()).date();
+                days.entry(day).or_default().insert(seen.destination);
+            }
+        }
+        Ok(days)
+    }
+
+    /// I8, for the campaign.
+    fn days(&self) -> anyhow::Result<()> {
+        let Some(limit) = self.campaign.content.rules.daily_limit else { return Ok(()) };
+        for (day, recipients) in self.by_day()? {
+            ensure!(recipients.len() as u64 <= limit, "I8: {} on {day}, limit {limit}", recipients.len());
+        }
+        Ok(())
+    }
+
+    /// I9, I10, I11.
+    fn approval_and_stops(&self, stage: &Stage) -> anyhow::Result<()> {
+        let content = &self.campaign.content;
+        let same = (&self.revision.saddr, self.revision.ston, self.revision.snpi)
+            == (&content.saddr, content.ston, content.snpi);
+        ensure!(same && self.revision.workspace_id == self.campaign.workspace_id, "I11: another revision");
+        let Some(first) = self.seen.first() else { return Ok(()) };
+        let approved = self.campaign.approvals.iter().map(|a| a.at).max().context("I9: never approved")?;
+        ensure!(self.campaign.is_approved(), "I9: what was sent is not what was approved");
+        ensure!(instant(first.at_us)? >= approved, "I9: sent before its approval");
+        for (_, stopped_ms) in stage.stops.iter().filter(|(id, _)| *id == self.campaign.id) {
+            let begun = stage.resumed_behind(self.campaign.id, *stopped_ms).unwrap_or(u64::MAX);
+            let inside = |s: &&Seen| s.at_us > stopped_ms * 1000 + WIRE_US && s.at_us < begun * 1000;
+            ensure!(!self.seen.iter().any(|s| inside(&s)), "I10: sent behind an acknowledged stop");
+        }
+        Ok(())
+    }
+
+    /// I20: with a first plan that was kept, each row goes out on its day and not before its second.
+    fn plan(&self) -> anyhow::Result<()> {
+        let Some(plan) = self.campaign.plan.as_ref().filter(|_| self.campaign.mode == Mode::Spread) else {
+            return Ok(());
+        };
+        let planned: u64 = plan.spans.iter().map(|span| span.rows).sum();
+        let covered: u64 = plan.rows.iter().map(|(_, count)| count).sum();
+        ensure!(planned == covered, "I20: {planned} rows planned, {covered} covered");
+        if plan.version > 1 {
+            return Ok(());
+        }
+        ensure!(planned == self.numbers.len() as u64, "I20: {planned} of {} rows", self.numbers.len());
+        let mut due = 0;
+        let mut firsts: Vec<u64> = first_times(&self.seen);
+        firsts.sort_unstable();
+        for span in &plan.spans {
+            due += span.rows;
+            let by_then =
+                firsts.partition_point(|at_us| i128::from(*at_us) < i128::from(span.to_s) * 1_000_000);
+            ensure!(by_then as u64 <= due, "I20: {by_then} by the end of {span:?}, {due} were due");
+        }
+        Ok(())
+    }
+}
+
+fn first_times(seen: &[Seen]) -> Vec<u64> {
+    let mut first = BTreeMap::new();
+    for s in seen {
+        first.entry(s.destination).or_insert(s.at_us);
+    }
+    first.into_values().collect()
+}
+
+/// I7 for channels, senders and workspaces: `rate * d + burst` over every interval.
+fn rates(channels: &[&ChannelConfig], cases: &[Case]) -> anyhow::Result<()> {
+    let mut by_line: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    let mut by_workspace: BTreeMap<_, (u32, Vec<u64>)> = BTreeMap::new();
+    let mut by_sender: BTreeMap<_, (u32, Vec<u64>)> = BTreeMap::new();
+    for case in cases {
+        let of_workspace = by_workspace.entry(case.workspace.id).or_default();
+        of_workspace.0 = case.workspace.rate_per_s;
+        of_workspace.1.extend(case.seen.iter().map(|s| s.at_us));
+        let of_sender = by_sender.entry(case.sender.id).or_default();
+        of_sender.0 = case.sender.rate_per_s;
+        of_sender.1.extend(case.seen.iter().map(|s| s.at_us));
+        for seen in &case.seen {
+            by_line.entry(seen.line).or_default().push(seen.at_us);
+        }
+    }
+    for (line, times) in by_line {
+        within(channels[line].rate_per_s, times).with_context(|| channels[line].name.clone())?;
+    }
+    for (workspace, (rate, times)) in by_workspace {
+        within(rate, times).with_context(|| format!("workspace {workspace}"))?;
+    }
+    for (sender, (rate, times)) in by_sender {
+        within(rate, times).with_context(|| format!("sender {sender}"))?;
+    }
+    Ok(())
+}
+
+/// One pass: a bucket that gets everything that it may have got must never be overdrawn.
+fn within(rate_per_s: u32, mut times: Vec<u64>) -> anyhow::Result<()> {
+    if rate_per_s == 0 {
+        return Ok(());
+    }
+    times.sort_unstable();
+    let rate = u64::from(rate_per_s);
+    let full = ((rate / BURST_PER_S).max(1)) * 1_000_000 + rate * WIRE_US;
+    let (mut tokens, mut last) = (full, times.first().copied().unwrap_or(0));
+    for at in times {
+        tokens = (tokens + (at - last) * rate).min(full);
+        last = at;
+        ensure!(tokens >= 1_000_000, "I7: more than {rate_per_s} a second at {at}");
+        tokens -= 1_000_000;
+    }
+    Ok(())
+}
+
+/// I8 for workspaces.
+fn days_of_workspaces(cases: &[Case]) -> anyhow::Result<()> {
+    let mut used: BTreeMap<_, (u64, BTreeMap<Date, u64>)> = BTreeMap::new();
+    for case in cases {
+        let Some(limit) = case.workspace.daily_limit else { continue };
+        let days = &mut used.entry(case.workspace.id).or_insert((limit, BTreeMap::new())).1;
+        for (day, recipients) in case.by_day()? {
+            *days.entry(day).or_default() += recipients.len() as u64;
+        }
+    }
+    for (workspace, (limit, days)) in used {
+        for (day, count) in days {
+            ensure!(count <= limit, "I8: {count} of workspace {workspace} on {day}, limit {limit}");
+        }
+    }
+    Ok(())
+}
+
+/// I14: sequence numbers of a connection are legal and not used twice (no ledger here wraps).
+fn sequences(ledgers: &[(Ledger, u64)]) -> anyhow::Result<()> {
+    for (ledger, _) in ledgers {
+        let mut known = BTreeSet::new();
+        for submit in ledger.submits() {
+            ensure!((1..=0x7FFF_FFFF).contains(&submit.sequence), "I14: sequence {}", submit.sequence);
+            let fresh = known.insert((submit.connection, submit.sequence));
+            ensure!(fresh, "I14: sequence {} twice", submit.sequence);
+        }
+    }
+    Ok(())
+}
+
+fn is_quiet(time: Time, from: Time, to: Time) -> bool {
+    if from <= to { time >= from && time < to } else { time >= from || time < to }
+}
+
+fn instant(at_us: u64) -> anyhow::Result<jiff::Timestamp> {
+    Ok(jiff::Timestamp::from_microsecond(i64::try_from(at_us)?)?)
+}

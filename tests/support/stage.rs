@@ -1,0 +1,349 @@
+//! Several workspaces, campaigns and channels at once, on virtual or real time, and the reckoning behind them.
+//!
+//! Every campaign gets numbers of its own, so that a destination in a ledger names its campaign. What a test did
+//! with times (approvals, acknowledged stops) is noted here, for [`crate::invariants`] to judge by.
+
+use crate::outfit::pass;
+use bench::smsc::{Config, Ledger, LedgerKind, Smsc};
+use engine::model::{
+    CHUNK_RECIPIENTS, Campaign, CampaignId, Counts, DeliveryPolicy, Mode, SendingRules, Workspace,
+};
+use engine::seed::{CampaignSeed, Seed};
+use engine::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, SqliteStore};
+use engine::{BindKind, ChannelConfig, Clock, Dial, Engine, EngineConfig, Env, Net, Workers, boot_id};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// First number of the first campaign.
+const FIRST: u64 = 491_500_000_000;
+/// Numbers that each campaign could have.
+const NUMBERS_EACH: u64 = 10_000_000;
+/// Room of an in-memory stream each way.
+const STREAM_OCTETS: usize = 64 << 10;
+/// From one look to the next.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// One channel and the SMSC behind it.
+pub struct Line {
+    /// The channel as the engine knows it.
+    pub channel: ChannelConfig,
+    /// Its SMSC.
+    pub smsc: Smsc,
+    /// When it was made: the zero of its ledger's times.
+    made: Instant,
+}
+
+impl Line {
+    /// A channel of two binds to an SMSC of its own.
+    ///
+    /// # Errors
+    /// The simulator's.
+    pub fn new(name: &str, config: Config) -> anyhow::Result<Self> {
+        let smsc = Smsc::in_memory(Config { ledger: LedgerKind::Memory, ..config })?;
+        Ok(Self { channel: channel(name), smsc, made: Instant::now() })
+    }
+}
+
+/// A channel as tests usually want it; its address is its name.
+#[must_use]
+pub fn channel(name: &str) -> ChannelConfig {
+    ChannelConfig {
+        name: name.to_owned(),
+        address: name.to_owned(),
+        system_id: "stage".to_owned(),
+        password: "secret".to_owned(),
+        system_type: String::new(),
+        bind: BindKind::Transceiver,
+        binds: 2,
+        window: 20,
+        rate_per_s: 0,
+        enquire_link: Duration::from_secs(30),
+        response_timeout: Duration::from_secs(10),
+        message_id: pdu::MessageIdForm::Auto,
+        prefixes: Vec::new(),
+        weight: 1,
+        workspaces: Vec::new(),
+    }
+}
+
+/// What a campaign of the stage is like.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// When it sends.
+    pub mode: Mode,
+    /// How it sends.
+    pub rules: SendingRules,
+    /// Its text.
+    pub text: String,
+    /// Its recipients.
+    pub recipients: u64,
+    /// Whether receipts are asked for.
+    pub receipts: bool,
+    /// What happens to uncertain parts.
+    pub policy: DeliveryPolicy,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            mode: Mode::OnDemand,
+            rules: SendingRules::default(),
+            text: "Hello from the stage".to_owned(),
+            recipients: 100,
+            receipts: false,
+            policy: DeliveryPolicy::AtMostOnce,
+        }
+    }
+}
+
+/// Streams in memory to simulators by their name.
+struct Wires(BTreeMap<String, Smsc>);
+
+impl Net for Wires {
+    fn dial(&self, address: &str) -> Dial {
+        let smsc = self.0.get(address).cloned();
+        Box::pin(async move {
+            let smsc = smsc.ok_or(std::io::Error::from(std::io::ErrorKind::HostUnreachable))?;
+            pass(Duration::from_millis(1)).await;
+            let (ours, theirs) = tokio::io::duplex(STREAM_OCTETS);
+            smsc.serve_stream(theirs);
+            Ok(Box::new(ours) as Box<dyn engine::Wire>)
+        })
+    }
+}
+
+/// A store, an engine, and everybody on it.
+pub struct Stage {
+    /// The engine.
+    pub engine: Engine,
+    /// Its store.
+    pub store: Arc<SqliteStore>,
+    /// Channels with their SMSCs.
+    pub lines: Vec<Line>,
+    /// Campaigns in order of their creation, each with the first of its numbers.
+    pub campaigns: Vec<(CampaignId, u64)>,
+    /// Stops that were acknowledged: campaign and wall clock, milliseconds since 1970.
+    pub stops: Vec<(CampaignId, u64)>,
+    /// Resumes, as they were asked for.
+    pub resumes: Vec<(CampaignId, u64)>,
+    env: Env,
+    config: EngineConfig,
+    began: (Instant, u64),
+}
+
+impl Stage {
+    /// An engine on virtual time that begins at `at`, with the given channels. To be called on a paused runtime.
+    ///
+    /// # Errors
+    /// The store's and the engine's.
+    pub async fn new(directory: &Path, at: jiff::Timestamp, lines: Vec<Line>) -> anyhow::Result<Self> {
+        let store = Arc::new(SqliteStore::open(&directory.join("store"))?);
+        let wires = lines.iter().map(|l| (l.channel.address.clone(), l.smsc.clone())).collect();
+        let began = (Instant::now(), u64::try_from(at.as_millisecond())?);
+        let clock = Clock::Virtual { start: began.0, wall_ms: began.1 };
+        let env = Env { clock, net: Arc::new(Wires(wires)), workers: Workers::Tasks, seed: 7 };
+        let config = EngineConfig {
+            channels: lines.iter().map(|l| l.channel.clone()).collect(),
+            marks: directory.join("marks"),
+            installation: store.installation(),
+            boot_id: boot_id()?,
+            drain_timeout: Duration::from_secs(5),
+        };
+        let engine = start(&store, &config, &env).await?;
+        Ok(Self {
+            engine,
+            store,
+            lines,
+            campaigns: Vec::new(),
+            stops: Vec::new(),
+            resumes: Vec::new(),
+            env,
+            config,
+            began,
+        })
+    }
+
+    /// Shuts the engine down and starts it again on the same store.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.engine.clone().shutdown().await;
+        self.engine = start(&self.store, &self.config, &self.env).await?;
+        Ok(())
+    }
+
+    /// The stage's wall clock, milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.env.clock.now().wall_ms
+    }
+
+    /// The same as a timestamp.
+    #[must_use]
+    pub fn now(&self) -> jiff::Timestamp {
+        let ms = i64::try_from(self.now_ms()).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
+    }
+
+    /// A workspace with an approved sender, changed as `with` says.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn workspace(&self, slug: &str, with: impl FnOnce(&mut Workspace)) -> anyhow::Result<Seed> {
+        let saddr: String = slug.to_uppercase().chars().filter(|c| *c != '-').take(11).collect();
+        let seed = Seed::create(&*self.store, slug, &saddr, self.now()).await?;
+        let found = self.store.get(Scope::Platform, Kind::Workspace, seed.workspace.into()).await?;
+        let Entity::Workspace(mut workspace) = found else { anyhow::bail!("no workspace") };
+        with(&mut workspace);
+        let entity = Entity::Workspace(workspace);
+        let (scope, expect) = (Scope::Platform, Expect::Version(0));
+        let change = Change { scope, expect, entity, action: "workspace.change" };
+        self.store.apply(vec![change], &seed.author(), self.now()).await?;
+        Ok(seed)
+    }
+
+    /// A campaign with numbers of its own, approved and built.
+    ///
+    /// # Errors
+    /// The store's and the engine's.
+    pub async fn campaign(&mut self, seed: &Seed, script: &Script) -> anyhow::Result<CampaignId> {
+        let first = FIRST + NUMBERS_EACH * u64::try_from(self.campaigns.len())?;
+        let no = self.store.next_campaign_no().await?;
+        let mut writer = self.store.write_recipients(no, script.recipients)?;
+        let numbers: Vec<u64> = (first..first + script.recipients).collect();
+        for chunk in numbers.chunks(CHUNK_RECIPIENTS) {
+            writer.chunk(chunk)?;
+        }
+        writer.finish()?;
+        let campaign = CampaignSeed {
+            name: format!("campaign {}", self.campaigns.len()),
+            mode: script.mode,
+            rules: script.rules.clone(),
+            text: script.text.clone(),
+            receipts: script.receipts,
+            delivery_policy: script.policy,
+            recipients: script.recipients,
+            recipients_digest: String::new(),
+        };
+        let id = seed.campaign(&*self.store, no, campaign, self.now()).await?;
+        self.campaigns.push((id, first));
+        Ok(id)
+    }
+
+    /// The campaign as the catalog has it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stored(&self, id: CampaignId) -> anyhow::Result<Campaign> {
+        match self.store.get(Scope::Platform, Kind::Campaign, id.into()).await? {
+            Entity::Campaign(campaign) => Ok(*campaign),
+            other => anyhow::bail!("not a campaign: {other:?}"),
+        }
+    }
+
+    /// Counts now.
+    #[must_use]
+    pub fn counts(&self, id: CampaignId) -> Counts {
+        self.engine.progress(id).unwrap_or_default().counts
+    }
+
+    /// Looks again and again until `done` holds.
+    ///
+    /// # Errors
+    /// When it does not within `limit`.
+    pub async fn until(&self, limit: Duration, done: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
+        let end = Instant::now() + limit;
+        while !done(self) {
+            let counts: Vec<_> = self.campaigns.iter().take(3).map(|(id, _)| self.counts(*id)).collect();
+            anyhow::ensure!(
+                Instant::now() < end,
+                "not within {limit:?}: {counts:?} {:?}",
+                self.engine.channels()
+            );
+            pass(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the catalog calls every given campaign final.
+    ///
+    /// # Errors
+    /// As [`Stage::until`].
+    pub async fn until_final(&self, limit: Duration, ids: &[CampaignId]) -> anyhow::Result<()> {
+        let end = Instant::now() + limit;
+        for id in ids {
+            loop {
+                let campaign = self.stored(*id).await?;
+                if campaign.status.is_final() {
+                    break;
+                }
+                let counts = self.counts(*id);
+                anyhow::ensure!(
+                    Instant::now() < end,
+                    "{} is {} within {limit:?}: {counts:?} {:?}",
+                    campaign.name,
+                    campaign.status,
+                    self.engine.channels()
+                );
+                pass(LOOK).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pauses and notes when that was acknowledged.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn pause(&mut self, seed: &Seed, id: CampaignId) -> anyhow::Result<()> {
+        self.engine.pause(seed.workspace, id, &seed.author()).await?;
+        self.stops.push((id, self.now_ms()));
+        Ok(())
+    }
+
+    /// Cancels and notes when that was acknowledged.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn cancel(&mut self, seed: &Seed, id: CampaignId) -> anyhow::Result<()> {
+        self.engine.cancel(seed.workspace, id, &seed.author()).await?;
+        self.stops.push((id, self.now_ms()));
+        Ok(())
+    }
+
+    /// Resumes.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn resume(&mut self, seed: &Seed, id: CampaignId) -> anyhow::Result<()> {
+        self.resumes.push((id, self.now_ms()));
+        Ok(self.engine.resume(seed.workspace, id, &seed.author()).await?)
+    }
+
+    /// The first resume behind a stop.
+    #[must_use]
+    pub fn resumed_behind(&self, id: CampaignId, stopped_ms: u64) -> Option<u64> {
+        self.resumes.iter().filter(|(of, at)| *of == id && *at >= stopped_ms).map(|(_, at)| *at).min()
+    }
+
+    /// Copies of the ledgers so far, by line, each with the wall clock of its zero in microseconds since 1970.
+    #[must_use]
+    pub fn ledgers(&self) -> Vec<(Ledger, u64)> {
+        let zero = |line: &Line| {
+            let later = line.made.saturating_duration_since(self.began.0).as_micros();
+            let earlier = self.began.0.saturating_duration_since(line.made).as_micros();
+            self.began.1 * 1000 + u64::try_from(later).unwrap_or(0) - u64::try_from(earlier).unwrap_or(0)
+        };
+        self.lines.iter().map(|line| (line.smsc.with_ledger(Clone::clone), zero(line))).collect()
+    }
+}
+
+async fn start(store: &Arc<SqliteStore>, config: &EngineConfig, env: &Env) -> anyhow::Result<Engine> {
+    let catalog: Arc<dyn Catalog> = Arc::clone(store) as _;
+    let journal: Arc<dyn Journal> = Arc::clone(store) as _;
+    Ok(Engine::start(config.clone(), catalog, journal, env.clone()).await?)
+}
