@@ -107,7 +107,7 @@ impl Case {
         let (mut numbers, mut units) = (Vec::new(), BTreeMap::new());
         let chunks = campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64);
         for chunk in 0..u32::try_from(chunks)? {
-            let of_chunk = stage.store.recipients(campaign.no, chunk).await?;
+            let of_chunk = stage.store.recipients(campaign.no, chunk).await?.numbers;
             if let Some(state) = stage.store.state(campaign.no, chunk).await? {
                 for (unit, octet) in (0u64..).zip(&state.status) {
                     let status = UnitStatus::from_octet(*octet).context("no status")?;

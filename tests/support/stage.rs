@@ -216,7 +216,7 @@ impl Stage {
         let mut writer = self.store.write_recipients(no, script.recipients)?;
         let numbers: Vec<u64> = (first..first + script.recipients).collect();
         for chunk in numbers.chunks(CHUNK_RECIPIENTS) {
-            writer.chunk(chunk)?;
+            writer.chunk(chunk, &[])?;
         }
         writer.finish()?;
         let campaign = CampaignSeed {
