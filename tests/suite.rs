@@ -4,6 +4,7 @@ mod children;
 mod demo;
 mod dispatch;
 mod faults;
+mod judge;
 mod kill;
 mod oracles;
 mod runner;

@@ -99,6 +99,15 @@ impl Default for Script {
     }
 }
 
+/// A throw-away folder, in memory where the system has such: virtual time makes every fsync a wait for nothing.
+///
+/// # Errors
+/// When there is no room.
+pub fn place() -> std::io::Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+}
+
 /// Streams in memory to simulators by their name.
 struct Wires(BTreeMap<String, Smsc>);
 
