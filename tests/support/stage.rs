@@ -78,8 +78,10 @@ pub struct Script {
     pub rules: SendingRules,
     /// Its text.
     pub text: String,
-    /// Its recipients.
+    /// How many recipients, with numbers of the stage's choice.
     pub recipients: u64,
+    /// The numbers instead; every one must belong to no other campaign.
+    pub numbers: Vec<u64>,
     /// Whether receipts are asked for.
     pub receipts: bool,
     /// What happens to uncertain parts.
@@ -93,6 +95,7 @@ impl Default for Script {
             rules: SendingRules::default(),
             text: "Hello from the stage".to_owned(),
             recipients: 100,
+            numbers: Vec::new(),
             receipts: false,
             policy: DeliveryPolicy::AtMostOnce,
         }
@@ -222,8 +225,12 @@ impl Stage {
     pub async fn campaign(&mut self, seed: &Seed, script: &Script) -> anyhow::Result<CampaignId> {
         let first = FIRST + NUMBERS_EACH * u64::try_from(self.campaigns.len())?;
         let no = self.store.next_campaign_no().await?;
-        let mut writer = self.store.write_recipients(no, script.recipients)?;
-        let numbers: Vec<u64> = (first..first + script.recipients).collect();
+        let numbers = match &script.numbers[..] {
+            [] => (first..first + script.recipients).collect(),
+            given => given.to_vec(),
+        };
+        let recipients = u64::try_from(numbers.len())?;
+        let mut writer = self.store.write_recipients(no, recipients)?;
         for chunk in numbers.chunks(CHUNK_RECIPIENTS) {
             writer.chunk(chunk, &[])?;
         }
@@ -235,7 +242,7 @@ impl Stage {
             text: script.text.clone(),
             receipts: script.receipts,
             delivery_policy: script.policy,
-            recipients: script.recipients,
+            recipients,
             recipients_digest: String::new(),
         };
         let id = seed.campaign(&*self.store, no, campaign, self.now()).await?;
