@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod check;
 mod gate;
 mod plans;
+mod respread;
 mod zones;
 
 use super::{Calendar, PlanTerms, Zone};
