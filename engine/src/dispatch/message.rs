@@ -110,6 +110,7 @@ impl Message {
     ///
     /// # Errors
     /// [`Rendering`]: its values cannot be sent.
+    #[cfg_attr(not(test), expect(dead_code, reason = "whoever slices personalised recipients asks"))]
     #[inline]
     pub(crate) fn segments(&self, values: Row<'_>) -> Result<u8, Rendering> {
         match &self.body {
@@ -205,7 +206,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::model::values::pack_row;
-    use crate::model::{SendingRules, SenderId, Values, Variable};
+    use crate::model::{SenderId, SendingRules, Values, Variable};
     use pdu::{HEADER_LEN, Pdu, Tlvs, cut_frame};
     use uuid::Uuid;
 
@@ -249,7 +250,10 @@ mod tests {
             assert_eq!(submit.source, Address { ton: 5, npi: 0, addr: b"Shop" });
             assert_eq!(submit.dest, Address { ton: 2, npi: 8, addr: b"491701234567" });
             assert_eq!(submit.validity_period, b"000000010101000R");
-            assert_eq!((submit.registered_delivery, submit.tlvs), (registered_delivery::FINAL, Tlvs::default()));
+            assert_eq!(
+                (submit.registered_delivery, submit.tlvs),
+                (registered_delivery::FINAL, Tlvs::default())
+            );
             said.push((submit.esm_class, submit.data_coding, submit.short_message.to_vec()));
         }
         let mut out = BytesMut::from(&b"x"[..]);
@@ -288,8 +292,14 @@ mod tests {
             let values = values(&[value]);
             let mut out = BytesMut::new();
             assert_eq!(message.segments(values.row(0)), Err(wanted));
-            assert_eq!(message.push(0, 1, NUMBER, values.row(0), &mut out), Err(Unsendable::Rendering(wanted)));
-            assert_eq!(message.push(0, 1, 0, self::values(&["x"]).row(0), &mut out), Err(EncodeError::Destination.into()));
+            assert_eq!(
+                message.push(0, 1, NUMBER, values.row(0), &mut out),
+                Err(Unsendable::Rendering(wanted))
+            );
+            assert_eq!(
+                message.push(0, 1, 0, self::values(&["x"]).row(0), &mut out),
+                Err(EncodeError::Destination.into())
+            );
             assert!(out.is_empty());
         }
     }
@@ -300,7 +310,10 @@ mod tests {
         assert_eq!(new(content("a", &[], 1)), Ok(1));
         assert_eq!(new(content("", &[], 1)), Err(TextError::Empty.into()));
         assert_eq!(new(content("a", &[], 2)), Err(MessageError::Parts { needed: 1, approved: 2 }));
-        assert_eq!(new(content(&"a".repeat(161), &[], 1)), Err(MessageError::Parts { needed: 2, approved: 1 }));
+        assert_eq!(
+            new(content(&"a".repeat(161), &[], 1)),
+            Err(MessageError::Parts { needed: 2, approved: 1 })
+        );
         assert_eq!(new(content("a{v0}", &[5], 0)), Err(MessageError::Parts { needed: 1, approved: 0 }));
         assert_eq!(new(content("a{v0}", &[5], 17)), Err(MessageError::Parts { needed: 1, approved: 17 }));
         assert_eq!(parts_of(&"a".repeat(153 * 16 + 1)), Err(TextError::TooManyParts(17).into()));

@@ -14,7 +14,7 @@ use crate::dispatch::mark::MarkFile;
 use crate::dispatch::supply::{SLICE_RECIPIENTS, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
 use crate::model::record::{Facts, Fate, Intent, Outcome};
-use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, UnitStatus};
+use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, Row, UnitStatus};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
