@@ -14,7 +14,7 @@ use crate::dispatch::mark::MarkFile;
 use crate::dispatch::supply::{SLICE_RECIPIENTS, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
 use crate::model::record::{Facts, Fate, Intent, Outcome};
-use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, UnitStatus};
+use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, Row, UnitStatus};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -288,13 +288,14 @@ impl LinkCore {
             units -= u32::from(run.count);
             let message = Arc::clone(&flow.spec.message);
             let numbers = Arc::clone(&self.chunks[run.owner as usize].numbers);
-            let parts = u16::try_from(message.parts.len()).unwrap_or(1);
+            let parts = u16::from(message.parts());
             let mut unsendable = Vec::new();
             for unit in run.from..=run.from + (run.count - 1) {
                 let (recipient, part) = if parts == 1 { (unit, 0) } else { (unit / parts, unit % parts) };
                 let number = numbers.get(usize::from(recipient)).copied().unwrap_or(0);
                 let sequence = self.window.push(run.owner, unit, run.attempt, sent_us);
-                if message.parts[usize::from(part)].push(sequence, number, &mut self.out).is_err() {
+                let pushed = message.push(usize::from(part), sequence, number, Row::NONE, &mut self.out);
+                if pushed.is_err() {
                     self.window.take(sequence);
                     unsendable.push(unit);
                 }
