@@ -2,6 +2,7 @@
 
 mod audit;
 mod campaign;
+pub mod explain;
 mod ids;
 mod job_error;
 mod lifecycle;
