@@ -490,12 +490,11 @@ impl Engine {
             return Err(EngineError::State(campaign.status, word));
         };
         let expect = Expect::Version(campaign.state_version);
-        let stops = matches!(what, Move::Pause | Move::Cancel | Move::Fail | Move::Expire);
         let changed = Campaign {
             status,
-            hold_reason: None,
+            hold_reason: what.hold_reason(),
             state_version: campaign.state_version + 1,
-            stop_gen: campaign.stop_gen + u32::from(stops),
+            stop_gen: campaign.stop_gen + u32::from(what.stops()),
             ..campaign
         };
         self.apply(changed.clone(), expect, what, by).await?;
@@ -509,22 +508,11 @@ impl Engine {
         what: Move,
         by: &Principal,
     ) -> Result<(), EngineError> {
-        let action = match what {
-            Move::Start => "campaign.start",
-            Move::Pause => "campaign.pause",
-            Move::Resume => "campaign.resume",
-            Move::Cancel => "campaign.cancel",
-            Move::Complete => "campaign.complete",
-            Move::Approve => "campaign.approve",
-            Move::Reject => "campaign.reject",
-            Move::Built => "campaign.built",
-            Move::Fail => "campaign.fail",
-            Move::Expire => "campaign.expire",
-        };
         let wall_ms = i64::try_from(self.0.env.clock.now().wall_ms).unwrap_or(i64::MAX);
         let at = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::MAX);
         let scope = Scope::Workspace(campaign.workspace_id);
-        let change = Change { scope, expect, entity: Entity::Campaign(Box::new(campaign)), action };
+        let change =
+            Change { scope, expect, entity: Entity::Campaign(Box::new(campaign)), action: what.action() };
         Ok(self.0.catalog.apply(vec![change], by, at).await?)
     }
 
