@@ -113,6 +113,9 @@ fn channel(options: &RigOptions) -> ChannelConfig {
         enquire_link: RESPONSE_TIMEOUT,
         response_timeout: RESPONSE_TIMEOUT,
         message_id: pdu::MessageIdForm::Auto,
+        prefixes: Vec::new(),
+        weight: 1,
+        workspaces: Vec::new(),
     }
 }
 

@@ -81,6 +81,9 @@ impl Outfit {
             enquire_link: options.enquire_link,
             response_timeout: options.response_timeout,
             message_id: pdu::MessageIdForm::Auto,
+            prefixes: Vec::new(),
+            weight: 1,
+            workspaces: Vec::new(),
         };
         let config = EngineConfig {
             channels: vec![channel],

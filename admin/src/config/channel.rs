@@ -97,6 +97,9 @@ impl ChannelSection {
                 Some(MessageId::Hex) => MessageIdForm::HexToDecimal,
                 Some(MessageId::Decimal) => MessageIdForm::DecimalToHex,
             },
+            prefixes: Vec::new(),
+            weight: 1,
+            workspaces: Vec::new(),
         })
     }
 

@@ -147,6 +147,9 @@ fn channel(options: &DemoOptions, address: String) -> ChannelConfig {
         enquire_link: Duration::from_secs(30),
         response_timeout: Duration::from_secs(30),
         message_id: engine::MessageIdForm::Auto,
+        prefixes: Vec::new(),
+        weight: 1,
+        workspaces: Vec::new(),
     }
 }
 

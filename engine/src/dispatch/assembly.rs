@@ -3,7 +3,8 @@
 use crate::dispatch::bucket::Bucket;
 use crate::dispatch::cells::{Board, ChannelCells, LinkCells};
 use crate::dispatch::channel::{self, ChannelActor, ChannelMsg, LinkArguments};
-use crate::dispatch::engine::{BindKind, ChannelConfig, EngineConfig, EngineError};
+use crate::dispatch::config::{BindKind, ChannelConfig};
+use crate::dispatch::engine::{EngineConfig, EngineError};
 use crate::dispatch::env::Env;
 use crate::dispatch::keeper::{Keeper, KeeperMsg};
 use crate::dispatch::link::{Desk, LinkConfig, LinkShared};
@@ -133,7 +134,7 @@ pub(crate) async fn start_channels(
             plan.board.add(Arc::clone(&link));
             plan.recorder.listen(Arc::clone(&link.bell));
             let shared = Arc::new(LinkShared {
-                config: link_config(channel, bind, config.drain_timeout),
+                config: link_config(channel, (at, bind), config.drain_timeout),
                 channel: Arc::clone(&cells),
                 board: Arc::clone(plan.board),
                 recorder: Arc::clone(plan.recorder),
@@ -231,8 +232,13 @@ fn binds(channel: &ChannelConfig) -> Vec<CommandId> {
     kinds.repeat(channel.binds as usize)
 }
 
-fn link_config(channel: &ChannelConfig, bind: CommandId, drain_timeout: Duration) -> LinkConfig {
+fn link_config(
+    channel: &ChannelConfig,
+    (place, bind): (u64, CommandId),
+    drain_timeout: Duration,
+) -> LinkConfig {
     LinkConfig {
+        place: u8::try_from(place).unwrap_or(u8::MAX),
         key: channel_key(&channel.name),
         address: channel.address.clone(),
         system_id: channel.system_id.clone(),

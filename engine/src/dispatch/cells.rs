@@ -5,8 +5,8 @@
 
 use crate::dispatch::bucket::Bucket;
 use crate::dispatch::env::Bell;
-use crate::model::{CampaignNo, UnitStatus};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::model::{CampaignNo, HoldReason, UnitStatus};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -19,6 +19,8 @@ pub(crate) struct CampaignCells {
     pub(crate) no: CampaignNo,
     /// The generation, above [`STOPPED`] and [`BEGINNING`].
     state: AtomicU64,
+    open: Gate,
+    hold: AtomicU8,
 }
 
 /// Somebody has stopped the campaign.
@@ -27,14 +29,60 @@ const STOPPED: u64 = 1;
 const BEGINNING: u64 = 2;
 const GENERATION_SHIFT: u32 = 2;
 
+/// Reasons to wait by their code, from 1.
+const HOLDS: [HoldReason; 8] = [
+    HoldReason::AwaitingStart,
+    HoldReason::Scheduled,
+    HoldReason::QuietHours,
+    HoldReason::DailyLimit,
+    HoldReason::RateLimit,
+    HoldReason::NoChannel,
+    HoldReason::StoreUnavailable,
+    HoldReason::SchemaMismatch,
+];
+
 impl CampaignCells {
     pub(crate) fn new(no: CampaignNo, stop_gen: u32) -> Self {
-        Self { no, state: AtomicU64::new(u64::from(stop_gen) << GENERATION_SHIFT) }
+        Self {
+            no,
+            state: AtomicU64::new(u64::from(stop_gen) << GENERATION_SHIFT),
+            open: Gate::default(),
+            hold: AtomicU8::new(0),
+        }
     }
 
     /// Whether nothing of the campaign may be written.
     pub(crate) fn is_stopped(&self) -> bool {
         self.state.load(Ordering::Acquire) & (STOPPED | BEGINNING) != 0
+    }
+
+    /// Opens it from `from_ms` until before `until_ms`, milliseconds of the wall clock; an empty span closes it.
+    /// Links look by themselves: opening wants a ring of their bells, closing at `until_ms` wants nothing.
+    pub(crate) fn set_open(&self, from_ms: u64, until_ms: u64) {
+        self.open.set(from_ms, until_ms);
+    }
+
+    /// Whether its calendar lets it send at a moment of the wall clock.
+    pub(crate) fn is_open(&self, wall_ms: u64) -> bool {
+        self.open.holds(wall_ms)
+    }
+
+    /// Whether nothing of it may be written at a moment of the wall clock: stopped, beginning or closed.
+    pub(crate) fn is_still(&self, wall_ms: u64) -> bool {
+        self.is_stopped() || !self.is_open(wall_ms)
+    }
+
+    /// Why it waits, as its actor sees it.
+    pub(crate) fn hold(&self) -> Option<HoldReason> {
+        let code = usize::from(self.hold.load(Ordering::Relaxed));
+        code.checked_sub(1).and_then(|at| HOLDS.get(at).copied())
+    }
+
+    /// Says why it waits, or that it does not.
+    pub(crate) fn set_hold(&self, reason: Option<HoldReason>) {
+        let place = reason.and_then(|reason| HOLDS.iter().position(|known| *known == reason));
+        let code = place.map_or(0, |place| u8::try_from(place + 1).unwrap_or(u8::MAX));
+        self.hold.store(code, Ordering::Relaxed);
     }
 
     /// The generation that new intents carry.
@@ -66,6 +114,36 @@ impl CampaignCells {
     /// The actor is ready; a stop that came meanwhile still holds.
     pub(crate) fn begun(&self) {
         self.state.fetch_and(!BEGINNING, Ordering::AcqRel);
+    }
+}
+
+/// A span of the wall clock that one writer at a time changes and readers see whole, without a lock: whoever reads
+/// during a change sees it closed.
+#[derive(Debug, Default)]
+struct Gate {
+    /// Odd while a change is under way.
+    version: AtomicU64,
+    from_ms: AtomicU64,
+    until_ms: AtomicU64,
+    changing: Mutex<()>,
+}
+
+impl Gate {
+    fn set(&self, from_ms: u64, until_ms: u64) {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.version.fetch_add(1, Ordering::AcqRel);
+        // Released: whoever reads one of these reads an odd or newer version behind it.
+        self.from_ms.store(from_ms, Ordering::Release);
+        self.until_ms.store(until_ms, Ordering::Release);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn holds(&self, wall_ms: u64) -> bool {
+        let version = self.version.load(Ordering::Acquire);
+        let from_ms = self.from_ms.load(Ordering::Acquire);
+        let until_ms = self.until_ms.load(Ordering::Acquire);
+        let is_whole = version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version;
+        is_whole && from_ms <= wall_ms && wall_ms < until_ms
     }
 }
 
@@ -210,6 +288,51 @@ impl ChannelCells {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_campaign_is_still_until_it_is_opened_and_from_its_end_on() {
+        let cells = CampaignCells::new(CampaignNo(1), 0);
+        assert!(cells.is_still(0) && cells.is_still(u64::MAX));
+        cells.set_open(1_000, 2_000);
+        let open = [999, 1_000, 1_999, 2_000].map(|wall_ms| !cells.is_still(wall_ms));
+        assert_eq!(open, [false, true, true, false]);
+        cells.stop();
+        assert!(cells.is_still(1_500) && cells.is_open(1_500));
+        cells.set_open(0, 0);
+        assert!(!cells.is_open(0));
+    }
+
+    #[test]
+    fn the_reason_to_wait_is_what_was_said_last() {
+        let cells = CampaignCells::new(CampaignNo(1), 0);
+        assert_eq!(cells.hold(), None);
+        for reason in HOLDS {
+            cells.set_hold(Some(reason));
+            assert_eq!(cells.hold(), Some(reason));
+        }
+        cells.set_hold(None);
+        assert_eq!(cells.hold(), None);
+    }
+
+    /// Goal: a span that is moved while it is read is never seen as the hull of the old and the new one.
+    #[test]
+    fn a_gate_that_moves_is_never_seen_open_in_between() {
+        let gate = Gate::default();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..200_000 {
+                    gate.set(0, 10);
+                    gate.set(20, 30);
+                }
+                done.store(true, Ordering::Release);
+            });
+            while !done.load(Ordering::Acquire) {
+                assert!(!gate.holds(15));
+            }
+        });
+        assert!(gate.holds(20) && !gate.holds(30));
+    }
 
     #[test]
     fn only_the_newest_stop_can_be_taken_back_and_a_beginning_takes_back_none() {

@@ -7,6 +7,7 @@ use crate::dispatch::account::Tally;
 use crate::dispatch::assembly::{self, Channel, Plan};
 use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
+use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::env::Env;
 use crate::dispatch::keeper::{self, Keeper, KeeperMsg};
 use crate::dispatch::latency::Latency;
@@ -22,7 +23,6 @@ use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
 use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Move, Principal, Status, WorkspaceId};
 use crate::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StoreError};
-use pdu::MessageIdForm;
 use ractor::ActorRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,44 +30,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
-
-/// How the binds of a channel are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BindKind {
-    /// One session both ways.
-    Transceiver,
-    /// Two sessions, one for each way.
-    TransmitterReceiver,
-}
-
-/// One channel: an account at an SMSC.
-#[derive(Clone, Debug)]
-pub struct ChannelConfig {
-    /// Its name, unique.
-    pub name: String,
-    /// `host:port`.
-    pub address: String,
-    /// Account.
-    pub system_id: String,
-    /// Secret of the account, at most 8 octets.
-    pub password: String,
-    /// Usually empty.
-    pub system_type: String,
-    /// Which binds.
-    pub bind: BindKind,
-    /// Number of binds (pairs for [`BindKind::TransmitterReceiver`]).
-    pub binds: u32,
-    /// Most unanswered submits of one bind.
-    pub window: u32,
-    /// Segments per second over all binds, 0 for no limit.
-    pub rate_per_s: u32,
-    /// Quiet time after which the SMSC is asked whether it is there.
-    pub enquire_link: Duration,
-    /// How long an answer may take.
-    pub response_timeout: Duration,
-    /// How receipts write message ids.
-    pub message_id: MessageIdForm,
-}
 
 /// What an engine is started with.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ mod campaign;
 mod cells;
 mod channel;
 mod columns;
+mod config;
 mod engine;
 mod env;
 mod fair;
@@ -31,7 +32,8 @@ mod supervisor;
 mod supply;
 mod window;
 
-pub use engine::{BindKind, ChannelConfig, ChannelStatus, Engine, EngineConfig, EngineError, Progress};
+pub use config::{BindKind, ChannelConfig};
+pub use engine::{ChannelStatus, Engine, EngineConfig, EngineError, Progress};
 pub use env::{Clock, Dial, Env, Net, Now, Tcp, Wire, Workers};
 pub use mark::boot_id;
 pub use message::{MessageError, parts_of};

@@ -143,6 +143,7 @@ impl Engine {
     /// keeper did not know to be queued yet.
     async fn begin(&self, running: &Running, actor: &ActorRef<CampaignMsg>) -> Result<(), EngineError> {
         let gone = |what: &str| EngineError::NotRunning(what.to_owned());
+        running.cells.set_open(0, u64::MAX);
         let (high, low) = running.campaign.workspace_id.0.as_u64_pair();
         let spec = FlowSpec {
             cells: Arc::clone(&running.cells),
@@ -150,6 +151,9 @@ impl Engine {
             policy: running.campaign.delivery_policy,
             workspace: (high ^ low, 1),
             weight: running.campaign.weight.max(1),
+            lane: running.campaign.content.rules.lane,
+            rates: Vec::new(),
+            retry: running.campaign.content.rules.retry.as_slice().into(),
             base: running.base,
             supply: campaign::supply_ref(actor),
         };

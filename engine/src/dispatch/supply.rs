@@ -31,6 +31,8 @@ pub(crate) enum SupplyMsg {
     Want(Arc<LinkInbox>, u32),
     /// Units that the link did not send.
     Returned(Vec<Slice>),
+    /// Units refused for a while: not to be given out before `due_us` on the monotonic clock.
+    Later(Vec<Slice>, u64),
     /// A fetched chunk.
     Loaded(ChunkNo, Arc<[u64]>),
     /// A chunk could not be read; it is asked for again.
@@ -81,7 +83,7 @@ impl Supply {
     pub(crate) fn on(&mut self, message: SupplyMsg) -> Vec<Do> {
         match message {
             SupplyMsg::Want(link, units) => self.wants.push_back((link, units)),
-            SupplyMsg::Returned(slices) => {
+            SupplyMsg::Returned(slices) | SupplyMsg::Later(slices, _) => {
                 for slice in slices.into_iter().rev() {
                     self.ready.push_front(slice);
                 }
@@ -181,7 +183,7 @@ mod tests {
     use super::*;
 
     fn link() -> Arc<LinkInbox> {
-        Arc::new(LinkInbox::new(Arc::default()))
+        Arc::new(LinkInbox::new(Arc::default(), 0))
     }
 
     fn numbers(count: usize) -> Arc<[u64]> {

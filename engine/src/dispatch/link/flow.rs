@@ -3,10 +3,11 @@
 //! Runs go queued -> awaiting (intent handed to the recorder) -> durable -> written; only durable runs are written.
 //! Positions are dense within the link's incarnation, so one number, the written mark, parts sent from unsent.
 
+use crate::dispatch::bucket::Bucket;
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::message::Message;
 use crate::dispatch::supply::{Slice, SupplyRef};
-use crate::model::{CampaignNo, ChunkNo, DeliveryPolicy, Run};
+use crate::model::{CampaignNo, ChunkNo, DeliveryPolicy, Lane, RetryRule, Run};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -23,6 +24,12 @@ pub(crate) struct FlowSpec {
     pub(crate) workspace: (u64, u32),
     /// Weight among the workspace's campaigns.
     pub(crate) weight: u32,
+    /// Which lane its units wait in.
+    pub(crate) lane: Lane,
+    /// Limits beside the channel's: workspace, sender; unlimited ones are left out.
+    pub(crate) rates: Vec<Arc<Bucket>>,
+    /// Refusals that the campaign wants treated in its own way.
+    pub(crate) retry: Arc<[RetryRule]>,
     /// First ordinal of the campaign in the receipt index.
     pub(crate) base: u64,
     /// Where slices come from and unsent ones go back to.

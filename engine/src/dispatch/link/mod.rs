@@ -30,6 +30,8 @@ pub(crate) enum LinkMsg {
 /// The inbox of one incarnation. Bounded by credit: a campaign gives only what was wanted.
 pub(crate) struct LinkInbox {
     pub(crate) cells: Arc<LinkCells>,
+    /// Place of the link's channel in the configuration.
+    pub(crate) channel: u8,
     queue: Mutex<Queue>,
 }
 
@@ -40,8 +42,8 @@ struct Queue {
 }
 
 impl LinkInbox {
-    pub(crate) fn new(cells: Arc<LinkCells>) -> Self {
-        Self { cells, queue: Mutex::default() }
+    pub(crate) fn new(cells: Arc<LinkCells>, channel: u8) -> Self {
+        Self { cells, channel, queue: Mutex::default() }
     }
 
     /// Hands a message over; given back when the incarnation has ended.

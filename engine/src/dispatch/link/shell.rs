@@ -39,6 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// One bind as configured.
 #[derive(Clone, Debug)]
 pub(crate) struct LinkConfig {
+    /// Place of the channel in the configuration.
+    pub(crate) place: u8,
     /// Key of the channel in index and journal.
     pub(crate) key: u32,
     pub(crate) address: String,
@@ -160,7 +162,7 @@ async fn attempt(
     };
     let incarnation = shared.next_incarnation();
     let mark = shared.marks.create(incarnation)?;
-    let inbox = Arc::new(LinkInbox::new(Arc::clone(cells)));
+    let inbox = Arc::new(LinkInbox::new(Arc::clone(cells), shared.config.place));
     let core = LinkCore::new(Arc::clone(shared), Arc::clone(&inbox), incarnation, mark);
     cells.up.store(true, Ordering::Relaxed);
     tracing::info!(channel = shared.config.key, incarnation = incarnation.0, "bound");
