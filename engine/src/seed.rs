@@ -206,6 +206,7 @@ impl Seed {
             edited_by: None,
             created_at: at,
             started: false,
+            finished: false,
             plan: None,
             reason: None,
             ended_at: None,

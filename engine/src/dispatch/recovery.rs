@@ -5,6 +5,7 @@
 //! stopped stays stopped. The resolution is itself a journal row, durable before anything is sent.
 
 use crate::dispatch::account::{Account, Tally};
+use crate::dispatch::commands::unsent;
 use crate::dispatch::keeper::{Keeper, Unresolved};
 use crate::dispatch::mark::Marks;
 use crate::dispatch::matcher::Early;
@@ -69,9 +70,10 @@ pub(crate) async fn recover(
             other => return Err(StoreError::Unavailable(format!("recovery row not stored: {other:?}"))),
         }
     }
-    let cancelled = |c: &&(Campaign, Arc<Tally>)| c.0.status.is_final() && c.0.status != Status::Done;
-    for (campaign, _) in campaigns.iter().filter(cancelled) {
-        keeper.cancel(campaign.no);
+    for (campaign, _) in &campaigns {
+        if let Some(unsent) = unsent(campaign.status) {
+            keeper.settle_queued(campaign.no, unsent).await?;
+        }
     }
     keeper.show();
     let orphans = orphans.into_iter().map(|((channel, _), early)| (channel, early)).collect();

@@ -9,14 +9,14 @@ use crate::dispatch::campaign::{self, CampaignActor, CampaignMsg};
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::engine::{Engine, EngineError};
-use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg};
+use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg, Standing};
 use crate::dispatch::link::FlowSpec;
 use crate::dispatch::matcher::{Early, ordinal_in};
 use crate::dispatch::message::Message;
 use crate::dispatch::recovery::account_of;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::model::record::{Facts, ReceiptFact};
-use crate::model::{Campaign, CampaignNo, Move, Principal, Status, WorkspaceId};
+use crate::model::{Campaign, CampaignNo, Mode, Move, Principal, Status, WorkspaceId};
 use crate::store::{Expect, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;
@@ -251,6 +251,19 @@ impl Engine {
         let running = self.campaigns().get(&no).cloned();
         let Some(running) = running else { return Ok(()) };
         let campaign = self.campaign(running.campaign.workspace_id, running.campaign.id).await?;
+        let is_open = campaign.mode == Mode::Trigger && !campaign.finished;
+        if is_open && !campaign.status.is_final() {
+            // Settled for the moment: more numbers may come.
+            return Ok(());
+        }
+        let (reply, standing) = oneshot::channel();
+        self.tell_keeper(KeeperMsg::Standing(no, reply)).await?;
+        let gone = |_| EngineError::NotRunning("keeper".to_owned());
+        let Standing { is_settled, charges } = standing.await.map_err(gone)?;
+        if !is_settled {
+            // What had settled then has grown since; the keeper tells again.
+            return Ok(());
+        }
         let expect = Expect::Version(campaign.state_version);
         let status = campaign.status.after(Move::Complete).unwrap_or(campaign.status);
         if status.is_final() && campaign.counts.is_none() {
@@ -258,6 +271,8 @@ impl Engine {
                 status,
                 hold_reason: None,
                 state_version: campaign.state_version + 1,
+                ended_at: campaign.ended_at.or_else(|| Some(self.timestamp())),
+                charged: charges,
                 counts: Some(running.tally.counts()),
                 ..campaign
             };

@@ -78,6 +78,7 @@ fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version: u32) -> E
         edited_by: None,
         created_at: at(),
         started: false,
+        finished: false,
         plan: None,
         reason: None,
         ended_at: None,
