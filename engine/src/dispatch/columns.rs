@@ -14,6 +14,8 @@ const NO_ID: u8 = 0;
 const RAW_ID: u8 = 1;
 /// Not a unit: the channel of the ids that follow.
 const CHANNEL: u8 = 2;
+/// No id, but it was perhaps sent before: its recipient stays charged whatever comes.
+const PERHAPS: u8 = 3;
 const PACKED: u8 = 0x40;
 
 /// The columns of a chunk that still moves.
@@ -153,8 +155,8 @@ impl OpenChunk {
                 self.final_ms[unit] = at_ms;
             }
             Fate::Retry(_) => self.submitted_ms[unit] = NO_TIME,
-            // Queued again with a time: it may have been sent then, and is charged for it.
-            Fate::Repeat | Fate::Unknown => {}
+            Fate::Repeat => self.tags[unit] = PERHAPS,
+            Fate::Unknown => {}
         }
     }
 
@@ -174,14 +176,14 @@ impl OpenChunk {
         let mut channel = None;
         for (unit, tag) in (0..=u16::MAX).zip(&self.tags) {
             let of = self.channels.get(usize::from(self.channel_of[usize::from(unit)])).copied();
-            if *tag != NO_ID && of != channel {
+            if !matches!(*tag, NO_ID | PERHAPS) && of != channel {
                 message_ids.push(CHANNEL);
                 message_ids.extend_from_slice(&of.unwrap_or(0).to_le_bytes());
                 channel = of;
             }
             message_ids.push(*tag);
             match *tag {
-                NO_ID => {}
+                NO_ID | PERHAPS => {}
                 RAW_ID => {
                     let raw = self.raw_ids.get(&unit).map_or(&[][..], |r| r);
                     message_ids.push(u8::try_from(raw.len()).unwrap_or(0));
@@ -215,6 +217,7 @@ impl OpenChunk {
                     self.tags[at] = RAW_ID;
                     self.raw_ids.insert(unit, raw.into());
                 }
+                SavedId::Perhaps => self.tags[at] = PERHAPS,
             }
         });
         for (to, from) in
@@ -234,12 +237,9 @@ impl OpenChunk {
 
     /// Whether a saved unit was accepted or may have been; a refused one never has a message id.
     fn is_kept(&self, unit: u16, status: Option<UnitStatus>) -> bool {
-        use UnitStatus::{Cancelled, Delivered, Expired, Intended, Queued, Sent, Undeliverable, Unknown};
-        let at = usize::from(unit);
+        use UnitStatus::{Delivered, Sent, Undeliverable, Unknown};
         let sure = matches!(status, Some(Sent | Delivered | Undeliverable | Unknown));
-        let repeated = matches!(status, Some(Queued | Intended | Cancelled | Expired))
-            && self.submitted_ms[at] != NO_TIME;
-        sure || repeated || self.tags[at] != NO_ID
+        sure || self.tags[usize::from(unit)] != NO_ID
     }
 }
 
@@ -249,6 +249,8 @@ pub(crate) enum SavedId<'a> {
     Packed(PackedId),
     /// As the SMSC wrote it.
     Raw(&'a [u8]),
+    /// None: it was perhaps sent.
+    Perhaps,
 }
 
 impl SavedId<'_> {
@@ -257,6 +259,7 @@ impl SavedId<'_> {
         match self {
             Self::Packed(packed) => with(packed.text().as_bytes()),
             Self::Raw(raw) => with(raw),
+            Self::Perhaps => with(b""),
         }
     }
 }
@@ -277,6 +280,7 @@ pub(crate) fn for_each_id<'a>(column: &'a [u8], mut visit: impl FnMut(u32, u16, 
         let Some(unit) = units.next() else { return };
         match *tag {
             NO_ID => {}
+            PERHAPS => visit(channel, unit, SavedId::Perhaps),
             RAW_ID => {
                 let Some((len, tail)) = rest.split_first() else { return };
                 let Some((raw, tail)) = tail.split_at_checked(usize::from(*len)) else { return };

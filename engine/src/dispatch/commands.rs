@@ -150,8 +150,9 @@ impl Engine {
     /// Begins to send a campaign whose time has come.
     pub(super) async fn send(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
         let (workspace, id) = (campaign.workspace_id, campaign.id);
+        let zone = self.tenant(workspace).await?.settings().zone.clone();
         let campaign = self.record(Campaign { started: true, ..campaign }, (Move::Start, None), by).await?;
-        let account = Box::new(account_of(&campaign));
+        let account = Box::new(account_of(&campaign, zone));
         let tally = Arc::new(Tally::default());
         account.publish(&tally);
         let running = self.running(campaign, Arc::clone(&tally))?;

@@ -21,6 +21,7 @@ use crate::dispatch::recovery::recover;
 use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
+use crate::dispatch::tenant::Tenants;
 use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Status, WorkspaceId};
 use crate::store::{Catalog, Entity, Journal, Kind, Scope, StoreError};
 use ractor::ActorRef;
@@ -138,6 +139,7 @@ pub(super) struct Inner {
     pub(super) campaigns: Mutex<BTreeMap<CampaignNo, Arc<Running>>>,
     pub(super) tallies: Mutex<BTreeMap<CampaignId, Arc<Tally>>>,
     pub(super) workspaces: Mutex<BTreeMap<WorkspaceId, ActorRef<SupervisorMsg>>>,
+    pub(super) tenants: Tenants,
     pub(super) failure: watch::Sender<Option<String>>,
     pub(super) ended: Mutex<Vec<oneshot::Receiver<()>>>,
     pub(super) recovered: (u64, u64),
@@ -188,6 +190,7 @@ impl Engine {
             campaigns: Mutex::default(),
             tallies: Mutex::default(),
             workspaces: Mutex::default(),
+            tenants: Tenants::default(),
             failure,
             ended: Mutex::new(vec![dispatch_ended, recorder_ended, keeper_ended, maintainer_ended]),
             recovered: (recovered.unknown, recovered.revoked),

@@ -528,7 +528,8 @@ async fn save(
         return Ok(());
     }
     let numbers: Vec<ChunkNo> = chunks.iter().map(|c| c.chunk).collect();
-    journal.save_state(no, StateSave { watermark, chunks, ..StateSave::default() }).await?;
+    let charges = held.account.charges_saved_with(&numbers);
+    journal.save_state(no, StateSave { watermark, chunks, charges, recipients: Vec::new() }).await?;
     held.account.saved(&numbers);
     held.watermark = watermark;
     Ok(())

@@ -32,6 +32,7 @@ mod running;
 mod status;
 mod supervisor;
 mod supply;
+mod tenant;
 mod window;
 
 pub use config::{BindKind, ChannelConfig};

@@ -13,10 +13,9 @@ use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg, Standing};
 use crate::dispatch::link::FlowSpec;
 use crate::dispatch::matcher::{Early, ordinal_in};
 use crate::dispatch::message::Message;
-use crate::dispatch::recovery::account_of;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::model::record::{Facts, ReceiptFact};
-use crate::model::{Campaign, CampaignNo, Mode, Move, Principal, Status, WorkspaceId};
+use crate::model::{CHUNK_RECIPIENTS, Campaign, CampaignNo, Mode, Move, Principal, Status, WorkspaceId};
 use crate::store::{Expect, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;
@@ -179,7 +178,7 @@ impl Engine {
         let engine = self.clone();
         self.0.env.start("receipt-index", async move {
             for running in campaigns.iter().filter(|running| running.message.receipts) {
-                for chunk in 0..account_of(&running.campaign).chunks() {
+                for chunk in 0..chunks_of(&running.campaign) {
                     let (reply, awaiting) = oneshot::channel();
                     let question = KeeperMsg::Awaiting(running.campaign.no, chunk, reply);
                     if engine.tell_keeper(question).await.is_err() {
@@ -291,4 +290,9 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Chunks that a campaign has when it begins.
+fn chunks_of(campaign: &Campaign) -> u32 {
+    u32::try_from(campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64)).unwrap_or(u32::MAX)
 }
