@@ -39,3 +39,4 @@ pub use engine::{ChannelStatus, Engine, EngineConfig, EngineError, Progress};
 pub use env::{Clock, Dial, Env, Net, Now, Tcp, Wire, Workers};
 pub use mark::boot_id;
 pub use message::{MessageError, parts_of};
+pub use route::RouteError;
