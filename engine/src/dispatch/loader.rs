@@ -29,8 +29,11 @@ impl Loader {
         let ended = env.start("loader", async move {
             while let Some(Fetch { no, chunk, reply }) = fetches.recv().await {
                 match journal.recipients(no, chunk).await {
-                    Ok(numbers) => {
-                        let data = ChunkData { numbers: numbers.into(), ..ChunkData::default() };
+                    Ok(loaded) => {
+                        let data = ChunkData {
+                            numbers: loaded.numbers.into(),
+                            accepted_s: loaded.accepted_s.into(),
+                        };
                         reply.send(SupplyMsg::Loaded(chunk, Arc::new(data)));
                     }
                     Err(error) => {

@@ -3,7 +3,10 @@
 use super::super::SqliteStore;
 use super::directory;
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, Principal, Workspace, WorkspaceId};
-use crate::store::{Catalog, Change, Commit, Entity, Expect, Journal, Scope, StateSave, StoreError};
+use crate::store::{
+    Catalog, Change, Commit, Entity, Expect, Journal, RecipientWriter, Recipients, Scope, StateSave,
+    StoreError,
+};
 use rusqlite::Connection;
 use std::path::Path;
 use tempfile::TempDir;
@@ -20,7 +23,7 @@ fn upload(store: &SqliteStore, no: CampaignNo) {
     let mut writer = store.write_recipients(no, LARGE).expect("begins");
     for first in [0, LARGE / 2] {
         let numbers: Vec<u64> = (first..first + LARGE / 2).collect();
-        writer.chunk(&numbers).expect("taken");
+        writer.chunk(&numbers, &[]).expect("taken");
     }
     writer.finish().expect("finished");
 }
@@ -90,7 +93,7 @@ async fn a_file_of_another_installation_is_refused_with_both_ids() {
     take("campaign-1.db");
     let sentence = unusable(open(&ours).recipients(no, 0).await);
     assert!(ids.iter().all(|id| sentence.contains(id)), "{sentence}");
-    let save = StateSave { watermark: 1, chunks: Vec::new() };
+    let save = StateSave { watermark: 1, ..StateSave::default() };
     unusable(open(&ours).save_state(no, save).await);
     for file in ["small.db", "journal.db"] {
         take(file);
@@ -106,12 +109,12 @@ async fn a_newer_schema_is_refused_in_every_file() {
     upload(&store, CampaignNo(1));
     drop(store);
     for file in ["campaign-1.db", "small.db", "journal.db", "control.db"] {
-        raw(&directory, file).execute("UPDATE meta SET value = 2 WHERE key = 'schema'", []).expect("set");
+        raw(&directory, file).execute("UPDATE meta SET value = 99 WHERE key = 'schema'", []).expect("set");
         let sentence = match SqliteStore::open(directory.path()) {
             Ok(store) => unusable(store.recipients(CampaignNo(1), 0).await),
             refused => unusable(refused),
         };
-        assert!(sentence.contains("schema version 2") && sentence.contains(file), "{sentence}");
+        assert!(sentence.contains("schema version 99") && sentence.contains(file), "{sentence}");
     }
 }
 
@@ -156,7 +159,7 @@ async fn what_a_crash_left_of_uploads_and_removals_is_removed_at_the_next_start(
         std::fs::write(directory.path().join(file), b"half").expect("left");
     }
     let store = open(&directory);
-    assert_eq!(store.recipients(CampaignNo(1), 1).await.expect("kept").len(), CHUNK_RECIPIENTS);
+    assert_eq!(store.recipients(CampaignNo(1), 1).await.expect("kept").numbers.len(), CHUNK_RECIPIENTS);
     assert!(matches!(store.recipients(CampaignNo(9), 0).await, Err(StoreError::NotFound)));
     drop(store);
     assert_eq!(names(&directory), clean);
@@ -167,13 +170,38 @@ async fn an_upload_or_a_removed_campaign_leaves_no_file() {
     let directory = directory();
     let store = open(&directory);
     let mut writer = store.write_recipients(CampaignNo(1), LARGE).expect("begins");
-    writer.chunk(&[1]).expect("taken");
+    writer.chunk(&[1], &[]).expect("taken");
     drop(writer);
     upload(&store, CampaignNo(2));
     store.remove(CampaignNo(2)).await.expect("removed");
     drop(store);
     let expected = ["control.db", "engine.lock", "journal.db", "small.db"];
     assert_eq!(names(&directory), expected);
+}
+
+#[tokio::test]
+async fn a_list_that_grows_stays_in_the_file_where_it_began() {
+    let directory = directory();
+    let store = open(&directory);
+    for (no, announced) in [(CampaignNo(1), 0), (CampaignNo(2), LARGE)] {
+        store.write_recipients(no, announced).and_then(RecipientWriter::finish).expect("an empty list");
+        let chunks =
+            (0..2).map(|chunk| (chunk, Recipients { numbers: vec![7; CHUNK_RECIPIENTS], ..<_>::default() }));
+        let save = StateSave { watermark: 1, recipients: chunks.collect(), ..StateSave::default() };
+        store.save_state(no, save).await.expect("saved");
+        assert_eq!(store.header(no).await.expect("known").recipients, LARGE);
+    }
+    assert!(!names(&directory).contains(&"campaign-1.db".to_owned()));
+    assert!(names(&directory).contains(&"campaign-2.db".to_owned()));
+}
+
+#[tokio::test]
+async fn charges_that_were_written_by_somebody_else_are_refused() {
+    let directory = directory();
+    let store = open(&directory);
+    store.write_recipients(CampaignNo(1), 0).and_then(RecipientWriter::finish).expect("an empty list");
+    raw(&directory, "small.db").execute("UPDATE campaign SET charges = '[1]'", []).expect("damaged");
+    assert!(unusable(store.header(CampaignNo(1)).await).contains("charges of campaign 1"));
 }
 
 #[test]
@@ -197,10 +225,10 @@ async fn more_campaigns_than_open_files_are_served() {
     }
     for watermark in 1..=2 {
         for no in 1..=20 {
-            let save = StateSave { watermark, chunks: Vec::new() };
+            let save = StateSave { watermark, ..StateSave::default() };
             store.save_state(CampaignNo(no), save).await.expect("saved");
-            assert_eq!(store.watermark(CampaignNo(no)).await.expect("known"), watermark);
-            assert_eq!(store.recipients(CampaignNo(no), 1).await.expect("there")[0], LARGE / 2);
+            assert_eq!(store.header(CampaignNo(no)).await.expect("known").watermark, watermark);
+            assert_eq!(store.recipients(CampaignNo(no), 1).await.expect("there").numbers[0], LARGE / 2);
         }
     }
     let open_files = std::fs::read_dir("/proc/self/fd").map_or(0, |files| {
