@@ -77,12 +77,12 @@ async fn prepare(store: &Arc<SqliteStore>, options: &RigOptions) -> anyhow::Resu
     for number in FIRST_DESTINATION..FIRST_DESTINATION + options.messages {
         chunk.push(number);
         if chunk.len() == CHUNK_RECIPIENTS {
-            recipients.chunk(&chunk)?;
+            recipients.chunk(&chunk, &[])?;
             chunk.clear();
         }
     }
     if !chunk.is_empty() {
-        recipients.chunk(&chunk)?;
+        recipients.chunk(&chunk, &[])?;
     }
     recipients.finish()?;
     let campaign = CampaignSeed {

@@ -263,7 +263,7 @@ async fn prepare(store: &Arc<SqliteStore>, recipients: u64) -> anyhow::Result<(S
     let mut writer = store.write_recipients(no, recipients)?;
     let numbers: Vec<u64> = (FIRST_NUMBER..FIRST_NUMBER + recipients).collect();
     for chunk in numbers.chunks(engine::model::CHUNK_RECIPIENTS) {
-        writer.chunk(chunk)?;
+        writer.chunk(chunk, &[])?;
     }
     writer.finish()?;
     let campaign = CampaignSeed {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use engine::model::{AuditEvent, CampaignNo, ChunkNo, ChunkState, EntityId, Principal};
 use engine::store::{
-    Catalog, Change, Entity, Journal, Kind, Page, Query, RecipientWriter, RowSeq, Scope, StateSave,
-    StoreError, StoreFuture, Ticket,
+    Catalog, Change, Entity, Header, Journal, Kind, Page, Query, RecipientWriter, Recipients, RowSeq, Scope,
+    StateSave, StoreError, StoreFuture, Ticket,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -107,7 +107,7 @@ impl Journal for Slow {
         self.inner.write_recipients(no, expected)
     }
 
-    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>> {
+    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Recipients> {
         self.inner.recipients(no, chunk)
     }
 
@@ -131,8 +131,8 @@ impl Journal for Slow {
         self.inner.save_state(no, save)
     }
 
-    fn watermark(&self, no: CampaignNo) -> StoreFuture<'_, RowSeq> {
-        self.inner.watermark(no)
+    fn header(&self, no: CampaignNo) -> StoreFuture<'_, Header> {
+        self.inner.header(no)
     }
 
     fn state(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Option<ChunkState>> {

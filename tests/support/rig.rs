@@ -232,7 +232,7 @@ pub async fn add_campaign(
     let mut writer = store.write_recipients(no, recipients)?;
     let numbers: Vec<u64> = (FIRST_NUMBER..FIRST_NUMBER + recipients).collect();
     for chunk in numbers.chunks(engine::model::CHUNK_RECIPIENTS) {
-        writer.chunk(chunk)?;
+        writer.chunk(chunk, &[])?;
     }
     writer.finish()?;
     let campaign = CampaignSeed {

@@ -202,15 +202,15 @@ impl ChunkSink for Sink<'_> {
 impl Sink<'_> {
     fn take(&mut self, numbers: &[u64]) -> Result<(), StoreError> {
         if let Some(writer) = &mut self.writer {
-            return writer.chunk(numbers);
+            return writer.chunk(numbers, &[]);
         }
         let Some(first) = self.first.take() else {
             self.first = Some(numbers.to_vec());
             return Ok(());
         };
         let mut writer = self.store.write_recipients(self.no, MAX_RECIPIENTS)?;
-        writer.chunk(&first)?;
-        writer.chunk(numbers)?;
+        writer.chunk(&first, &[])?;
+        writer.chunk(numbers, &[])?;
         self.writer = Some(writer);
         Ok(())
     }
@@ -223,7 +223,7 @@ impl Sink<'_> {
         let first = self.first.unwrap_or_default();
         debug_assert!(first.len() <= CHUNK_RECIPIENTS);
         let mut writer = self.store.write_recipients(self.no, first.len() as u64)?;
-        writer.chunk(&first)?;
+        writer.chunk(&first, &[])?;
         writer.finish()
     }
 }

@@ -437,7 +437,7 @@ impl Keeper {
         let mut failed = None;
         for (no, held) in &mut self.held {
             let saved = match save_all(&*self.journal, *no, held, self.applied).await {
-                Ok(()) => self.journal.watermark(*no).await,
+                Ok(()) => self.journal.header(*no).await.map(|header| header.watermark),
                 Err(error) => Err(error),
             };
             smallest = smallest.min(match saved {
@@ -481,7 +481,7 @@ async fn save(
         return Ok(());
     }
     let numbers: Vec<ChunkNo> = chunks.iter().map(|c| c.chunk).collect();
-    journal.save_state(no, StateSave { watermark, chunks }).await?;
+    journal.save_state(no, StateSave { watermark, chunks, ..StateSave::default() }).await?;
     held.account.saved(&numbers);
     held.watermark = watermark;
     Ok(())

@@ -29,7 +29,7 @@ impl Loader {
         let ended = env.start("loader", async move {
             while let Some(Fetch { no, chunk, reply }) = fetches.recv().await {
                 match journal.recipients(no, chunk).await {
-                    Ok(numbers) => reply.send(SupplyMsg::Loaded(chunk, numbers.into())),
+                    Ok(loaded) => reply.send(SupplyMsg::Loaded(chunk, loaded.numbers.into())),
                     Err(error) => {
                         tracing::error!(campaign = no.0, chunk, %error, "recipients not read; asking again");
                         tokio::time::sleep(RETRY_AFTER).await;

@@ -89,8 +89,8 @@ async fn concerned(
     let mut found = active(catalog, wall_ms).await?;
     let held: BTreeSet<CampaignNo> = found.iter().map(|c| c.no).collect();
     for (no, row) in touched.iter().filter(|(no, _)| !held.contains(no)) {
-        match journal.watermark(*no).await {
-            Ok(watermark) if watermark >= *row => continue,
+        match journal.header(*no).await {
+            Ok(header) if header.watermark >= *row => continue,
             Ok(_) => {}
             // Its recipients were removed: nobody asks for its facts any more.
             Err(StoreError::NotFound) => continue,
@@ -141,10 +141,10 @@ fn may_change(campaign: &Campaign, wall_ms: u64) -> bool {
 
 async fn restore(journal: &dyn Journal, campaign: &Campaign) -> Result<(Box<Account>, RowSeq), StoreError> {
     let mut account = Box::new(account_of(campaign));
-    let watermark = match journal.watermark(campaign.no).await {
+    let watermark = match journal.header(campaign.no).await {
         // Rejected, removed, or a campaign that never had recipients: an account with nothing saved.
         Err(StoreError::NotFound) => return Ok((account, 0)),
-        watermark => watermark?,
+        header => header?.watermark,
     };
     if watermark > 0 || campaign.counts.is_some() {
         for chunk in 0..account.chunks() {

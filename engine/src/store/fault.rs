@@ -5,7 +5,9 @@
 //! for a while. Chance comes from the seed in the plan, time from tokio, so that a run can be repeated exactly.
 
 use crate::model::{CampaignNo, ChunkNo, ChunkState};
-use crate::store::{Commit, Journal, RecipientWriter, RowSeq, StateSave, StoreError, StoreFuture, Ticket};
+use crate::store::{
+    Commit, Header, Journal, RecipientWriter, Recipients, RowSeq, StateSave, StoreError, StoreFuture, Ticket,
+};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -85,6 +87,7 @@ pub struct FaultJournal<J> {
 #[derive(Debug)]
 struct Flight {
     plan: FaultPlan,
+    saves: FaultPlan,
     tickets: u64,
     waiting: VecDeque<Waiting>,
     settled: BTreeMap<u64, Commit>,
@@ -103,9 +106,10 @@ struct Waiting {
 
 impl<J: Journal> FaultJournal<J> {
     /// Commits settle `delay` after their call as `plan` says.
-    pub const fn new(inner: J, delay: Duration, plan: FaultPlan) -> Self {
+    pub fn new(inner: J, delay: Duration, plan: FaultPlan) -> Self {
         let flight = Flight {
             plan,
+            saves: FaultPlan::default(),
             tickets: 0,
             waiting: VecDeque::new(),
             settled: BTreeMap::new(),
@@ -123,6 +127,11 @@ impl<J: Journal> FaultJournal<J> {
     /// Replaces the plan for the commits called from now on.
     pub fn plan(&self, plan: FaultPlan) {
         self.flight().plan = plan;
+    }
+
+    /// What becomes of the saves of state called from now on; all that fail say `Unavailable`, stored or not.
+    pub fn plan_saves(&self, plan: FaultPlan) {
+        self.flight().saves = plan;
     }
 
     /// Every call but `commit` is refused as `Unavailable` for that long.
@@ -201,7 +210,7 @@ impl<J: Journal> Journal for FaultJournal<J> {
         self.inner.write_recipients(no, expected)
     }
 
-    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>> {
+    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Recipients> {
         Box::pin(async move {
             self.refuse()?;
             self.inner.recipients(no, chunk).await
@@ -244,14 +253,21 @@ impl<J: Journal> Journal for FaultJournal<J> {
     fn save_state(&self, no: CampaignNo, save: StateSave) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.refuse()?;
-            self.inner.save_state(no, save).await
+            let verdict = self.flight().saves.next();
+            if matches!(verdict, Verdict::Durable | Verdict::AmbiguousStored) {
+                self.inner.save_state(no, save).await?;
+            }
+            match verdict {
+                Verdict::Durable => Ok(()),
+                _ => Err(StoreError::Unavailable("a failed save made by the fault plan".to_owned())),
+            }
         })
     }
 
-    fn watermark(&self, no: CampaignNo) -> StoreFuture<'_, RowSeq> {
+    fn header(&self, no: CampaignNo) -> StoreFuture<'_, Header> {
         Box::pin(async move {
             self.refuse()?;
-            self.inner.watermark(no).await
+            self.inner.header(no).await
         })
     }
 

@@ -17,6 +17,7 @@ use crate::model::{
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -264,11 +265,12 @@ pub type Ticket<'a> = Pin<Box<dyn Future<Output = Commit> + Send + 'a>>;
 
 /// Takes the recipients of one campaign in order; dropped before `finish`, it leaves nothing behind.
 pub trait RecipientWriter: Send {
-    /// The next chunk: 4096 numbers, fewer only in the last one.
+    /// The next chunk: 4096 numbers, fewer only in the last one, and their values packed as in
+    /// [`Recipients::values`], at most [`MAX_VALUES_OCTETS`]. A list without any chunk is legal.
     ///
     /// # Errors
     /// `Unavailable`, for instance a full disk.
-    fn chunk(&mut self, numbers: &[u64]) -> Result<(), StoreError>;
+    fn chunk(&mut self, numbers: &[u64], values: &[u8]) -> Result<(), StoreError>;
 
     /// Makes everything durable.
     ///
@@ -277,27 +279,64 @@ pub trait RecipientWriter: Send {
     fn finish(self: Box<Self>) -> Result<(), StoreError>;
 }
 
+/// Most octets of values in one chunk: 4 KiB a recipient on average, about what the longest message can show.
+pub const MAX_VALUES_OCTETS: usize = 16 << 20;
+
+/// The recipients of one chunk. `Debug` tells how many, never whom.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Recipients {
+    /// E.164 digits.
+    pub numbers: Vec<u64>,
+    /// For each recipient each variable: length as u16 little-endian, UTF-8; empty without variables.
+    pub values: Vec<u8>,
+    /// When each was accepted, seconds since 1970; Trigger only, else empty.
+    pub accepted_s: Vec<u32>,
+}
+
+impl fmt::Debug for Recipients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recipients({} numbers, {} octets of values)", self.numbers.len(), self.values.len())
+    }
+}
+
+/// What is stored once for a campaign.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Rows up to this one are reflected in the saved columns of every chunk; 0 before the first save.
+    pub watermark: RowSeq,
+    /// Recipients in all chunks.
+    pub recipients: u64,
+    /// Recipients charged to local days, as last saved.
+    pub charges: Vec<(jiff::civil::Date, u64)>,
+}
+
 /// What is saved together for one campaign: state columns and how far the journal is folded into them.
 #[derive(Clone, Debug, Default)]
 pub struct StateSave {
     /// Rows up to this one are reflected in the saved columns of every chunk.
     pub watermark: RowSeq,
-    /// The chunks that changed.
+    /// The chunks whose columns changed.
     pub chunks: Vec<ChunkState>,
+    /// Recipients charged to local days: all of them, in place of those saved before.
+    pub charges: Vec<(jiff::civil::Date, u64)>,
+    /// Chunks of a Trigger list that grew, whole, ascending: only the last one of a list may be short, no list
+    /// shrinks.
+    pub recipients: Vec<(ChunkNo, Recipients)>,
 }
 
 /// Recipients, facts and the state folded from them.
 pub trait Journal: Send + Sync {
     /// Begins the recipients of a campaign; what an earlier unfinished or finished upload left is removed at once,
-    /// state and watermark with it. Recipients beyond one chunk must be announced by `expected`.
+    /// state and header with it. Recipients beyond one chunk must be announced by `expected`; 0 begins a list that
+    /// grows by [`Journal::save_state`].
     ///
     /// # Errors
     /// `Unavailable`.
     fn write_recipients(&self, no: CampaignNo, expected: u64)
     -> Result<Box<dyn RecipientWriter>, StoreError>;
 
-    /// The numbers of one chunk as E.164 digits; `NotFound` past the end.
-    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>>;
+    /// The recipients of one chunk; `NotFound` past the end.
+    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Recipients>;
 
     /// Makes one row durable. Rows are committed in order of `seq`; several tickets may be in flight.
     /// A row that does not directly follow the newest stored one is `NotApplied`: a failure leaves no gap.
@@ -314,12 +353,12 @@ pub trait Journal: Send + Sync {
         visit: &'a mut (dyn FnMut(RowSeq, &[u8]) + Send),
     ) -> StoreFuture<'a, ()>;
 
-    /// Saves state columns and watermark of one campaign in one durable transaction; `NotFound` without recipients.
-    /// After `Unavailable` read the watermark back or save again: saving twice does no harm.
+    /// Saves all of `save` for one campaign in one durable transaction; `NotFound` when no list was written, not even
+    /// an empty one. After `Unavailable` read the header back or save again: saving twice does no harm.
     fn save_state(&self, no: CampaignNo, save: StateSave) -> StoreFuture<'_, ()>;
 
-    /// The watermark of a campaign, 0 before the first save.
-    fn watermark(&self, no: CampaignNo) -> StoreFuture<'_, RowSeq>;
+    /// What is stored once for a campaign; `NotFound` when no list was written.
+    fn header(&self, no: CampaignNo) -> StoreFuture<'_, Header>;
 
     /// The saved state of one chunk; `None` before its first save.
     fn state(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Option<ChunkState>>;

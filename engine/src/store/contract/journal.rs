@@ -17,7 +17,7 @@ fn numbers(count: usize, first: u64) -> Vec<u64> {
 async fn upload(journal: &impl Journal, no: CampaignNo, numbers: &[u64]) {
     let mut writer = journal.write_recipients(no, numbers.len() as u64).expect("an upload begins");
     for chunk in numbers.chunks(CHUNK_RECIPIENTS) {
-        writer.chunk(chunk).expect("a chunk is taken");
+        writer.chunk(chunk, &[]).expect("a chunk is taken");
     }
     writer.finish().expect("an upload ends");
 }
@@ -27,7 +27,7 @@ async fn download(journal: &impl Journal, no: CampaignNo) -> Vec<u64> {
     let mut all = Vec::new();
     for chunk in 0.. {
         match journal.recipients(no, chunk).await {
-            Ok(numbers) => all.extend(numbers),
+            Ok(recipients) => all.extend(recipients.numbers),
             Err(StoreError::NotFound) => break,
             Err(error) => panic!("{error}"),
         }
@@ -78,7 +78,7 @@ where
         upload(&journal, CampaignNo(no), &expected).await;
         assert_eq!(download(&journal, CampaignNo(no)).await, expected);
         let last = u32::try_from((count - 1) / full).expect("small");
-        let length = journal.recipients(CampaignNo(no), last).await.expect("the last chunk").len();
+        let length = journal.recipients(CampaignNo(no), last).await.expect("the last chunk").numbers.len();
         assert_eq!(length, (count - 1) % full + 1);
     }
 }
@@ -103,12 +103,12 @@ where
     for size in SIZES {
         let journal = fixture.open().await;
         let mut writer = journal.write_recipients(NO, size as u64).expect("an upload begins");
-        writer.chunk(&numbers(size.min(CHUNK_RECIPIENTS), 1)).expect("a chunk is taken");
+        writer.chunk(&numbers(size.min(CHUNK_RECIPIENTS), 1), &[]).expect("a chunk is taken");
         for chunk in [0, 1] {
             let hidden = journal.recipients(NO, chunk).await.expect_err("not finished");
             assert!(matches!(hidden, StoreError::NotFound), "{hidden}");
         }
-        assert!(matches!(journal.watermark(NO).await, Err(StoreError::NotFound)));
+        assert!(matches!(journal.header(NO).await, Err(StoreError::NotFound)));
         drop(writer);
         assert!(download(&journal, NO).await.is_empty());
         drop(journal);
@@ -124,11 +124,11 @@ where
         for later in SIZES.map(|size| size - 10) {
             let journal = fixture.open().await;
             upload(&journal, NO, &numbers(former, 1)).await;
-            let save = StateSave { watermark: 9, chunks: vec![state(0, 10, 2)] };
+            let save = StateSave { watermark: 9, chunks: vec![state(0, 10, 2)], ..<_>::default() };
             journal.save_state(NO, save).await.expect("saved");
             upload(&journal, NO, &numbers(later, 500)).await;
             assert_eq!(download(&journal, NO).await, numbers(later, 500));
-            assert_eq!(journal.watermark(NO).await.expect("known"), 0);
+            assert_eq!(journal.header(NO).await.expect("known").watermark, 0);
             assert_eq!(journal.state(NO, 0).await.expect("known"), None);
             drop(journal);
             assert_eq!(download(&fixture.open().await, NO).await, numbers(later, 500));
@@ -145,8 +145,8 @@ where
         for last_size in SIZES {
             let mut first = journal.write_recipients(NO, first_size as u64).expect("begins");
             let mut last = journal.write_recipients(NO, last_size as u64).expect("begins as well");
-            first.chunk(&numbers(10, 1)).expect("taken");
-            last.chunk(&numbers(10, 100)).expect("taken");
+            first.chunk(&numbers(10, 1), &[]).expect("taken");
+            last.chunk(&numbers(10, 100), &[]).expect("taken");
             first.finish().expect_err("it was replaced");
             last.finish().expect("it is the last one");
             assert_eq!(download(&journal, NO).await, numbers(10, 100));
@@ -154,7 +154,7 @@ where
         let writer = journal.write_recipients(NO, first_size as u64).expect("begins");
         journal.remove(NO).await.expect("removed");
         writer.finish().expect_err("its campaign was removed");
-        assert!(matches!(journal.watermark(NO).await, Err(StoreError::NotFound)));
+        assert!(matches!(journal.header(NO).await, Err(StoreError::NotFound)));
     }
 }
 
@@ -164,14 +164,14 @@ where
 {
     let journal = fixture.open().await;
     let mut large = journal.write_recipients(NO, 50_000).expect("begins");
-    large.chunk(&[]).expect_err("an empty chunk");
-    large.chunk(&numbers(CHUNK_RECIPIENTS + 1, 1)).expect_err("too long a chunk");
-    large.chunk(&numbers(10, 1)).expect("a short chunk");
-    large.chunk(&numbers(10, 1)).expect_err("a chunk behind a short one");
+    large.chunk(&[], &[]).expect_err("an empty chunk");
+    large.chunk(&numbers(CHUNK_RECIPIENTS + 1, 1), &[]).expect_err("too long a chunk");
+    large.chunk(&numbers(10, 1), &[]).expect("a short chunk");
+    large.chunk(&numbers(10, 1), &[]).expect_err("a chunk behind a short one");
     drop(large);
     let mut small = journal.write_recipients(NO, 10).expect("begins");
-    small.chunk(&numbers(CHUNK_RECIPIENTS, 1)).expect("more than announced, but one chunk");
-    small.chunk(&numbers(1, 1)).expect_err("much more than announced");
+    small.chunk(&numbers(CHUNK_RECIPIENTS, 1), &[]).expect("more than announced, but one chunk");
+    small.chunk(&numbers(1, 1), &[]).expect_err("much more than announced");
 }
 
 pub(in crate::store) async fn a_removed_campaign_is_gone_also_after_a_restart<F>(fixture: &F)
@@ -183,17 +183,17 @@ where
         let other = CampaignNo(NO.0 + 1);
         for no in [NO, other] {
             upload(&journal, no, &numbers(size, 1)).await;
-            let save = StateSave { watermark: 3, chunks: vec![state(0, 10, 2)] };
+            let save = StateSave { watermark: 3, chunks: vec![state(0, 10, 2)], ..<_>::default() };
             journal.save_state(no, save).await.expect("saved");
         }
         journal.remove(NO).await.expect("removed");
         journal.remove(NO).await.expect("nothing left to remove");
         let check = async |journal: &F::Store| {
             assert!(download(journal, NO).await.is_empty());
-            assert!(matches!(journal.watermark(NO).await, Err(StoreError::NotFound)));
+            assert!(matches!(journal.header(NO).await, Err(StoreError::NotFound)));
             assert!(matches!(journal.state(NO, 0).await, Err(StoreError::NotFound)));
             assert_eq!(download(journal, other).await.len(), size);
-            assert_eq!(journal.watermark(other).await.expect("kept"), 3);
+            assert_eq!(journal.header(other).await.expect("kept").watermark, 3);
         };
         check(&journal).await;
         drop(journal);
@@ -208,20 +208,23 @@ where
     let journal = fixture.open().await;
     for size in SIZES {
         upload(&journal, NO, &numbers(size, 1)).await;
-        assert_eq!(journal.watermark(NO).await.expect("known"), 0);
+        assert_eq!(journal.header(NO).await.expect("known").watermark, 0);
         assert_eq!(journal.state(NO, 0).await.expect("known"), None);
         for (watermark, octet) in [(5, 1), (6, 2), (1 << 60, 3)] {
             let chunks =
                 vec![state(0, size, octet), state(1, 3, octet), ChunkState { chunk: 2, ..<_>::default() }];
-            let save = StateSave { watermark, chunks: chunks.clone() };
+            let save = StateSave { watermark, chunks: chunks.clone(), ..<_>::default() };
             journal.save_state(NO, save).await.expect("saved");
-            assert_eq!(journal.watermark(NO).await.expect("known"), watermark);
+            assert_eq!(journal.header(NO).await.expect("known").watermark, watermark);
             for expected in chunks {
                 assert_eq!(journal.state(NO, expected.chunk).await.expect("known"), Some(expected));
             }
         }
-        journal.save_state(NO, StateSave { watermark: 9, chunks: Vec::new() }).await.expect("saved");
-        assert_eq!(journal.watermark(NO).await.expect("known"), 9);
+        journal
+            .save_state(NO, StateSave { watermark: 9, chunks: Vec::new(), ..<_>::default() })
+            .await
+            .expect("saved");
+        assert_eq!(journal.header(NO).await.expect("known").watermark, 9);
         assert_eq!(journal.state(NO, 0).await.expect("known"), Some(state(0, size, 3)));
     }
 }
@@ -233,11 +236,11 @@ where
     for size in SIZES {
         let journal = fixture.open().await;
         upload(&journal, NO, &numbers(size, 1)).await;
-        let save = StateSave { watermark: 42, chunks: vec![state(0, 100, 4)] };
+        let save = StateSave { watermark: 42, chunks: vec![state(0, 100, 4)], ..<_>::default() };
         journal.save_state(NO, save).await.expect("saved");
         drop(journal);
         let journal = fixture.open().await;
-        assert_eq!(journal.watermark(NO).await.expect("known"), 42);
+        assert_eq!(journal.header(NO).await.expect("known").watermark, 42);
         assert_eq!(journal.state(NO, 0).await.expect("known"), Some(state(0, 100, 4)));
         assert_eq!(download(&journal, NO).await.len(), size);
     }
@@ -248,10 +251,10 @@ where
     F: Fixture<Store: Journal>,
 {
     let journal = fixture.open().await;
-    let save = StateSave { watermark: 42, chunks: vec![state(0, 100, 4)] };
+    let save = StateSave { watermark: 42, chunks: vec![state(0, 100, 4)], ..<_>::default() };
     assert!(matches!(journal.save_state(NO, save).await, Err(StoreError::NotFound)));
     assert!(matches!(journal.state(NO, 0).await, Err(StoreError::NotFound)));
-    assert!(matches!(journal.watermark(NO).await, Err(StoreError::NotFound)));
+    assert!(matches!(journal.header(NO).await, Err(StoreError::NotFound)));
 }
 
 pub(in crate::store) async fn rows_come_back_in_order_from_any_place<F>(fixture: &F)

@@ -9,18 +9,19 @@ use super::connection::{
 };
 use super::directory::Directory;
 use super::lock;
-use crate::model::{CampaignNo, ChunkNo, ChunkState};
-use crate::store::{RowSeq, StateSave, StoreError};
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
+use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState};
+use crate::store::{Header, MAX_VALUES_OCTETS, Recipients, StateSave, StoreError};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 /// The same in every campaign file. A row in `campaign` says that the upload is complete.
 pub(super) const TABLES: &str = "
-    CREATE TABLE campaign(campaign INTEGER PRIMARY KEY, watermark INTEGER NOT NULL);
+    CREATE TABLE campaign(
+        campaign INTEGER PRIMARY KEY, watermark INTEGER NOT NULL, recipients INTEGER NOT NULL, charges TEXT NOT NULL);
     CREATE TABLE chunk(
-        campaign INTEGER NOT NULL, chunk INTEGER NOT NULL, recipients BLOB NOT NULL,
-        PRIMARY KEY(campaign, chunk));
+        campaign INTEGER NOT NULL, chunk INTEGER NOT NULL, recipients BLOB NOT NULL, texts BLOB NOT NULL,
+        accepted BLOB NOT NULL, PRIMARY KEY(campaign, chunk));
     CREATE TABLE state(
         campaign INTEGER NOT NULL, chunk INTEGER NOT NULL, status BLOB NOT NULL, errors BLOB NOT NULL,
         message_ids BLOB NOT NULL, submitted BLOB NOT NULL, final BLOB NOT NULL,
@@ -107,24 +108,39 @@ impl CampaignFiles {
         })
     }
 
-    pub(super) fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Vec<u64>, StoreError> {
+    pub(super) fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Recipients, StoreError> {
         self.read(no, |connection| {
             connection
-                .prepare_cached("SELECT recipients FROM chunk WHERE campaign = ?1 AND chunk = ?2")?
-                .query_row((no.0, chunk), |row| Ok(u64s(row.get_ref(0)?.as_blob()?)))
+                .prepare_cached(
+                    "SELECT recipients, texts, accepted FROM chunk WHERE campaign = ?1 AND chunk = ?2",
+                )?
+                .query_row((no.0, chunk), |row| {
+                    Ok(Recipients {
+                        numbers: u64s(row.get_ref(0)?.as_blob()?),
+                        values: row.get(1)?,
+                        accepted_s: u32s(row.get_ref(2)?.as_blob()?),
+                    })
+                })
                 .optional()
         })?
         .ok_or(StoreError::NotFound)
     }
 
-    pub(super) fn watermark(&self, no: CampaignNo) -> Result<RowSeq, StoreError> {
-        let watermark: Option<i64> = self.read(no, |connection| {
-            connection
-                .prepare_cached("SELECT watermark FROM campaign WHERE campaign = ?1")?
-                .query_row([no.0], |row| row.get(0))
-                .optional()
+    pub(super) fn header(&self, no: CampaignNo) -> Result<Header, StoreError> {
+        let (watermark, recipients, charges): (i64, i64, String) = self
+            .read(no, |connection| {
+                connection
+                    .prepare_cached(
+                        "SELECT watermark, recipients, charges FROM campaign WHERE campaign = ?1",
+                    )?
+                    .query_row([no.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                    .optional()
+            })?
+            .ok_or(StoreError::NotFound)?;
+        let charges = serde_json::from_str(&charges).map_err(|e| {
+            StoreError::Unusable(format!("the stored charges of campaign {} cannot be read: {e}", no.0))
         })?;
-        watermark.map(i64::cast_unsigned).ok_or(StoreError::NotFound)
+        Ok(Header { watermark: watermark.cast_unsigned(), recipients: recipients.cast_unsigned(), charges })
     }
 
     pub(super) fn state(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Option<ChunkState>, StoreError> {
@@ -143,36 +159,32 @@ impl CampaignFiles {
 
     /// On any error nothing of `save` is visible to a later read, or all of it is.
     pub(super) fn save_state(&self, no: CampaignNo, save: &StateSave) -> Result<(), StoreError> {
-        let known = self.write(Some(no), |connection| {
+        let charges = serde_json::to_string(&save.charges).expect("days and numbers are JSON");
+        self.write(Some(no), |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let known = transaction
-                .prepare_cached("UPDATE campaign SET watermark = ?2 WHERE campaign = ?1")?
-                .execute((no.0, save.watermark.cast_signed()))?;
-            if known == 0 {
-                return Ok(false);
+            let stored: Option<i64> = transaction
+                .prepare_cached("SELECT recipients FROM campaign WHERE campaign = ?1")?
+                .query_row([no.0], |row| row.get(0))
+                .optional()?;
+            let Some(stored) = stored else { return Ok(Err(StoreError::NotFound)) };
+            let recipients = match grown(stored.cast_unsigned(), &save.recipients) {
+                Ok(recipients) => recipients,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            transaction
+                .prepare_cached(
+                    "UPDATE campaign SET watermark = ?2, recipients = ?3, charges = ?4 WHERE campaign = ?1",
+                )?
+                .execute((no.0, save.watermark.cast_signed(), recipients.cast_signed(), charges))?;
+            for (chunk, recipients) in &save.recipients {
+                let Recipients { numbers, values, accepted_s } = recipients;
+                insert_chunk(&transaction, (no, *chunk), numbers, values, accepted_s)?;
             }
-            let mut insert = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO state(campaign, chunk, status, errors, message_ids, submitted, final)
-                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?;
-            for state in &save.chunks {
-                insert.execute((
-                    no.0,
-                    state.chunk,
-                    &state.status,
-                    error_octets(&state.errors),
-                    &state.message_ids,
-                    u32_octets(&state.submitted_ms),
-                    u32_octets(&state.final_ms),
-                ))?;
-            }
-            drop(insert);
+            insert_states(&transaction, no, &save.chunks)?;
             transaction.commit()?;
-            Ok(true)
-        })?;
-        if known { Ok(()) } else { Err(StoreError::NotFound) }
+            Ok(Ok(()))
+        })?
     }
-
     /// Removes the campaign and makes an upload of it that is under way fail.
     pub(super) fn remove(&self, no: CampaignNo) -> Result<(), StoreError> {
         let mut uploads = lock(&self.uploads);
@@ -209,12 +221,20 @@ impl CampaignFiles {
     }
 
     /// Stores a whole small campaign.
-    pub(super) fn insert_small(&self, no: CampaignNo, recipients: Option<&[u8]>) -> Result<(), StoreError> {
+    pub(super) fn insert_small(
+        &self,
+        no: CampaignNo,
+        recipients: Option<&Recipients>,
+    ) -> Result<(), StoreError> {
         self.write(None, |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            insert_campaign(&transaction, no)?;
-            if let Some(recipients) = recipients {
-                insert_chunk(&transaction, no, 0, recipients)?;
+            insert_campaign(
+                &transaction,
+                no,
+                recipients.map_or(0, |recipients| recipients.numbers.len() as u64),
+            )?;
+            if let Some(Recipients { numbers, values, accepted_s }) = recipients {
+                insert_chunk(&transaction, (no, 0), numbers, values, accepted_s)?;
             }
             transaction.commit()
         })
@@ -302,20 +322,89 @@ fn own_no(name: &str) -> Option<CampaignNo> {
 }
 
 /// The row that says that the upload is complete.
-pub(super) fn insert_campaign(connection: &Connection, no: CampaignNo) -> rusqlite::Result<usize> {
-    connection.execute("INSERT INTO campaign(campaign, watermark) VALUES(?1, 0)", [no.0])
-}
-
-/// One chunk of recipients, eight octets each.
-pub(super) fn insert_chunk(
+pub(super) fn insert_campaign(
     connection: &Connection,
     no: CampaignNo,
-    chunk: ChunkNo,
-    recipients: &[u8],
+    recipients: u64,
+) -> rusqlite::Result<usize> {
+    connection.execute(
+        "INSERT INTO campaign(campaign, watermark, recipients, charges) VALUES(?1, 0, ?2, '[]')",
+        (no.0, recipients.cast_signed()),
+    )
+}
+
+/// One chunk of recipients, in place of what was stored of it.
+pub(super) fn insert_chunk(
+    connection: &Connection,
+    (no, chunk): (CampaignNo, ChunkNo),
+    numbers: &[u64],
+    values: &[u8],
+    accepted_s: &[u32],
 ) -> rusqlite::Result<usize> {
     connection
-        .prepare_cached("INSERT INTO chunk(campaign, chunk, recipients) VALUES(?1, ?2, ?3)")?
-        .execute((no.0, chunk, recipients))
+        .prepare_cached(
+            "INSERT OR REPLACE INTO chunk(campaign, chunk, recipients, texts, accepted)
+             VALUES(?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((no.0, chunk, u64_octets(numbers), values, u32_octets(accepted_s)))
+}
+
+fn insert_states(
+    transaction: &Transaction<'_>,
+    no: CampaignNo,
+    states: &[ChunkState],
+) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO state(campaign, chunk, status, errors, message_ids, submitted, final)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for state in states {
+        insert.execute((
+            no.0,
+            state.chunk,
+            &state.status,
+            error_octets(&state.errors),
+            &state.message_ids,
+            u32_octets(&state.submitted_ms),
+            u32_octets(&state.final_ms),
+        ))?;
+    }
+    Ok(())
+}
+
+/// Whether a chunk may be stored at all.
+pub(super) fn check_chunk(numbers: &[u64], values: &[u8]) -> Result<(), StoreError> {
+    let (count, octets) = (numbers.len(), values.len());
+    if !(1..=CHUNK_RECIPIENTS).contains(&count) {
+        let sentence = format!("a chunk of {count} recipients, not 1 to {CHUNK_RECIPIENTS}");
+        return Err(StoreError::Unavailable(sentence));
+    }
+    if octets > MAX_VALUES_OCTETS {
+        let sentence = format!("a chunk with {octets} octets of values, more than {MAX_VALUES_OCTETS}");
+        return Err(StoreError::Unavailable(sentence));
+    }
+    Ok(())
+}
+
+/// Recipients of a list of `stored` when the chunks are in their places: no gap, no short chunk but the last.
+fn grown(stored: u64, chunks: &[(ChunkNo, Recipients)]) -> Result<u64, StoreError> {
+    const FULL: u64 = CHUNK_RECIPIENTS as u64;
+    let mut total = stored;
+    for (chunk, Recipients { numbers, values, accepted_s }) in chunks {
+        check_chunk(numbers, values)?;
+        let first = u64::from(*chunk) * FULL;
+        let end = first + numbers.len() as u64;
+        let has_times = accepted_s.is_empty() || accepted_s.len() == numbers.len();
+        if first > total || end < total.min(first + FULL) || !has_times {
+            return Err(StoreError::Unavailable(format!(
+                "chunk {chunk} with {} recipients and {} times does not continue a list of {total}",
+                numbers.len(),
+                accepted_s.len()
+            )));
+        }
+        total = total.max(end);
+    }
+    Ok(total)
 }
 
 fn columns(row: &Row<'_>, chunk: ChunkNo) -> rusqlite::Result<Option<ChunkState>> {
@@ -328,6 +417,10 @@ fn columns(row: &Row<'_>, chunk: ChunkNo) -> rusqlite::Result<Option<ChunkState>
         submitted_ms: u32s(row.get_ref(3)?.as_blob()?),
         final_ms: u32s(row.get_ref(4)?.as_blob()?),
     }))
+}
+
+fn u64_octets(numbers: &[u64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 fn u64s(octets: &[u8]) -> Vec<u64> {

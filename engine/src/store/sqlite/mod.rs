@@ -17,8 +17,8 @@ mod upload;
 
 use crate::model::{AuditEvent, CampaignNo, ChunkNo, ChunkState, EntityId, Principal};
 use crate::store::{
-    Catalog, Change, Entity, Journal, Kind, Page, Query, RecipientWriter, RowSeq, Scope, StateSave,
-    StoreError, StoreFuture, Ticket,
+    Catalog, Change, Entity, Header, Journal, Kind, Page, Query, RecipientWriter, Recipients, RowSeq, Scope,
+    StateSave, StoreError, StoreFuture, Ticket,
 };
 use bytes::Bytes;
 use campaign_file::CampaignFiles;
@@ -107,7 +107,7 @@ impl Journal for SqliteStore {
         upload::begin(&self.campaigns, no, expected)
     }
 
-    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Vec<u64>> {
+    fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Recipients> {
         Box::pin(ready(self.campaigns.recipients(no, chunk)))
     }
 
@@ -131,8 +131,8 @@ impl Journal for SqliteStore {
         Box::pin(ready(self.campaigns.save_state(no, &save)))
     }
 
-    fn watermark(&self, no: CampaignNo) -> StoreFuture<'_, RowSeq> {
-        Box::pin(ready(self.campaigns.watermark(no)))
+    fn header(&self, no: CampaignNo) -> StoreFuture<'_, Header> {
+        Box::pin(ready(self.campaigns.header(no)))
     }
 
     fn state(&self, no: CampaignNo, chunk: ChunkNo) -> StoreFuture<'_, Option<ChunkState>> {

@@ -4,11 +4,11 @@
 //! renames it, so that a campaign file is either absent or complete and every octet is written once.
 //! A small upload is one chunk, kept in memory until `finish` stores it in `small.db`.
 
-use super::campaign_file::{CampaignFiles, UPLOAD_PREFIX, insert_campaign, insert_chunk};
+use super::campaign_file::{CampaignFiles, UPLOAD_PREFIX, check_chunk, insert_campaign, insert_chunk};
 use super::connection::{self, UPLOAD, UPLOADS, explain};
 use super::lock;
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo};
-use crate::store::{RecipientWriter, StoreError};
+use crate::store::{RecipientWriter, Recipients, StoreError};
 use rusqlite::Connection;
 use std::fs::File;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use std::sync::Arc;
 /// Campaigns up to this size share a file: one full chunk.
 const SMALL_RECIPIENTS: u64 = CHUNK_RECIPIENTS as u64;
 
-/// Chunks in one transaction of a large upload: 2 MiB, what its page cache holds.
+/// Chunks in one transaction of a large upload: 2 MiB without values, what its page cache holds; more values only spill
+/// into the file sooner.
 const TRANSACTION_CHUNKS: ChunkNo = 64;
 
 /// Begins an upload; what was stored of the campaign is removed now.
@@ -45,7 +46,14 @@ pub(super) fn begin(
                 let _ = directory.unlink(&name);
             })?;
         uploads.own += 1;
-        Box::new(OwnUpload { place: place(), name, connection: Some(connection), next: 0, ended: false })
+        Box::new(OwnUpload {
+            place: place(),
+            name,
+            connection: Some(connection),
+            next: 0,
+            recipients: 0,
+            ended: false,
+        })
     };
     uploads.turn.insert(no, turn);
     Ok(writer)
@@ -91,23 +99,24 @@ impl Drop for Place {
 /// At most one chunk, for `small.db`.
 struct SmallUpload {
     place: Place,
-    recipients: Option<Vec<u8>>,
+    recipients: Option<Recipients>,
 }
 
 impl RecipientWriter for SmallUpload {
-    fn chunk(&mut self, numbers: &[u64]) -> Result<(), StoreError> {
-        check_length(numbers)?;
+    fn chunk(&mut self, numbers: &[u64], values: &[u8]) -> Result<(), StoreError> {
+        check_chunk(numbers, values)?;
         if self.recipients.is_some() {
             return Err(StoreError::Unavailable(format!(
                 "more recipients than announced: at most {SMALL_RECIPIENTS} fit"
             )));
         }
-        self.recipients = Some(octets(numbers));
+        self.recipients =
+            Some(Recipients { numbers: numbers.to_vec(), values: values.to_vec(), accepted_s: Vec::new() });
         Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<(), StoreError> {
-        self.place.publish(|files| files.insert_small(self.place.no, self.recipients.as_deref()))
+        self.place.publish(|files| files.insert_small(self.place.no, self.recipients.as_ref()))
     }
 }
 
@@ -118,13 +127,15 @@ struct OwnUpload {
     /// Gone after an error; the upload cannot be finished then.
     connection: Option<Connection>,
     next: ChunkNo,
+    /// In all chunks so far.
+    recipients: u64,
     /// A short chunk was the last one.
     ended: bool,
 }
 
 impl RecipientWriter for OwnUpload {
-    fn chunk(&mut self, numbers: &[u64]) -> Result<(), StoreError> {
-        check_length(numbers)?;
+    fn chunk(&mut self, numbers: &[u64], values: &[u8]) -> Result<(), StoreError> {
+        check_chunk(numbers, values)?;
         if self.ended {
             return Err(StoreError::Unavailable("only the last chunk may be short".to_owned()));
         }
@@ -133,17 +144,18 @@ impl RecipientWriter for OwnUpload {
             if next.is_multiple_of(TRANSACTION_CHUNKS) {
                 connection.execute_batch(if next == 0 { "BEGIN" } else { "COMMIT; BEGIN" })?;
             }
-            insert_chunk(connection, no, next, &octets(numbers))
+            insert_chunk(connection, (no, next), numbers, values, &[])
         })?;
         self.next += 1;
+        self.recipients += numbers.len() as u64;
         self.ended = numbers.len() < CHUNK_RECIPIENTS;
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
-        let (no, begun) = (self.place.no, self.next > 0);
+        let (no, begun, recipients) = (self.place.no, self.next > 0, self.recipients);
         self.with(|connection| {
-            insert_campaign(connection, no)?;
+            insert_campaign(connection, no, recipients)?;
             connection.execute_batch(if begun { "COMMIT" } else { "" })?;
             connection.execute_batch("PRAGMA journal_mode=WAL;")
         })?;
@@ -175,18 +187,4 @@ impl Drop for OwnUpload {
         let _ = self.place.files.directory.unlink(&self.name);
         lock(&self.place.files.uploads).own -= 1;
     }
-}
-
-fn check_length(numbers: &[u64]) -> Result<(), StoreError> {
-    if (1..=CHUNK_RECIPIENTS).contains(&numbers.len()) {
-        return Ok(());
-    }
-    Err(StoreError::Unavailable(format!(
-        "a chunk of {} recipients, not 1 to {CHUNK_RECIPIENTS}",
-        numbers.len()
-    )))
-}
-
-fn octets(numbers: &[u64]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }

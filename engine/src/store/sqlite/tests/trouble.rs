@@ -109,14 +109,14 @@ fn save(watermark: u64) -> StateSave {
 
 fn save_of(watermark: u64, chunks: u32) -> StateSave {
     let chunk = |chunk| ChunkState { chunk, status: vec![2; CHUNK_RECIPIENTS], ..ChunkState::default() };
-    StateSave { watermark, chunks: (0..chunks).map(chunk).collect() }
+    StateSave { watermark, chunks: (0..chunks).map(chunk).collect(), ..StateSave::default() }
 }
 
 /// Uploads `chunks` full chunks into a file of their own.
 fn upload(store: &SqliteStore, no: u32, chunks: u64) -> Result<(), StoreError> {
     let mut writer = store.write_recipients(CampaignNo(no), chunks * CHUNK_RECIPIENTS as u64)?;
     let numbers: Vec<u64> = (0..CHUNK_RECIPIENTS as u64).collect();
-    (0..chunks).try_for_each(|_| writer.chunk(&numbers))?;
+    (0..chunks).try_for_each(|_| writer.chunk(&numbers, &[]))?;
     writer.finish()
 }
 
@@ -153,10 +153,10 @@ async fn a_full_disk_refuses_and_the_store_works_again_when_there_is_space() {
         let absent = store.get(Scope::Platform, Kind::Workspace, id).await;
         assert!(matches!(absent, Err(StoreError::NotFound)), "{absent:?}");
         assert_eq!(
-            store.recipients(CampaignNo(1), 1).await.expect("reading goes on").len(),
+            store.recipients(CampaignNo(1), 1).await.expect("reading goes on").numbers.len(),
             CHUNK_RECIPIENTS
         );
-        assert_eq!(store.watermark(CampaignNo(1)).await.expect("reading goes on"), 1);
+        assert_eq!(store.header(CampaignNo(1)).await.expect("reading goes on").watermark, 1);
 
         disk.empty();
         assert_eq!(store.commit(seq, vec![1; 100_000].into()).await, Commit::Durable);
@@ -282,10 +282,10 @@ async fn a_state_whose_commit_failed_is_not_there() {
     let connection = raw(directory.path(), "campaign-1.db");
     break_commits(&connection, "state");
     unavailable(store.save_state(CampaignNo(1), save(4)).await);
-    assert_eq!(store.watermark(CampaignNo(1)).await.expect("readable"), 3);
+    assert_eq!(store.header(CampaignNo(1)).await.expect("readable").watermark, 3);
     mend_commits(&connection);
     store.save_state(CampaignNo(1), save(4)).await.expect("saved");
-    assert_eq!(store.watermark(CampaignNo(1)).await.expect("readable"), 4);
+    assert_eq!(store.header(CampaignNo(1)).await.expect("readable").watermark, 4);
 }
 
 #[tokio::test]
@@ -342,7 +342,7 @@ fn all_roles_work_beside_each_other() {
         scope.spawn(|| {
             (100..120).for_each(|no| {
                 let mut writer = store.write_recipients(CampaignNo(no), 3).expect("begins");
-                writer.chunk(&[1, 2, 3]).expect("taken");
+                writer.chunk(&[1, 2, 3], &[]).expect("taken");
                 writer.finish().expect("finished");
                 wait(store.remove(CampaignNo(no)));
             })
