@@ -24,6 +24,7 @@ mod loader;
 mod mark;
 mod matcher;
 mod message;
+mod recall;
 mod recorder;
 mod recovery;
 mod retry;
@@ -32,6 +33,7 @@ mod running;
 mod status;
 mod supervisor;
 mod supply;
+mod suppression;
 mod window;
 
 pub use config::{BindKind, ChannelConfig};
