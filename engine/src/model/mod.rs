@@ -3,6 +3,7 @@
 mod audit;
 mod campaign;
 mod ids;
+pub mod keyword;
 mod lifecycle;
 pub mod record;
 mod schedule;
