@@ -11,9 +11,9 @@ use crate::model::record::{Fate, Intent, Outcome, ReceiptFact, Skip};
 use crate::model::{
     CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Counts, Incarnation, NO_TIME, Run, UnitStatus,
 };
+use crate::schedule::Zone;
 use crate::store::RowSeq;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -114,14 +114,14 @@ impl Account {
             saved: vec![false; usize::try_from(chunks).unwrap_or(0)],
             late: Vec::new(),
             late_row: 0,
-            days: LocalDays::new(TimeZone::UTC),
+            days: LocalDays::default(),
             charged: Charges::new(),
             never_handed: 0,
         }
     }
 
     /// The same account with its recipients charged to days of this zone.
-    pub(crate) fn in_zone(mut self, zone: TimeZone) -> Self {
+    pub(crate) fn in_zone(mut self, zone: Zone) -> Self {
         self.days = LocalDays::new(zone);
         self
     }

@@ -5,9 +5,9 @@
 //! saved with the columns that show it; what is open is always told again by the journal, because no watermark passes
 //! an open intent. So a replay gives the same charges as the first run did.
 
+use crate::schedule::Zone;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 
 /// Recipients by local day.
@@ -25,9 +25,10 @@ const FIRST: u16 = 2;
 pub(super) struct DayPlace(u16);
 
 /// The local day of moments that mostly lie close together; a change of day costs a look into the zone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LocalDays {
-    zone: TimeZone,
+    /// UTC without one.
+    zone: Option<Zone>,
     from_ms: u64,
     until_ms: u64,
     day: Date,
@@ -35,19 +36,20 @@ pub(crate) struct LocalDays {
 
 impl LocalDays {
     /// Days of this zone.
-    pub(crate) fn new(zone: TimeZone) -> Self {
-        Self { zone, from_ms: 0, until_ms: 0, day: Date::ZERO }
+    pub(crate) fn new(zone: Zone) -> Self {
+        Self { zone: Some(zone), from_ms: 0, until_ms: 0, day: Date::ZERO }
     }
 
     /// The day of a moment, milliseconds since 1970.
     pub(crate) fn of(&mut self, at_ms: u64) -> Date {
         if !(self.from_ms..self.until_ms).contains(&at_ms) {
             let at = i64::try_from(at_ms).unwrap_or(i64::MAX);
-            let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX).to_zoned(self.zone.clone());
-            let ms = |moment: jiff::Zoned| u64::try_from(moment.timestamp().as_millisecond()).unwrap_or(0);
-            self.day = at.date();
-            self.from_ms = at.start_of_day().map_or(at_ms, ms);
-            self.until_ms = at.tomorrow().and_then(|next| next.start_of_day()).map_or(at_ms, ms);
+            let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX);
+            let ms = |moment: Timestamp| u64::try_from(moment.as_millisecond()).unwrap_or(0);
+            let Some(zone) = &self.zone else { return at.to_zoned(jiff::tz::TimeZone::UTC).date() };
+            self.day = zone.day_of(at);
+            self.from_ms = ms(zone.day_start(self.day));
+            self.until_ms = ms(zone.day_end(self.day));
         }
         self.day
     }
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_local_day_ends_at_local_midnight_also_when_it_has_23_or_25_hours() {
-        let mut days = LocalDays::new(TimeZone::get("Europe/Berlin").expect("a zone"));
+        let mut days = LocalDays::new(Zone::named("Europe/Berlin").expect("a zone"));
         let at = |text: &str| {
             let at: Timestamp = text.parse().expect("a time");
             u64::try_from(at.as_millisecond()).expect("after 1970")

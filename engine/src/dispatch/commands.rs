@@ -7,11 +7,12 @@
 use crate::dispatch::account::{Tally, Unsent};
 use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::keeper::KeeperMsg;
-use crate::dispatch::message::Message;
 use crate::dispatch::recovery::account_of;
 use crate::model::{
-    Campaign, CampaignId, CampaignNo, Counts, Mode, Move, Principal, Status, UnitStatus, WorkspaceId,
+    Campaign, CampaignId, CampaignNo, Counts, HoldReason, Mode, Move, Principal, Status, UnitStatus,
+    WorkspaceId,
 };
+use crate::schedule::{Gate, GateState};
 use crate::store::{Change, Entity, Expect, Scope, StoreError};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -20,6 +21,8 @@ use tokio::sync::oneshot;
 #[derive(Clone, Debug)]
 pub(super) enum Command {
     Start,
+    /// The time of a started one has come.
+    Send,
     Pause,
     Resume,
     Cancel,
@@ -130,6 +133,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         match command {
             Command::Start => self.start_now(campaign, by).await,
+            Command::Send => self.send(campaign, by).await,
             Command::Pause => self.stop(campaign, (Move::Pause, None), by).await,
             Command::Resume => self.resume_now(campaign, by).await,
             Command::Finish => self.finish_now(campaign, by).await,
@@ -140,17 +144,30 @@ impl Engine {
     }
 
     async fn start_now(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
-        if !campaign.is_approved() {
-            return Err(EngineError::NotApproved);
+        if campaign.status.after(Move::Start).is_none() || campaign.started {
+            return Err(EngineError::State(campaign.status, Move::Start.word()));
         }
-        Message::new(&campaign.content, 1)?;
-        self.send(campaign, by).await
+        self.check_started(&campaign).await?;
+        let (workspace, id) = (campaign.workspace_id, campaign.id);
+        let calendar = self.tenant(workspace).await?.settings().calendar.clone();
+        let gate = Gate::new(campaign.mode, &campaign.content.rules, &calendar);
+        let state = gate.map_err(|error| EngineError::NotBuilt(error.to_string()))?.at(self.timestamp());
+        let is_timed = matches!(campaign.mode, Mode::OnTime | Mode::Spread);
+        let started = match state {
+            GateState::Over => return Err(EngineError::TooLate),
+            GateState::Closed { why: HoldReason::Scheduled, .. } if is_timed => {
+                self.record(Campaign { started: true, ..campaign }, (Move::Arm, None), by).await.map(drop)
+            }
+            GateState::Open { .. } | GateState::Closed { .. } => self.send(campaign, by).await,
+        };
+        self.look_at(workspace, id);
+        started
     }
 
     /// Begins to send a campaign whose time has come.
     pub(super) async fn send(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
         let (workspace, id) = (campaign.workspace_id, campaign.id);
-        let zone = self.tenant(workspace).await?.settings().zone.clone();
+        let zone = self.tenant(workspace).await?.settings().calendar.zone.clone();
         let campaign = self.record(Campaign { started: true, ..campaign }, (Move::Start, None), by).await?;
         let account = Box::new(account_of(&campaign, zone));
         let tally = Arc::new(Tally::default());

@@ -5,6 +5,7 @@
 
 use crate::dispatch::account::Tally;
 use crate::dispatch::assembly::{self, Channel, Plan};
+use crate::dispatch::calendar::Agenda;
 use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::config::ChannelConfig;
@@ -62,6 +63,12 @@ pub enum EngineError {
     /// Its sender revision cannot be used: withdrawn, of another workspace, or not what was approved.
     #[error("the sender cannot be used: {0}")]
     Sender(&'static str),
+    /// It failed while it was built, for this reason.
+    #[error("the campaign cannot be sent: {0}")]
+    NotBuilt(String),
+    /// Its time has passed.
+    #[error("the campaign's time has passed")]
+    TooLate,
     /// Its text cannot be sent.
     #[error(transparent)]
     Message(#[from] MessageError),
@@ -129,6 +136,9 @@ pub struct Engine(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) env: Env,
     pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) channel_configs: Vec<ChannelConfig>,
+    pub(super) agenda: mpsc::UnboundedSender<Agenda>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) keeper: mpsc::Sender<KeeperMsg>,
     pub(super) board: Arc<Board>,
@@ -177,9 +187,13 @@ impl Engine {
         let desk = Arc::new(Mutex::new(Desk { matcher: Matcher::new(), latency: Latency::new() }));
         let plan = Plan { epoch, marks, board: &board, desk: &desk, recorder: &recorder, failure: &failure };
         let (root, channels, dispatch_ended) = assembly::start_channels(&env, &config, plan).await?;
+        let (agenda, agenda_in) = mpsc::unbounded_channel();
         let inner = Inner {
             env,
             catalog,
+            journal,
+            channel_configs: config.channels,
+            agenda,
             recorder,
             keeper,
             board,
@@ -200,6 +214,7 @@ impl Engine {
         engine.resume_recovered(recovered.campaigns, recovered.orphans).await?;
         // Behind the recovered campaigns: an event about one that is not known yet would be lost.
         engine.watch_events(events_in)?;
+        engine.start_calendar(agenda_in)?;
         Ok(engine)
     }
 

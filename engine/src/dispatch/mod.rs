@@ -8,6 +8,8 @@ mod assembly;
 mod backoff;
 mod bucket;
 mod budget;
+mod build;
+mod calendar;
 mod campaign;
 mod cells;
 mod channel;
@@ -37,6 +39,8 @@ mod supervisor;
 mod supply;
 mod suppression;
 mod tenant;
+#[cfg(test)]
+mod testing;
 mod window;
 
 pub use config::{BindKind, ChannelConfig};

@@ -9,12 +9,12 @@ use crate::dispatch::commands::unsent;
 use crate::dispatch::keeper::{Keeper, Unresolved};
 use crate::dispatch::mark::Marks;
 use crate::dispatch::matcher::Early;
-use crate::dispatch::tenant::zone_named;
+use crate::dispatch::tenant::calendar_of;
 use crate::model::record::{self, Fact, Facts, Fate, Intent, Numbers, Orphan, Outcome, Skip};
 use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Run, Status, WorkspaceId};
+use crate::schedule::Zone;
 use crate::store::{Catalog, Commit, Entity, Journal, Kind, MAX_PAGE, Query, RowSeq, Scope, StoreError};
 use bytes::Bytes;
-use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ pub(crate) async fn recover(
     let mut zones = BTreeMap::new();
     for campaign in concerned(catalog, &**journal, &touched, wall_ms).await? {
         let zone = match zones.get(&campaign.workspace_id) {
-            Some(zone) => TimeZone::clone(zone),
+            Some(zone) => Zone::clone(zone),
             None => zone_of(catalog, campaign.workspace_id).await?,
         };
         zones.insert(campaign.workspace_id, zone.clone());
@@ -152,7 +152,7 @@ fn may_change(campaign: &Campaign, wall_ms: u64) -> bool {
 async fn restore(
     journal: &dyn Journal,
     campaign: &Campaign,
-    zone: TimeZone,
+    zone: Zone,
 ) -> Result<(Box<Account>, RowSeq), StoreError> {
     let mut account = Box::new(account_of(campaign, zone));
     let header = match journal.header(campaign.no).await {
@@ -173,17 +173,16 @@ async fn restore(
 }
 
 /// A fresh account of a campaign whose recipients are charged to days of this zone.
-pub(crate) fn account_of(campaign: &Campaign, zone: TimeZone) -> Account {
+pub(crate) fn account_of(campaign: &Campaign, zone: Zone) -> Account {
     let base_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
     Account::new(campaign.no, campaign.recipients, campaign.content.parts, base_ms).in_zone(zone)
 }
 
 /// The zone whose days a workspace's limits count.
-async fn zone_of(catalog: &dyn Catalog, workspace: WorkspaceId) -> Result<TimeZone, StoreError> {
-    match catalog.get(Scope::Platform, Kind::Workspace, workspace.into()).await {
-        Ok(Entity::Workspace(workspace)) => Ok(zone_named(&workspace.time_zone)),
-        Ok(_) | Err(StoreError::NotFound) => Ok(TimeZone::UTC),
-        Err(error) => Err(error),
+async fn zone_of(catalog: &dyn Catalog, workspace: WorkspaceId) -> Result<Zone, StoreError> {
+    match catalog.get(Scope::Platform, Kind::Workspace, workspace.into()).await? {
+        Entity::Workspace(workspace) => Ok(calendar_of(&workspace).zone),
+        _ => Err(StoreError::NotFound),
     }
 }
 

@@ -4,30 +4,24 @@
 //! next look. It never decides by itself what a campaign does.
 
 use crate::dispatch::engine::{Engine, EngineError};
-use crate::model::{QuietHours, Workspace, WorkspaceId};
+use crate::model::{Workspace, WorkspaceId};
+use crate::schedule::Calendar;
 use crate::store::{Entity, Kind, Scope, StoreError};
-use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a workspace says, as it was last read.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) zone: TimeZone,
-    pub(crate) quiet_hours: Option<QuietHours>,
+    /// Zone, quiet hours, daily limit.
+    pub(crate) calendar: Calendar,
     /// Share among workspaces, at least 1.
     pub(crate) weight: u32,
-    pub(crate) daily_limit: Option<u64>,
 }
 
 impl Settings {
     fn of(workspace: &Workspace) -> Self {
-        Self {
-            zone: zone_named(&workspace.time_zone),
-            quiet_hours: workspace.quiet_hours,
-            weight: workspace.weight.max(1),
-            daily_limit: workspace.daily_limit,
-        }
+        Self { calendar: calendar_of(workspace), weight: workspace.weight.max(1) }
     }
 }
 
@@ -81,10 +75,13 @@ impl Engine {
     }
 }
 
-/// The zone of this IANA name; UTC for one that nobody knows.
-pub(crate) fn zone_named(name: &str) -> TimeZone {
-    TimeZone::get(name).unwrap_or_else(|error| {
-        tracing::warn!(zone = name, %error, "time zone not known; using UTC");
-        TimeZone::UTC
-    })
+/// The calendar of a workspace; in UTC where nobody knows its zone, which the border refuses.
+pub(crate) fn calendar_of(workspace: &Workspace) -> Calendar {
+    let utc = || Workspace { time_zone: "UTC".to_owned(), ..workspace.clone() };
+    Calendar::of(workspace)
+        .or_else(|error| {
+            tracing::error!(workspace = %workspace.id, %error, "its days are those of UTC");
+            Calendar::of(&utc())
+        })
+        .expect("UTC is in the bundled data")
 }
