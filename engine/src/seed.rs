@@ -147,12 +147,13 @@ impl Seed {
             content_hash: campaign.content_hash(),
         };
         let mut campaign = Campaign { approvals: vec![approval], ..campaign };
-        for (what, action) in [(Move::Approve, "campaign.approve"), (Move::Built, "campaign.built")] {
+        for what in [Move::Approve, Move::Built] {
             let expect = Expect::Version(campaign.state_version);
             campaign.status = campaign.status.after(what).unwrap_or(campaign.status);
+            campaign.hold_reason = what.hold_reason();
             campaign.state_version += 1;
             let entity = Entity::Campaign(Box::new(campaign.clone()));
-            let change = Change { scope, expect, entity, action };
+            let change = Change { scope, expect, entity, action: what.action() };
             catalog.apply(vec![change], &principal(self.moderator, "Moderator"), at).await?;
         }
         Ok(id)
@@ -205,6 +206,7 @@ impl Seed {
             edited_by: None,
             created_at: at,
             started: false,
+            finished: false,
             plan: None,
             reason: None,
             ended_at: None,

@@ -4,13 +4,16 @@
 //! still moving; once a chunk is settled and saved, one status octet a unit stays. Receipts for saved chunks wait in
 //! order of arrival and are folded in chunk order. Applying a fact twice gives what applying it once gives.
 
+use crate::dispatch::charge::{Charges, LocalDays};
 use crate::dispatch::columns::{OpenChunk, OpenRun, SavedId, for_each_id};
 use crate::dispatch::keeper::AwaitedId;
 use crate::model::record::{Fate, Intent, Outcome, ReceiptFact, Skip};
 use crate::model::{
     CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Counts, Incarnation, NO_TIME, Run, UnitStatus,
 };
+use crate::schedule::Zone;
 use crate::store::RowSeq;
+use jiff::civil::Date;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -63,6 +66,14 @@ pub(crate) struct Late {
     pub(crate) at_ms: u32,
 }
 
+/// What becomes of units that are not sent any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unsent {
+    pub(crate) status: UnitStatus,
+    /// One of [`crate::model::record::reason`]'s codes, 0 for none.
+    pub(crate) reason: u32,
+}
+
 /// The account.
 pub(crate) struct Account {
     pub(crate) no: CampaignNo,
@@ -76,6 +87,11 @@ pub(crate) struct Account {
     saved: Vec<bool>,
     late: Vec<Late>,
     late_row: RowSeq,
+    days: LocalDays,
+    /// Charges that the saved columns show.
+    charged: Charges,
+    /// Recipients that were given up without a part of them ever having been handed to the wire.
+    never_handed: u64,
 }
 
 impl Account {
@@ -98,7 +114,40 @@ impl Account {
             saved: vec![false; usize::try_from(chunks).unwrap_or(0)],
             late: Vec::new(),
             late_row: 0,
+            days: LocalDays::default(),
+            charged: Charges::new(),
+            never_handed: 0,
         }
+    }
+
+    /// The same account with its recipients charged to days of this zone.
+    pub(crate) fn in_zone(mut self, zone: Zone) -> Self {
+        self.days = LocalDays::new(zone);
+        self
+    }
+
+    /// Takes over what the saved columns have charged.
+    pub(crate) fn restore_charges(&mut self, charged: impl IntoIterator<Item = (Date, u64)>) {
+        self.charged = charged.into_iter().collect();
+    }
+
+    /// Recipients charged so far, by local day.
+    pub(crate) fn charges(&self) -> Vec<(Date, u64)> {
+        let mut charges = self.charged.clone();
+        for open in self.open.values() {
+            open.charges.add_kept(&mut charges);
+            open.charges.add_open(&mut charges);
+        }
+        charges.into_iter().collect()
+    }
+
+    /// What the saved columns have charged once those of `chunks` are saved as they are now.
+    pub(crate) fn charges_saved_with(&self, chunks: &[ChunkNo]) -> Vec<(Date, u64)> {
+        let mut charges = self.charged.clone();
+        for open in chunks.iter().filter_map(|chunk| self.open.get(chunk)) {
+            open.charges.add_kept(&mut charges);
+        }
+        charges.into_iter().collect()
     }
 
     /// Chunks of the campaign.
@@ -132,8 +181,15 @@ impl Account {
     /// Opens a chunk with the columns that were saved.
     pub(crate) fn open_with(&mut self, state: &ChunkState) {
         let len = self.len_of(state.chunk);
-        let mut open = OpenChunk::new(len);
+        let mut open = OpenChunk::new(len, self.parts);
         open.seed(state);
+        // Receipts that waited for these columns: folded into the saved ones later, they would undo what comes now.
+        self.late.retain(|late| {
+            if late.chunk == state.chunk {
+                open.note_receipt(late.unit, late.error, late.at_ms);
+            }
+            late.chunk != state.chunk
+        });
         open.moving = self.moving(state.chunk, len);
         self.open.insert(state.chunk, open);
     }
@@ -153,6 +209,14 @@ impl Account {
                 self.set(state.chunk, unit, status);
             }
         }
+        let never = |parts: &[u32]| parts.iter().all(|at| *at == NO_TIME);
+        let from = state.chunk as usize * self.chunk_units();
+        let parts = usize::from(self.parts);
+        for (units, times) in
+            self.status[from..].chunks_exact(parts).zip(state.submitted_ms.chunks_exact(parts))
+        {
+            self.never_handed += u64::from(is_given_up(whole(units)) && never(times));
+        }
         if let Some(saved) = self.saved.get_mut(state.chunk as usize) {
             *saved = true;
         }
@@ -161,22 +225,26 @@ impl Account {
     /// Applies an intent that row `row` made durable.
     pub(crate) fn intent(&mut self, row: RowSeq, intent: &Intent) {
         let Run { chunk, from, count } = intent.run;
-        let run =
-            OpenRun { row, incarnation: intent.incarnation, position: intent.position, from, left: count };
         // The last unit, not the end behind it: a chunk of sixteen parts ends at 65,536.
         let Some(last) = count.checked_sub(1).and_then(|more| from.checked_add(more)) else { return };
         if self.index(chunk, last).is_none() {
             return;
         }
-        let open = self.ensure_open(chunk);
-        let slot = open.add_run(run);
+        let day = self.days.of(intent.at_ms);
+        self.ensure_open(chunk);
+        let Some(mut open) = self.open.remove(&chunk) else { return };
+        let day = open.charges.place(day);
+        let Intent { incarnation, position, .. } = *intent;
+        let slot = open.add_run(OpenRun { row, incarnation, position, from, left: count, day });
         for unit in from..=last {
-            self.release_run(chunk, unit);
-            if let Some(open) = self.open.get_mut(&chunk) {
-                open.run_of[usize::from(unit)] = slot;
+            open.release(unit);
+            open.run_of[usize::from(unit)] = slot;
+            open.charges.charge(open.recipient(unit), day);
+            if let Some(before) = self.set(chunk, unit, UnitStatus::Intended) {
+                open.moved(before, UnitStatus::Intended);
             }
-            self.move_unit(chunk, unit, UnitStatus::Intended);
         }
+        self.open.insert(chunk, open);
     }
 
     /// Applies outcomes of one chunk over one channel.
@@ -196,6 +264,7 @@ impl Account {
             open.release(outcome.unit);
             open.moved(before, outcome.fate.status());
             open.note(&outcome, at, channel);
+            open.charge_outcome(outcome.unit, &outcome.fate);
             self.repeated += u64::from(matches!(outcome.fate, Fate::Repeat));
         }
         self.open.insert(chunk, open);
@@ -208,6 +277,9 @@ impl Account {
             if self.status(run.chunk, unit) == Some(UnitStatus::Intended) {
                 self.release_run(run.chunk, unit);
                 self.move_unit(run.chunk, unit, UnitStatus::Queued);
+                if let Some(open) = self.open.get_mut(&run.chunk) {
+                    open.uncharge(unit);
+                }
             }
         }
     }
@@ -220,19 +292,29 @@ impl Account {
             return;
         }
         self.ensure_open(run.chunk);
+        let unsent = Unsent { status: skip.status, reason: skip.reason };
         for unit in run.from..=last {
-            if self.status(run.chunk, unit) == Some(UnitStatus::Queued) {
-                self.move_unit(run.chunk, unit, skip.status);
-                if let Some(open) = self.open.get_mut(&run.chunk)
-                    && skip.reason != 0
-                {
-                    open.errors.insert(unit, skip.reason);
-                }
-            }
+            self.give_up(run.chunk, unit, unsent);
         }
-        if let Some(open) = self.open.get_mut(&run.chunk) {
-            open.dirty = true;
+    }
+
+    /// Settles a queued unit without sending it.
+    fn give_up(&mut self, chunk: ChunkNo, unit: u16, unsent: Unsent) {
+        if self.status(chunk, unit) != Some(UnitStatus::Queued) {
+            return;
         }
+        let parts = usize::from(self.parts);
+        let first = usize::from(unit) / parts * parts;
+        let at = chunk as usize * self.chunk_units() + first;
+        let before = whole(&self.status[at..at + parts]);
+        self.move_unit(chunk, unit, unsent.status);
+        let is = whole(&self.status[at..at + parts]);
+        let Some(open) = self.open.get_mut(&chunk) else { return };
+        if unsent.reason != 0 {
+            open.errors.insert(unit, unsent.reason);
+        }
+        let was_handed = open.submitted_ms[first..first + parts].iter().any(|at| *at != NO_TIME);
+        self.never_handed += u64::from(!is_given_up(before) && is_given_up(is) && !was_handed);
     }
 
     /// Applies a matched receipt; only `sent` and `unknown` are refined, once.
@@ -244,11 +326,7 @@ impl Account {
         self.set(fact.chunk, fact.unit, fact.status);
         let at = self.relative(at_ms);
         if let Some(open) = self.open.get_mut(&fact.chunk) {
-            open.final_ms[usize::from(fact.unit)] = at;
-            if fact.error != 0 {
-                open.errors.insert(fact.unit, u32::from(fact.error));
-            }
-            open.dirty = true;
+            open.note_receipt(fact.unit, fact.error, at);
         } else {
             if self.late.is_empty() {
                 self.late_row = row;
@@ -308,22 +386,23 @@ impl Account {
         state.errors = errors.into_iter().collect();
     }
 
-    /// Cancels everything still queued.
-    pub(crate) fn cancel_queued(&mut self) {
-        for chunk in 0..self.chunks() {
-            let from = chunk as usize * self.chunk_units();
-            let len = self.len_of(chunk);
-            if self.status[from..from + len].contains(&(UnitStatus::Queued as u8)) {
-                self.ensure_open(chunk);
-                for unit in (0..=u16::MAX).take(len) {
-                    if self.status(chunk, unit) == Some(UnitStatus::Queued) {
-                        self.move_unit(chunk, unit, UnitStatus::Cancelled);
-                    }
-                }
-                if let Some(open) = self.open.get_mut(&chunk) {
-                    open.dirty = true;
-                }
-            }
+    /// Chunks with something queued.
+    pub(crate) fn queued_chunks(&self) -> Vec<ChunkNo> {
+        if self.is_settled() {
+            return Vec::new();
+        }
+        let has_queued = |chunk: &ChunkNo| {
+            let from = *chunk as usize * self.chunk_units();
+            self.status[from..from + self.len_of(*chunk)].contains(&(UnitStatus::Queued as u8))
+        };
+        (0..self.chunks()).filter(has_queued).collect()
+    }
+
+    /// Settles everything still queued in a chunk, whose columns must be there if it was saved.
+    pub(crate) fn settle_queued(&mut self, chunk: ChunkNo, unsent: Unsent) {
+        self.ensure_open(chunk);
+        for unit in (0..=u16::MAX).take(self.len_of(chunk)) {
+            self.give_up(chunk, unit, unsent);
         }
     }
 
@@ -397,10 +476,12 @@ impl Account {
             if let Some(saved) = self.saved.get_mut(*chunk as usize) {
                 *saved = true;
             }
-            if self.open.get(chunk).is_some_and(|c| c.moving == 0) {
+            let Some(open) = self.open.get_mut(chunk) else { continue };
+            open.charges.add_kept(&mut self.charged);
+            open.charges.saved();
+            open.dirty = false;
+            if open.moving == 0 {
                 self.open.remove(chunk);
-            } else if let Some(open) = self.open.get_mut(chunk) {
-                open.dirty = false;
             }
         }
     }
@@ -413,6 +494,7 @@ impl Account {
         tally.repeated.store(self.repeated, Ordering::Relaxed);
         let unsent = [UnitStatus::Queued, UnitStatus::Intended, UnitStatus::Cancelled, UnitStatus::Skipped];
         let unsent: u64 = unsent.iter().map(|s| self.counts[*s as usize]).sum();
+        let unsent = unsent + self.never_handed;
         tally.submitted.store((self.units / u64::from(self.parts)).saturating_sub(unsent), Ordering::Relaxed);
     }
 
@@ -423,7 +505,8 @@ impl Account {
     fn ensure_open(&mut self, chunk: ChunkNo) -> &mut OpenChunk {
         let len = self.len_of(chunk);
         let moving = if self.open.contains_key(&chunk) { 0 } else { self.moving(chunk, len) };
-        self.open.entry(chunk).or_insert_with(|| OpenChunk { moving, ..OpenChunk::new(len) })
+        let parts = self.parts;
+        self.open.entry(chunk).or_insert_with(|| OpenChunk { moving, ..OpenChunk::new(len, parts) })
     }
 
     /// The unit's present intent, if any, has its outcome.
@@ -459,6 +542,11 @@ impl Account {
         self.counts[is as usize] += 1;
         Some(before)
     }
+}
+
+/// Whether a recipient of this status may have been given up without having been handed to the wire.
+fn is_given_up(status: UnitStatus) -> bool {
+    matches!(status, UnitStatus::Failed | UnitStatus::Expired)
 }
 
 /// The status of a recipient whose message has several parts: the least finished part decides, then the worst.
@@ -593,9 +681,165 @@ mod tests {
         let mut account = Account::new(CampaignNo(1), 2, 2, 0);
         account.intent(1, &intent(1, 0, 0, 1).1);
         settle(&mut account, 0, 0..1, Fate::Accepted(b"x"));
-        account.cancel_queued();
+        account.settle_queued(0, Unsent { status: UnitStatus::Cancelled, reason: 0 });
         assert_eq!((counts(&account).failed, counts(&account).cancelled), (1, 1));
         assert!(account.is_settled());
+    }
+
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+
+    /// One thing that happens to one unit, by number: intent, revocation, skip, or an outcome.
+    fn tell(account: &mut Account, row: RowSeq, (unit, what): (u16, u8)) {
+        let fates = [Fate::Accepted(b"7"), Fate::Retry(88), Fate::Refused(11), Fate::Unknown, Fate::Repeat];
+        let at_ms = row / 4 * DAY_MS;
+        let run = Run { chunk: 0, from: unit, count: 1 };
+        match what {
+            0..=2 => account.intent(row, &Intent { at_ms, ..intent(row, 0, unit, 1).1 }),
+            3 => account.revoke(&run),
+            4 => {
+                let (campaign, status) = (CampaignNo(1), UnitStatus::Expired);
+                account.skip(&Skip { campaign, run, status, reason: 7 });
+            }
+            _ => settle(account, 0, unit..unit + 1, fates[usize::from(what % 5)]),
+        }
+    }
+
+    /// Whether a dispatcher would do this to the unit as it is now.
+    fn is_possible(account: &Account, (unit, what): (u16, u8)) -> bool {
+        match account.status(0, unit) {
+            Some(UnitStatus::Queued) => matches!(what, 0..=2 | 4),
+            Some(UnitStatus::Intended) => what == 3 || what >= 5,
+            _ => false,
+        }
+    }
+
+    fn total(account: &Account) -> u64 {
+        account.charges().iter().map(|(_, count)| count).sum()
+    }
+
+    #[test]
+    fn a_recipient_is_charged_to_the_day_of_its_intent_and_given_back_by_a_definite_refusal() {
+        let mut account = Account::new(CampaignNo(1), 4, 1, 0);
+        (0..4).for_each(|unit| tell(&mut account, 3, (unit, 0)));
+        let (first, second) = (jiff::civil::date(1970, 1, 1), jiff::civil::date(1970, 1, 2));
+        assert_eq!(account.charges(), [(first, 4)]);
+        settle(&mut account, 0, 0..1, Fate::Accepted(b"x"));
+        settle(&mut account, 0, 1..2, Fate::Refused(11));
+        settle(&mut account, 0, 2..3, Fate::Retry(88));
+        account.revoke(&Run { chunk: 0, from: 3, count: 1 });
+        assert_eq!(account.charges(), [(first, 1)]);
+        (2..4).for_each(|unit| tell(&mut account, 4, (unit, 0)));
+        settle(&mut account, 0, 2..4, Fate::Unknown);
+        assert_eq!(account.charges(), [(first, 1), (second, 2)]);
+        delivered(&mut account, 0, 0);
+        assert_eq!(account.charges(), [(first, 1), (second, 2)]);
+    }
+
+    #[test]
+    fn a_message_of_several_parts_is_charged_once_and_kept_when_one_part_was_accepted() {
+        let mut account = Account::new(CampaignNo(1), 2, 2, 0);
+        (0..4).for_each(|unit| tell(&mut account, 1, (unit, 0)));
+        assert_eq!(total(&account), 2);
+        settle(&mut account, 0, 0..1, Fate::Accepted(b"x"));
+        settle(&mut account, 0, 1..2, Fate::Refused(11));
+        settle(&mut account, 0, 2..3, Fate::Refused(11));
+        assert_eq!(total(&account), 2, "a part of each was accepted or is under way");
+        settle(&mut account, 0, 3..4, Fate::Failed(88));
+        assert_eq!(total(&account), 1);
+        // The accepted part's receipt says rejected: it reached the SMSC all the same.
+        let campaign = CampaignNo(1);
+        let status = UnitStatus::Rejected;
+        account.receipt(9, 0, &ReceiptFact { campaign, chunk: 0, unit: 0, status, error: 1 });
+        assert_eq!(total(&account), 1);
+    }
+
+    #[test]
+    fn what_was_given_up_before_it_was_sent_does_not_count_as_handed_to_the_wire() {
+        let mut account = Account::new(CampaignNo(1), 4, 1, 0);
+        let submitted = |account: &Account| {
+            let tally = Tally::default();
+            account.publish(&tally);
+            tally.submitted.load(Ordering::Relaxed)
+        };
+        (0..2).for_each(|unit| tell(&mut account, 1, (unit, 0)));
+        settle(&mut account, 0, 0..1, Fate::Accepted(b"x"));
+        settle(&mut account, 0, 1..2, Fate::Failed(88));
+        account.settle_queued(0, Unsent { status: UnitStatus::Expired, reason: 7 });
+        assert_eq!((submitted(&account), counts(&account).expired), (2, 2));
+        let mut restored = Account::new(CampaignNo(1), 4, 1, 0);
+        for state in account.columns(true) {
+            restored.restore(&state);
+        }
+        assert_eq!(submitted(&restored), 2);
+    }
+
+    #[test]
+    fn a_receipt_that_waits_for_columns_is_in_them_once_they_are_open() {
+        let mut first = Account::new(CampaignNo(1), 3, 1, 500);
+        first.intent(1, &intent(1, 0, 0, 2).1);
+        settle(&mut first, 0, 0..2, Fate::Accepted(b"id"));
+        let saved = first.columns(true);
+        let mut account = Account::new(CampaignNo(1), 3, 1, 500);
+        account.restore(&saved[0]);
+        delivered(&mut account, 0, 1);
+        account.open_with(&saved[0]);
+        assert!(account.take_late().is_empty());
+        account.intent(2, &intent(2, 0, 2, 1).1);
+        settle(&mut account, 0, 2..3, Fate::Accepted(b"other"));
+        let columns = &account.columns(true)[0];
+        assert_eq!((columns.final_ms[1], columns.status[1]), (1_500, UnitStatus::Delivered as u8));
+        assert_eq!(account.awaiting(0, None).len(), 2);
+    }
+
+    proptest! {
+        /// Goal: a crash at any moment, behind saves at any moments, changes no charge: saved columns and the rows
+        /// behind their watermark give what the first run had.
+        #[test]
+        fn a_replay_gives_the_same_charges(
+            wishes in proptest::collection::vec((0u16..12, 0u8..20), 1..120),
+            saves in proptest::collection::vec((0usize..120, any::<bool>()), 0..4),
+            parts in 1u8..4,
+        ) {
+            let mut live = Account::new(CampaignNo(1), 4, parts, 0);
+            let mut facts = Vec::new();
+            let mut file: (RowSeq, Option<ChunkState>, Vec<(Date, u64)>) = (0, None, Vec::new());
+            for (at, wish) in wishes.iter().enumerate() {
+                if is_possible(&live, *wish) {
+                    facts.push(*wish);
+                    tell(&mut live, facts.len() as RowSeq, *wish);
+                }
+                let Some((_, whole)) = saves.iter().find(|(save, _)| *save == at) else { continue };
+                // As the keeper does: a save of complete chunks leaves the watermark where it was.
+                if *whole {
+                    file.0 = live.watermark(facts.len() as RowSeq);
+                }
+                if let Some(state) = live.columns(*whole).pop() {
+                    file = (file.0, Some(state), live.charges_saved_with(&[0]));
+                    live.saved(&[0]);
+                }
+            }
+            let mut again = Account::new(CampaignNo(1), 4, parts, 0);
+            if let (Some(state), true) = (&file.1, file.0 > 0) {
+                again.restore_charges(file.2);
+                again.restore(state);
+                again.open_with(state);
+            }
+            for (row, fact) in (1..).zip(&facts).filter(|(row, _)| *row > file.0) {
+                tell(&mut again, row, *fact);
+            }
+            prop_assert_eq!(again.charges(), live.charges());
+            let is_repeated = |recipient: &u16| facts.iter().any(|(unit, what)| {
+                unit / u16::from(parts) == *recipient && *what >= 5 && what % 5 == 4
+            });
+            let is_held = |recipient: &u16| {
+                let units = recipient * u16::from(parts)..(recipient + 1) * u16::from(parts);
+                is_repeated(recipient) || units.into_iter().any(|unit| {
+                    let status = live.status(0, unit);
+                    matches!(status, Some(UnitStatus::Intended | UnitStatus::Sent | UnitStatus::Unknown))
+                })
+            };
+            prop_assert_eq!(total(&live), (0..4).filter(is_held).count() as u64);
+        }
     }
 
     proptest! {

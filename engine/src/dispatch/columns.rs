@@ -2,6 +2,7 @@
 //!
 //! Held in memory only while units of the chunk move; saved as [`ChunkState`] columns and read back from them.
 
+use crate::dispatch::charge::{ChunkCharges, DayPlace};
 use crate::model::record::{Fate, Outcome};
 use crate::model::{ChunkState, Incarnation, NO_TIME, UnitStatus};
 use crate::store::RowSeq;
@@ -13,6 +14,8 @@ const NO_ID: u8 = 0;
 const RAW_ID: u8 = 1;
 /// Not a unit: the channel of the ids that follow.
 const CHANNEL: u8 = 2;
+/// No id, but it was perhaps sent before: its recipient stays charged whatever comes.
+const PERHAPS: u8 = 3;
 const PACKED: u8 = 0x40;
 
 /// The columns of a chunk that still moves.
@@ -31,6 +34,9 @@ pub(super) struct OpenChunk {
     pub(super) free_runs: Vec<u16>,
     pub(super) moving: u32,
     pub(super) dirty: bool,
+    pub(super) charges: ChunkCharges,
+    /// Parts of one message.
+    pub(super) parts: usize,
 }
 
 /// An intent some of whose units have no outcome yet.
@@ -41,11 +47,16 @@ pub(crate) struct OpenRun {
     pub(crate) position: u64,
     pub(crate) from: u16,
     pub(super) left: u16,
+    /// The local day of the intent.
+    pub(super) day: DayPlace,
 }
 
 impl OpenChunk {
-    pub(super) fn new(len: usize) -> Self {
+    pub(super) fn new(len: usize, parts: u16) -> Self {
+        let parts = usize::from(parts.max(1));
         Self {
+            charges: ChunkCharges::new(len / parts),
+            parts,
             tags: vec![0; len],
             ids: vec![0; len],
             raw_ids: BTreeMap::new(),
@@ -80,6 +91,31 @@ impl OpenChunk {
                 self.free_runs.push(slot);
             }
         }
+    }
+
+    /// The recipient that a unit belongs to.
+    pub(super) fn recipient(&self, unit: u16) -> usize {
+        if self.parts == 1 { usize::from(unit) } else { usize::from(unit) / self.parts }
+    }
+
+    /// Charges the recipient according to what became of one of its units.
+    pub(super) fn charge_outcome(&mut self, unit: u16, fate: &Fate<'_>) {
+        match fate {
+            Fate::Accepted(_) | Fate::AcceptedPacked(_) | Fate::Unknown | Fate::Repeat => {
+                self.charges.keep(self.recipient(unit));
+            }
+            Fate::Refused(_) | Fate::Retry(_) | Fate::Failed(_) => self.uncharge(unit),
+        }
+    }
+
+    /// A unit has lost its intent and was not accepted: the oldest open intent of its message counts, if any.
+    pub(super) fn uncharge(&mut self, unit: u16) {
+        let recipient = self.recipient(unit);
+        let first = recipient * self.parts;
+        let slots = self.run_of.get(first..first + self.parts).unwrap_or_default();
+        let open = slots.iter().filter_map(|slot| self.runs.get(usize::from(*slot)));
+        let next = open.min_by_key(|run| (run.row, run.position)).map(|run| run.day);
+        self.charges.release(recipient, next);
     }
 
     pub(super) fn moved(&mut self, before: UnitStatus, status: UnitStatus) {
@@ -118,9 +154,21 @@ impl OpenChunk {
                 self.errors.insert(outcome.unit, code);
                 self.final_ms[unit] = at_ms;
             }
-            Fate::Retry(_) | Fate::Repeat => self.submitted_ms[unit] = NO_TIME,
+            Fate::Retry(_) => self.submitted_ms[unit] = NO_TIME,
+            Fate::Repeat => self.tags[unit] = PERHAPS,
             Fate::Unknown => {}
         }
+    }
+
+    /// A receipt for a unit.
+    pub(super) fn note_receipt(&mut self, unit: u16, error: u16, at_ms: u32) {
+        if let Some(at) = self.final_ms.get_mut(usize::from(unit)) {
+            *at = at_ms;
+        }
+        if error != 0 {
+            self.errors.insert(unit, u32::from(error));
+        }
+        self.dirty = true;
     }
 
     pub(super) fn columns(&self) -> ChunkState {
@@ -128,14 +176,14 @@ impl OpenChunk {
         let mut channel = None;
         for (unit, tag) in (0..=u16::MAX).zip(&self.tags) {
             let of = self.channels.get(usize::from(self.channel_of[usize::from(unit)])).copied();
-            if *tag != NO_ID && of != channel {
+            if !matches!(*tag, NO_ID | PERHAPS) && of != channel {
                 message_ids.push(CHANNEL);
                 message_ids.extend_from_slice(&of.unwrap_or(0).to_le_bytes());
                 channel = of;
             }
             message_ids.push(*tag);
             match *tag {
-                NO_ID => {}
+                NO_ID | PERHAPS => {}
                 RAW_ID => {
                     let raw = self.raw_ids.get(&unit).map_or(&[][..], |r| r);
                     message_ids.push(u8::try_from(raw.len()).unwrap_or(0));
@@ -169,6 +217,7 @@ impl OpenChunk {
                     self.tags[at] = RAW_ID;
                     self.raw_ids.insert(unit, raw.into());
                 }
+                SavedId::Perhaps => self.tags[at] = PERHAPS,
             }
         });
         for (to, from) in
@@ -179,6 +228,18 @@ impl OpenChunk {
             }
         }
         self.errors = state.errors.iter().copied().collect();
+        for (unit, octet) in (0..=u16::MAX).zip(&state.status).take(self.tags.len()) {
+            if self.is_kept(unit, UnitStatus::from_octet(*octet)) {
+                self.charges.restore(self.recipient(unit));
+            }
+        }
+    }
+
+    /// Whether a saved unit was accepted or may have been; a refused one never has a message id.
+    fn is_kept(&self, unit: u16, status: Option<UnitStatus>) -> bool {
+        use UnitStatus::{Delivered, Sent, Undeliverable, Unknown};
+        let sure = matches!(status, Some(Sent | Delivered | Undeliverable | Unknown));
+        sure || self.tags[usize::from(unit)] != NO_ID
     }
 }
 
@@ -188,6 +249,8 @@ pub(crate) enum SavedId<'a> {
     Packed(PackedId),
     /// As the SMSC wrote it.
     Raw(&'a [u8]),
+    /// None: it was perhaps sent.
+    Perhaps,
 }
 
 impl SavedId<'_> {
@@ -196,6 +259,7 @@ impl SavedId<'_> {
         match self {
             Self::Packed(packed) => with(packed.text().as_bytes()),
             Self::Raw(raw) => with(raw),
+            Self::Perhaps => with(b""),
         }
     }
 }
@@ -216,6 +280,7 @@ pub(crate) fn for_each_id<'a>(column: &'a [u8], mut visit: impl FnMut(u32, u16, 
         let Some(unit) = units.next() else { return };
         match *tag {
             NO_ID => {}
+            PERHAPS => visit(channel, unit, SavedId::Perhaps),
             RAW_ID => {
                 let Some((len, tail)) = rest.split_first() else { return };
                 let Some((raw, tail)) = tail.split_at_checked(usize::from(*len)) else { return };

@@ -5,6 +5,7 @@
 
 use crate::dispatch::account::Tally;
 use crate::dispatch::assembly::{self, Channel, Plan};
+use crate::dispatch::calendar::Agenda;
 use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::config::ChannelConfig;
@@ -15,14 +16,15 @@ use crate::dispatch::link::Desk;
 use crate::dispatch::loader::Loader;
 use crate::dispatch::mark::MarkDir;
 use crate::dispatch::matcher::Matcher;
-use crate::dispatch::message::{Message, MessageError};
+use crate::dispatch::message::MessageError;
 use crate::dispatch::recorder::Recorder;
-use crate::dispatch::recovery::{account_of, recover};
+use crate::dispatch::recovery::recover;
 use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
-use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Move, Principal, Status, WorkspaceId};
-use crate::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StoreError};
+use crate::dispatch::tenant::Tenants;
+use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Status, WorkspaceId};
+use crate::store::{Catalog, Entity, Journal, Kind, Scope, StoreError};
 use ractor::ActorRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -58,6 +60,15 @@ pub enum EngineError {
     /// Not approved as it stands.
     #[error("the campaign's present content is not approved")]
     NotApproved,
+    /// Its sender revision cannot be used: withdrawn, of another workspace, or not what was approved.
+    #[error("the sender cannot be used: {0}")]
+    Sender(&'static str),
+    /// It failed while it was built, for this reason.
+    #[error("the campaign cannot be sent: {0}")]
+    NotBuilt(String),
+    /// Its time has passed.
+    #[error("the campaign's time has passed")]
+    TooLate,
     /// Its text cannot be sent.
     #[error(transparent)]
     Message(#[from] MessageError),
@@ -125,6 +136,9 @@ pub struct Engine(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) env: Env,
     pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) channel_configs: Vec<ChannelConfig>,
+    pub(super) agenda: mpsc::UnboundedSender<Agenda>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) keeper: mpsc::Sender<KeeperMsg>,
     pub(super) board: Arc<Board>,
@@ -135,6 +149,7 @@ pub(super) struct Inner {
     pub(super) campaigns: Mutex<BTreeMap<CampaignNo, Arc<Running>>>,
     pub(super) tallies: Mutex<BTreeMap<CampaignId, Arc<Tally>>>,
     pub(super) workspaces: Mutex<BTreeMap<WorkspaceId, ActorRef<SupervisorMsg>>>,
+    pub(super) tenants: Tenants,
     pub(super) failure: watch::Sender<Option<String>>,
     pub(super) ended: Mutex<Vec<oneshot::Receiver<()>>>,
     pub(super) recovered: (u64, u64),
@@ -172,9 +187,13 @@ impl Engine {
         let desk = Arc::new(Mutex::new(Desk { matcher: Matcher::new(), latency: Latency::new() }));
         let plan = Plan { epoch, marks, board: &board, desk: &desk, recorder: &recorder, failure: &failure };
         let (root, channels, dispatch_ended) = assembly::start_channels(&env, &config, plan).await?;
+        let (agenda, agenda_in) = mpsc::unbounded_channel();
         let inner = Inner {
             env,
             catalog,
+            journal,
+            channel_configs: config.channels,
+            agenda,
             recorder,
             keeper,
             board,
@@ -185,6 +204,7 @@ impl Engine {
             campaigns: Mutex::default(),
             tallies: Mutex::default(),
             workspaces: Mutex::default(),
+            tenants: Tenants::default(),
             failure,
             ended: Mutex::new(vec![dispatch_ended, recorder_ended, keeper_ended, maintainer_ended]),
             recovered: (recovered.unknown, recovered.revoked),
@@ -194,182 +214,8 @@ impl Engine {
         engine.resume_recovered(recovered.campaigns, recovered.orphans).await?;
         // Behind the recovered campaigns: an event about one that is not known yet would be lost.
         engine.watch_events(events_in)?;
+        engine.start_calendar(agenda_in)?;
         Ok(engine)
-    }
-
-    /// Starts a campaign that is `Pending`: it is `Sending` when this returns.
-    ///
-    /// # Errors
-    /// [`EngineError::State`], [`EngineError::NotApproved`], the store's.
-    pub async fn start_campaign(
-        &self,
-        workspace: WorkspaceId,
-        id: CampaignId,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let (engine, by) = (self.clone(), by.clone());
-        detached(async move { engine.start_now(workspace, id, &by).await }).await
-    }
-
-    async fn start_now(
-        &self,
-        workspace: WorkspaceId,
-        id: CampaignId,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let campaign = self.campaign(workspace, id).await?;
-        if !campaign.is_approved() {
-            return Err(EngineError::NotApproved);
-        }
-        Message::new(&campaign.content, 1)?;
-        let campaign = self.record_move(campaign, Move::Start, "start", by).await?;
-        let account = Box::new(account_of(&campaign));
-        let tally = Arc::new(Tally::default());
-        account.publish(&tally);
-        let running = self.running(campaign, Arc::clone(&tally))?;
-        self.tell_keeper(KeeperMsg::Open(account, tally)).await?;
-        // Stopped between the record and the moment when the stop could find it running.
-        let status = self.campaign(workspace, id).await.map_or(Status::Sending, |c| c.status);
-        if status != Status::Sending {
-            running.cells.stop();
-        }
-        if status.is_final() {
-            return self.cancel_queued(running.campaign.no).await;
-        }
-        self.launch(&running).await
-    }
-
-    /// Pauses: when this returns, no further PDU of the campaign is written.
-    ///
-    /// # Errors
-    /// [`EngineError::State`]; [`EngineError::StoppedNotRecorded`] when it is stopped but the store is down.
-    pub async fn pause(
-        &self,
-        workspace: WorkspaceId,
-        id: CampaignId,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let (engine, by) = (self.clone(), by.clone());
-        detached(async move { engine.pause_now(workspace, id, &by).await }).await
-    }
-
-    async fn pause_now(
-        &self,
-        workspace: WorkspaceId,
-        id: CampaignId,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let campaign = self.campaign(workspace, id).await?;
-        self.stop(campaign, Move::Pause, "pause", by).await
-    }
-
-    /// Cancels: when this returns, no further PDU of the campaign is written and what was queued is cancelled.
-    ///
-    /// # Errors
-    /// As for [`Self::pause`].
-    pub async fn cancel(
-        &self,
-        workspace: WorkspaceId,
-        id: CampaignId,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let (engine, by) = (self.clone(), by.clone());
-        detached(async move { engine.cancel_now(workspace, id, &by).await }).await
-    }
-
-    async fn cancel_now(
-        &self,
-        workspace: WorkspaceId,
-        id: CampaignId,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let campaign = self.campaign(workspace, id).await?;
-        let no = campaign.no;
-        self.stop(campaign, Move::Cancel, "cancel", by).await?;
-        self.cancel_queued(no).await
-    }
-
-    async fn cancel_queued(&self, no: CampaignNo) -> Result<(), EngineError> {
-        self.recorder_flush().await?;
-        let (reply, done) = oneshot::channel();
-        self.tell_keeper(KeeperMsg::Cancel(no, reply)).await?;
-        done.await.map_err(|_| EngineError::NotRunning("keeper".to_owned()))
-    }
-
-    /// Goes on with a paused campaign.
-    ///
-    /// # Errors
-    /// [`EngineError::State`], the store's.
-    pub async fn resume(
-        &self,
-        workspace: WorkspaceId,
-        id: CampaignId,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let (engine, by) = (self.clone(), by.clone());
-        detached(async move { engine.resume_now(workspace, id, &by).await }).await
-    }
-
-    async fn resume_now(
-        &self,
-        workspace: WorkspaceId,
-        id: CampaignId,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let campaign = self.campaign(workspace, id).await?;
-        let running = self.campaigns().get(&campaign.no).cloned();
-        // Taken before the resume is recorded: a stop that comes behind it is not undone.
-        let stop_gen = running.as_ref().map(|r| r.cells.stop_gen());
-        self.record_move(campaign, Move::Resume, "resume", by).await?;
-        if let (Some(running), Some(stop_gen)) = (running, stop_gen) {
-            running.cells.go(stop_gen);
-            // A start that failed half way left it without an actor.
-            self.launch(&running).await?;
-        }
-        self.0.board.ring_links();
-        Ok(())
-    }
-
-    async fn stop(
-        &self,
-        campaign: Campaign,
-        what: Move,
-        word: &'static str,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let (no, status) = (campaign.no, campaign.status);
-        if status.after(what).is_none() {
-            return Err(EngineError::State(status, word));
-        }
-        let running = self.campaigns().get(&no).cloned();
-        let Some(running) = running else {
-            self.record_move(campaign, what, word, by).await?;
-            // It may have been started meanwhile.
-            let started = self.campaigns().get(&no).cloned();
-            if let Some(running) = started {
-                running.cells.stop();
-                self.0.board.all_obey(self.0.board.announce_stop()).await;
-            }
-            return Ok(());
-        };
-        let (workspace, id) = (campaign.workspace_id, campaign.id);
-        let stop_gen = running.cells.stop();
-        let epoch = self.0.board.announce_stop();
-        let recorded = self.record_move(campaign, what, word, by).await;
-        if let Err(EngineError::Store(StoreError::Conflict { .. }) | EngineError::State(..)) = &recorded {
-            // Somebody else was first; what they decided holds, also for the flag.
-            if self.campaign(workspace, id).await?.status == Status::Sending {
-                running.cells.go(stop_gen);
-                self.0.board.ring_links();
-            }
-            return recorded.map(drop);
-        }
-        self.0.board.all_obey(epoch).await;
-        match recorded {
-            Ok(_) => Ok(()),
-            Err(EngineError::Store(error)) => Err(EngineError::StoppedNotRecorded(error)),
-            Err(other) => Err(other),
-        }
     }
 
     /// Resolves when the engine can no longer go on, with the reason.
@@ -441,55 +287,6 @@ impl Engine {
         }
     }
 
-    pub(super) async fn record_move(
-        &self,
-        campaign: Campaign,
-        what: Move,
-        word: &'static str,
-        by: &Principal,
-    ) -> Result<Campaign, EngineError> {
-        let Some(status) = campaign.status.after(what) else {
-            return Err(EngineError::State(campaign.status, word));
-        };
-        let expect = Expect::Version(campaign.state_version);
-        let stops = matches!(what, Move::Pause | Move::Cancel | Move::Fail | Move::Expire);
-        let changed = Campaign {
-            status,
-            hold_reason: None,
-            state_version: campaign.state_version + 1,
-            stop_gen: campaign.stop_gen + u32::from(stops),
-            ..campaign
-        };
-        self.apply(changed.clone(), expect, what, by).await?;
-        Ok(changed)
-    }
-
-    pub(super) async fn apply(
-        &self,
-        campaign: Campaign,
-        expect: Expect,
-        what: Move,
-        by: &Principal,
-    ) -> Result<(), EngineError> {
-        let action = match what {
-            Move::Start => "campaign.start",
-            Move::Pause => "campaign.pause",
-            Move::Resume => "campaign.resume",
-            Move::Cancel => "campaign.cancel",
-            Move::Complete => "campaign.complete",
-            Move::Approve => "campaign.approve",
-            Move::Reject => "campaign.reject",
-            Move::Built => "campaign.built",
-            Move::Fail => "campaign.fail",
-            Move::Expire => "campaign.expire",
-        };
-        let wall_ms = i64::try_from(self.0.env.clock.now().wall_ms).unwrap_or(i64::MAX);
-        let at = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::MAX);
-        let scope = Scope::Workspace(campaign.workspace_id);
-        let change = Change { scope, expect, entity: Entity::Campaign(Box::new(campaign)), action };
-        Ok(self.0.catalog.apply(vec![change], by, at).await?)
-    }
-
     pub(super) async fn recorder_flush(&self) -> Result<(), EngineError> {
         match self.0.recorder.flush().await {
             true => Ok(()),
@@ -512,11 +309,4 @@ impl Engine {
     pub(super) fn workspaces(&self) -> MutexGuard<'_, BTreeMap<WorkspaceId, ActorRef<SupervisorMsg>>> {
         self.0.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Runs a command to its end also when its caller goes away in the midst of it.
-async fn detached(
-    command: impl Future<Output = Result<(), EngineError>> + Send + 'static,
-) -> Result<(), EngineError> {
-    tokio::spawn(command).await.unwrap_or_else(|ended| Err(EngineError::NotRunning(ended.to_string())))
 }

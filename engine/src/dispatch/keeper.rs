@@ -3,13 +3,14 @@
 //! Nothing reaches an account that is not durable. Journal rows are deleted only below the smallest watermark that
 //! was read back from the campaigns' files after they were saved.
 
-use crate::dispatch::account::{Account, Late, Tally};
+use crate::dispatch::account::{Account, Late, Tally, Unsent};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::supply::Slice;
 use crate::model::record::{self, Fact, Facts, Orphan};
 use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run, UnitStatus};
 use crate::store::{Journal, RowSeq, StateSave, StoreError};
 use bytes::Bytes;
+use jiff::civil::Date;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,8 +52,12 @@ pub(crate) enum KeeperMsg {
     Open(Box<Account>, Arc<Tally>),
     /// What of a campaign is still to be sent.
     Remaining(CampaignNo, oneshot::Sender<Remaining>),
-    /// Cancels everything queued of a campaign.
-    Cancel(CampaignNo, oneshot::Sender<()>),
+    /// Settles everything queued of a campaign that ended, now and later.
+    SettleQueued(CampaignNo, Unsent, oneshot::Sender<()>),
+    /// Tell again when the campaign is settled: what its end waited for has come.
+    Tell(CampaignNo),
+    /// How a campaign stands, for the record of its end.
+    Standing(CampaignNo, oneshot::Sender<Standing>),
     /// Units of a chunk that await a receipt, for the receipt index.
     Awaiting(CampaignNo, ChunkNo, oneshot::Sender<Vec<AwaitedId>>),
     /// Saves everything and trims the journal.
@@ -86,6 +91,15 @@ impl Remaining {
     }
 }
 
+/// How a campaign stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Whether nothing is queued or in flight.
+    pub(crate) is_settled: bool,
+    /// Recipients charged so far, by local day.
+    pub(crate) charges: Vec<(Date, u64)>,
+}
+
 /// What the keeper tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeeperEvent {
@@ -99,8 +113,8 @@ struct Held {
     watermark: RowSeq,
     touched: bool,
     told: bool,
-    /// Cancelled: what is queued again by a late answer is cancelled as well.
-    cancelled: bool,
+    /// It ended: what is queued again by a late answer is settled as well.
+    unsent: Option<Unsent>,
 }
 
 /// The accounts and how far they are.
@@ -171,10 +185,19 @@ impl Keeper {
                 // A receiver that went away wants nothing any more; the same holds for every reply here.
                 let _ = reply.send(self.remaining(no));
             }
-            KeeperMsg::Cancel(no, reply) => {
-                self.cancel(no);
+            KeeperMsg::SettleQueued(no, unsent, reply) => {
+                self.settle_queued(no, unsent).await?;
                 self.publish();
                 let _ = reply.send(());
+            }
+            KeeperMsg::Tell(no) => {
+                if let Some(held) = self.held.get_mut(&no) {
+                    (held.told, held.touched) = (false, true);
+                }
+            }
+            KeeperMsg::Standing(no, reply) => {
+                self.publish();
+                let _ = reply.send(self.standing(no));
             }
             KeeperMsg::Awaiting(no, chunk, reply) => {
                 let saved = self.state(no, chunk).await?;
@@ -212,7 +235,7 @@ impl Keeper {
     pub(crate) fn open(&mut self, account: Box<Account>, tally: Arc<Tally>, watermark: RowSeq) {
         account.publish(&tally);
         // Told also of one that had settled before: its end may not have been recorded.
-        let held = Held { account, tally, watermark, touched: true, told: false, cancelled: false };
+        let held = Held { account, tally, watermark, touched: true, told: false, unsent: None };
         self.held.insert(held.account.no, held);
     }
 
@@ -254,13 +277,28 @@ impl Keeper {
         result
     }
 
-    /// Cancels everything still queued.
-    pub(crate) fn cancel(&mut self, no: CampaignNo) {
+    /// Settles everything still queued of a campaign that ended.
+    pub(crate) async fn settle_queued(&mut self, no: CampaignNo, unsent: Unsent) -> Result<(), StoreError> {
+        let chunks = self.held.get(&no).map(|held| held.account.queued_chunks());
+        for chunk in chunks.unwrap_or_default() {
+            self.load_columns(no, chunk).await?;
+            if let Some(held) = self.held.get_mut(&no) {
+                held.account.settle_queued(chunk, unsent);
+            }
+        }
         if let Some(held) = self.held.get_mut(&no) {
-            held.account.cancel_queued();
-            held.cancelled = true;
+            held.unsent = Some(unsent);
             held.touched = true;
         }
+        Ok(())
+    }
+
+    /// How a campaign stands; one that is not held has nothing.
+    pub(crate) fn standing(&self, no: CampaignNo) -> Standing {
+        self.held.get(&no).map_or_else(Standing::default, |held| Standing {
+            is_settled: held.account.is_settled(),
+            charges: held.account.charges(),
+        })
     }
 
     async fn ensure_columns(
@@ -269,9 +307,15 @@ impl Keeper {
         no: CampaignNo,
         chunk: ChunkNo,
     ) -> Result<(), StoreError> {
-        let wanted =
-            |held: &Held| !(self.replaying && seq <= held.watermark) && held.account.wants_columns(chunk);
-        if !self.held.get(&no).is_some_and(wanted) {
+        let is_known = |held: &Held| self.replaying && seq <= held.watermark;
+        if self.held.get(&no).is_some_and(is_known) {
+            return Ok(());
+        }
+        self.load_columns(no, chunk).await
+    }
+
+    async fn load_columns(&mut self, no: CampaignNo, chunk: ChunkNo) -> Result<(), StoreError> {
+        if !self.held.get(&no).is_some_and(|held| held.account.wants_columns(chunk)) {
             return Ok(());
         }
         let state = self.state(no, chunk).await?;
@@ -396,8 +440,11 @@ impl Keeper {
             if !std::mem::take(&mut held.touched) {
                 continue;
             }
-            if held.cancelled {
-                held.account.cancel_queued();
+            if let Some(unsent) = held.unsent {
+                // Queued again by a fact, whose columns are therefore at hand.
+                for chunk in held.account.queued_chunks() {
+                    held.account.settle_queued(chunk, unsent);
+                }
             }
             held.account.publish(&held.tally);
             let settled = held.account.is_settled();
@@ -481,7 +528,8 @@ async fn save(
         return Ok(());
     }
     let numbers: Vec<ChunkNo> = chunks.iter().map(|c| c.chunk).collect();
-    journal.save_state(no, StateSave { watermark, chunks, ..StateSave::default() }).await?;
+    let charges = held.account.charges_saved_with(&numbers);
+    journal.save_state(no, StateSave { watermark, chunks, charges, recipients: Vec::new() }).await?;
     held.account.saved(&numbers);
     held.watermark = watermark;
     Ok(())

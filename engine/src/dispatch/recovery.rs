@@ -5,11 +5,14 @@
 //! stopped stays stopped. The resolution is itself a journal row, durable before anything is sent.
 
 use crate::dispatch::account::{Account, Tally};
+use crate::dispatch::commands::unsent;
 use crate::dispatch::keeper::{Keeper, Unresolved};
 use crate::dispatch::mark::Marks;
 use crate::dispatch::matcher::Early;
+use crate::dispatch::tenant::calendar_of;
 use crate::model::record::{self, Fact, Facts, Fate, Intent, Numbers, Orphan, Outcome, Skip};
-use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Run, Status};
+use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Run, Status, WorkspaceId};
+use crate::schedule::Zone;
 use crate::store::{Catalog, Commit, Entity, Journal, Kind, MAX_PAGE, Query, RowSeq, Scope, StoreError};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,8 +54,14 @@ pub(crate) async fn recover(
         survey(*seq, row, &mut orphans, &mut touched)?;
     }
     let mut campaigns = Vec::new();
+    let mut zones = BTreeMap::new();
     for campaign in concerned(catalog, &**journal, &touched, wall_ms).await? {
-        let (account, watermark) = restore(&**journal, &campaign).await?;
+        let zone = match zones.get(&campaign.workspace_id) {
+            Some(zone) => Zone::clone(zone),
+            None => zone_of(catalog, campaign.workspace_id).await?,
+        };
+        zones.insert(campaign.workspace_id, zone.clone());
+        let (account, watermark) = restore(&**journal, &campaign, zone).await?;
         let tally = Arc::new(Tally::default());
         keeper.open(account, Arc::clone(&tally), watermark);
         campaigns.push((campaign, tally));
@@ -69,9 +78,10 @@ pub(crate) async fn recover(
             other => return Err(StoreError::Unavailable(format!("recovery row not stored: {other:?}"))),
         }
     }
-    let cancelled = |c: &&(Campaign, Arc<Tally>)| c.0.status.is_final() && c.0.status != Status::Done;
-    for (campaign, _) in campaigns.iter().filter(cancelled) {
-        keeper.cancel(campaign.no);
+    for (campaign, _) in &campaigns {
+        if let Some(unsent) = unsent(campaign.status) {
+            keeper.settle_queued(campaign.no, unsent).await?;
+        }
     }
     keeper.show();
     let orphans = orphans.into_iter().map(|((channel, _), early)| (channel, early)).collect();
@@ -139,27 +149,41 @@ fn may_change(campaign: &Campaign, wall_ms: u64) -> bool {
         && wall_ms.saturating_sub(created_ms) < RECEIPTS_FOR_MS
 }
 
-async fn restore(journal: &dyn Journal, campaign: &Campaign) -> Result<(Box<Account>, RowSeq), StoreError> {
-    let mut account = Box::new(account_of(campaign));
-    let watermark = match journal.header(campaign.no).await {
+async fn restore(
+    journal: &dyn Journal,
+    campaign: &Campaign,
+    zone: Zone,
+) -> Result<(Box<Account>, RowSeq), StoreError> {
+    let mut account = Box::new(account_of(campaign, zone));
+    let header = match journal.header(campaign.no).await {
         // Rejected, removed, or a campaign that never had recipients: an account with nothing saved.
         Err(StoreError::NotFound) => return Ok((account, 0)),
-        header => header?.watermark,
+        header => header?,
     };
-    if watermark > 0 || campaign.counts.is_some() {
+    // Below the first watermark the journal holds every fact, those that saved columns show included.
+    if header.watermark > 0 || campaign.counts.is_some() {
+        account.restore_charges(header.charges);
         for chunk in 0..account.chunks() {
             if let Some(state) = journal.state(campaign.no, chunk).await? {
                 account.restore(&state);
             }
         }
     }
-    Ok((account, watermark))
+    Ok((account, header.watermark))
 }
 
-/// A fresh account of a campaign.
-pub(crate) fn account_of(campaign: &Campaign) -> Account {
+/// A fresh account of a campaign whose recipients are charged to days of this zone.
+pub(crate) fn account_of(campaign: &Campaign, zone: Zone) -> Account {
     let base_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
-    Account::new(campaign.no, campaign.recipients, campaign.content.parts, base_ms)
+    Account::new(campaign.no, campaign.recipients, campaign.content.parts, base_ms).in_zone(zone)
+}
+
+/// The zone whose days a workspace's limits count.
+async fn zone_of(catalog: &dyn Catalog, workspace: WorkspaceId) -> Result<Zone, StoreError> {
+    match catalog.get(Scope::Platform, Kind::Workspace, workspace.into()).await? {
+        Entity::Workspace(workspace) => Ok(calendar_of(&workspace).zone),
+        _ => Err(StoreError::NotFound),
+    }
 }
 
 type Orphans = BTreeMap<(u32, Box<[u8]>), Early>;

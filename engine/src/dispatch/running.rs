@@ -9,14 +9,13 @@ use crate::dispatch::campaign::{self, CampaignActor, CampaignMsg};
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::engine::{Engine, EngineError};
-use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg};
+use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg, Standing};
 use crate::dispatch::link::FlowSpec;
 use crate::dispatch::matcher::{Early, ordinal_in};
 use crate::dispatch::message::Message;
-use crate::dispatch::recovery::account_of;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::model::record::{Facts, ReceiptFact};
-use crate::model::{Campaign, CampaignNo, Move, Principal, Status, WorkspaceId};
+use crate::model::{CHUNK_RECIPIENTS, Campaign, CampaignNo, Mode, Move, Principal, Status, WorkspaceId};
 use crate::store::{Expect, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;
@@ -179,7 +178,7 @@ impl Engine {
         let engine = self.clone();
         self.0.env.start("receipt-index", async move {
             for running in campaigns.iter().filter(|running| running.message.receipts) {
-                for chunk in 0..account_of(&running.campaign).chunks() {
+                for chunk in 0..chunks_of(&running.campaign) {
                     let (reply, awaiting) = oneshot::channel();
                     let question = KeeperMsg::Awaiting(running.campaign.no, chunk, reply);
                     if engine.tell_keeper(question).await.is_err() {
@@ -251,6 +250,19 @@ impl Engine {
         let running = self.campaigns().get(&no).cloned();
         let Some(running) = running else { return Ok(()) };
         let campaign = self.campaign(running.campaign.workspace_id, running.campaign.id).await?;
+        let is_open = campaign.mode == Mode::Trigger && !campaign.finished;
+        if is_open && !campaign.status.is_final() {
+            // Settled for the moment: more numbers may come.
+            return Ok(());
+        }
+        let (reply, standing) = oneshot::channel();
+        self.tell_keeper(KeeperMsg::Standing(no, reply)).await?;
+        let gone = |_| EngineError::NotRunning("keeper".to_owned());
+        let Standing { is_settled, charges } = standing.await.map_err(gone)?;
+        if !is_settled {
+            // What had settled then has grown since; the keeper tells again.
+            return Ok(());
+        }
         let expect = Expect::Version(campaign.state_version);
         let status = campaign.status.after(Move::Complete).unwrap_or(campaign.status);
         if status.is_final() && campaign.counts.is_none() {
@@ -258,6 +270,8 @@ impl Engine {
                 status,
                 hold_reason: None,
                 state_version: campaign.state_version + 1,
+                ended_at: campaign.ended_at.or_else(|| Some(self.timestamp())),
+                charged: charges,
                 counts: Some(running.tally.counts()),
                 ..campaign
             };
@@ -276,4 +290,9 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Chunks that a campaign has when it begins.
+fn chunks_of(campaign: &Campaign) -> u32 {
+    u32::try_from(campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64)).unwrap_or(u32::MAX)
 }

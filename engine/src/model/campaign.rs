@@ -186,6 +186,9 @@ pub struct Campaign {
     pub created_at: jiff::Timestamp,
     /// Whether somebody, or auto-start, has started it; its schedule may still hold it.
     pub started: bool,
+    /// Whether the last number was handed in, for Trigger: it ends when what it has is sent.
+    #[serde(default)]
+    pub finished: bool,
     /// Which row is due when, for Spread: made when it is built, made anew by an outage.
     pub plan: Option<Plan>,
     /// Why it failed or was rejected.

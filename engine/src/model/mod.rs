@@ -5,6 +5,7 @@ mod campaign;
 pub mod explain;
 mod ids;
 mod job_error;
+pub mod keyword;
 mod lifecycle;
 pub mod record;
 mod schedule;

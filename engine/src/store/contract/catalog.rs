@@ -78,6 +78,7 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
         edited_by: None,
         created_at: at(),
         started: false,
+        finished: false,
         plan: None,
         reason: None,
         ended_at: None,

@@ -1,0 +1,207 @@
+//! From approved to ready: what an approved campaign is checked for before it may wait for its start, and again at it.
+//!
+//! Everything is read from the store: credentials alone cannot send. What does not hold fails the campaign with the
+//! reason in words; a store that cannot be read leaves it where it is, to be built again.
+
+use crate::dispatch::engine::{Engine, EngineError};
+use crate::dispatch::message::Message;
+use crate::dispatch::route::Routes;
+use crate::intake::ListHasher;
+use crate::model::{
+    CHUNK_RECIPIENTS, Campaign, CampaignId, Mode, Move, Plan, Principal, Revision, RevisionStatus, Status,
+    WorkspaceId,
+};
+use crate::schedule::{Gate, PlanTerms, plan};
+use crate::store::{Entity, Kind, Scope, StoreError};
+
+/// What stands for the digest of a list that grows.
+const OPEN_LIST: &str = "open";
+
+/// Why a check ended: for good, with words for the author, or because something is not there now.
+enum Trouble {
+    Unfit(String),
+    Engine(EngineError),
+}
+
+impl<E: Into<EngineError>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+fn unfit(why: impl ToString) -> Trouble {
+    Trouble::Unfit(why.to_string())
+}
+
+impl Engine {
+    /// Builds a campaign that was approved: it is `Pending` when this returns, started if it wants to start by itself.
+    ///
+    /// # Errors
+    /// [`EngineError::State`] when it is not `Building`; [`EngineError::NotBuilt`] when it cannot be sent, it is
+    /// `Failed` then; the store's, it is `Building` still then.
+    pub async fn build(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        let campaign = self.campaign(workspace, id).await?;
+        if campaign.status != Status::Building {
+            return Err(EngineError::State(campaign.status, Move::Built.word()));
+        }
+        let starts = campaign.content.rules.auto_start;
+        match self.check_built(&campaign).await {
+            Ok(plan) => drop(self.record(Campaign { plan, ..campaign }, (Move::Built, None), by).await?),
+            Err(Trouble::Engine(error)) => return Err(error),
+            Err(Trouble::Unfit(why)) => {
+                self.record(campaign, (Move::Fail, Some(why.clone())), by).await?;
+                return Err(EngineError::NotBuilt(why));
+            }
+        }
+        self.look_at(workspace, id);
+        if starts { self.start_campaign(workspace, id, by).await } else { Ok(()) }
+    }
+
+    /// Everything that must hold before a campaign waits for its start; its plan, if its mode has one.
+    async fn check_built(&self, campaign: &Campaign) -> Result<Option<Plan>, Trouble> {
+        if !campaign.is_approved() {
+            return Err(unfit(EngineError::NotApproved));
+        }
+        let revision = self.revision_of(campaign).await?;
+        if let Some(why) = unusable(campaign, revision.as_ref(), &[RevisionStatus::Approved]) {
+            return Err(unfit(why));
+        }
+        let message = Message::new(&campaign.content, 1).map_err(unfit)?;
+        if message.parts() != campaign.content.parts {
+            return Err(unfit("the text does not have the number of segments that was approved"));
+        }
+        let rules = &campaign.content.rules;
+        let pinned = rules.channel.as_deref();
+        Routes::new(&self.0.channel_configs, campaign.workspace_id, pinned).map_err(unfit)?;
+        self.check_recipients(campaign).await?;
+        let settings = self.tenant(campaign.workspace_id).await?.settings();
+        Gate::new(campaign.mode, rules, &settings.calendar).map_err(unfit)?;
+        if campaign.mode != Mode::Spread {
+            return Ok(None);
+        }
+        let terms = PlanTerms {
+            rules,
+            calendar: &settings.calendar,
+            charged: &[],
+            workspace_charged: &[],
+            now: self.timestamp(),
+        };
+        plan(campaign.recipients, &terms).map(Some).map_err(unfit)
+    }
+
+    /// Whether the store holds the very list that was approved.
+    async fn check_recipients(&self, campaign: &Campaign) -> Result<(), Trouble> {
+        let header = match self.0.journal.header(campaign.no).await {
+            Err(StoreError::NotFound) => return Err(unfit("it has no recipient list")),
+            header => header?,
+        };
+        let approved = &campaign.content.recipients_digest;
+        if campaign.mode == Mode::Trigger {
+            let is_open = approved == OPEN_LIST && header.recipients == 0;
+            return if is_open { Ok(()) } else { Err(unfit("a Trigger campaign begins with an empty list")) };
+        }
+        if header.recipients != campaign.recipients || campaign.recipients == 0 {
+            return Err(unfit(format!(
+                "{} recipients were approved, {} are stored",
+                campaign.recipients, header.recipients
+            )));
+        }
+        let mut hasher = ListHasher::new();
+        for chunk in 0..campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64) {
+            let chunk = u32::try_from(chunk).unwrap_or(u32::MAX);
+            let recipients = self.0.journal.recipients(campaign.no, chunk).await?;
+            hasher.chunk(&recipients.numbers, &recipients.values);
+            tokio::task::yield_now().await;
+        }
+        if hasher.finish().to_string() != *approved {
+            return Err(unfit("the stored recipients are not those that were approved"));
+        }
+        Ok(())
+    }
+
+    /// What must still hold when a campaign begins to send: an archived revision was approved once and goes on.
+    pub(super) async fn check_started(&self, campaign: &Campaign) -> Result<(), EngineError> {
+        if !campaign.is_approved() {
+            return Err(EngineError::NotApproved);
+        }
+        Message::new(&campaign.content, 1)?;
+        let revision = self.revision_of(campaign).await?;
+        let usable = [RevisionStatus::Approved, RevisionStatus::Archived];
+        unusable(campaign, revision.as_ref(), &usable).map_or(Ok(()), |why| Err(EngineError::Sender(why)))
+    }
+
+    /// The pinned sender revision, if it is in the campaign's workspace.
+    async fn revision_of(&self, campaign: &Campaign) -> Result<Option<Revision>, EngineError> {
+        let scope = Scope::Workspace(campaign.workspace_id);
+        let id = crate::model::EntityId(campaign.content.revision_id);
+        match self.0.catalog.get(scope, Kind::Revision, id).await {
+            Ok(Entity::Revision(revision)) => Ok(Some(revision)),
+            Ok(_) | Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Why a campaign cannot be sent under this sender revision.
+fn unusable(
+    campaign: &Campaign,
+    revision: Option<&Revision>,
+    usable: &[RevisionStatus],
+) -> Option<&'static str> {
+    let content = &campaign.content;
+    let Some(revision) = revision else { return Some("there is no such sender in this workspace") };
+    if revision.workspace_id != campaign.workspace_id || revision.sender_id != content.sender_id {
+        return Some("there is no such sender in this workspace");
+    }
+    if revision.decided_by.is_none() || !usable.contains(&revision.status) {
+        return Some(match revision.status {
+            RevisionStatus::Archived => "the sender was archived",
+            RevisionStatus::Rejected => "the sender was withdrawn",
+            _ => "the sender is not approved",
+        });
+    }
+    let address = (revision.saddr.as_str(), revision.ston, revision.snpi);
+    (address != (content.saddr.as_str(), content.ston, content.snpi))
+        .then_some("the source address is not that of the approved sender")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::testing::{campaign, revision};
+
+    #[test]
+    fn a_sender_is_usable_only_as_it_was_approved_and_in_its_own_workspace() {
+        let (campaign, approved) = (campaign(Mode::OnDemand), revision());
+        let built = &[RevisionStatus::Approved][..];
+        let started = &[RevisionStatus::Approved, RevisionStatus::Archived][..];
+        let is_usable = |revision: &Revision, of| unusable(&campaign, Some(revision), of).is_none();
+        assert!(is_usable(&approved, built) && is_usable(&approved, started));
+        assert!(unusable(&campaign, None, started).is_some());
+        let statuses = [
+            (RevisionStatus::Draft, false),
+            (RevisionStatus::PendingApproval, false),
+            (RevisionStatus::Rejected, false),
+            (RevisionStatus::Archived, true),
+        ];
+        for (status, starts) in statuses {
+            let revision = Revision { status, ..approved.clone() };
+            assert_eq!((is_usable(&revision, built), is_usable(&revision, started)), (false, starts));
+        }
+        let other = uuid::Uuid::from_u128(77);
+        let strange = [
+            Revision { workspace_id: WorkspaceId(other), ..approved.clone() },
+            Revision { sender_id: crate::model::SenderId(other), ..approved.clone() },
+            Revision { saddr: "other".to_owned(), ..approved.clone() },
+            Revision { ston: 1, ..approved.clone() },
+            Revision { snpi: 1, ..approved.clone() },
+            Revision { decided_by: None, ..approved.clone() },
+        ];
+        assert!(strange.iter().all(|revision| !is_usable(revision, started)));
+    }
+}

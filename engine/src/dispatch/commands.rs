@@ -1,0 +1,348 @@
+//! Life-cycle commands: what somebody, or the calendar, asks of a campaign.
+//!
+//! Every command is one compare-and-set on `state_version`, so of several at once exactly one wins. A stop first sets
+//! the flag, then is recorded, then waits until every link has obeyed; only then is it acknowledged. A command runs
+//! to its end also when its caller goes away in the midst of it.
+
+use crate::dispatch::account::{Tally, Unsent};
+use crate::dispatch::engine::{Engine, EngineError};
+use crate::dispatch::keeper::KeeperMsg;
+use crate::dispatch::recovery::account_of;
+use crate::model::{
+    Campaign, CampaignId, CampaignNo, Counts, HoldReason, Mode, Move, Principal, Status, UnitStatus,
+    WorkspaceId,
+};
+use crate::schedule::{Gate, GateState};
+use crate::store::{Change, Entity, Expect, Scope, StoreError};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// What is asked of a campaign.
+#[derive(Clone, Debug)]
+pub(super) enum Command {
+    Start,
+    /// The time of a started one has come.
+    Send,
+    Pause,
+    Resume,
+    Cancel,
+    Finish,
+    Fail(String),
+    Expire,
+}
+
+impl Engine {
+    /// Starts a campaign that is `Pending`: it is `Sending` when this returns, or armed until its time comes.
+    ///
+    /// # Errors
+    /// [`EngineError::State`], [`EngineError::NotApproved`], [`EngineError::Sender`], the store's.
+    pub async fn start_campaign(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        self.command((workspace, id), Command::Start, by).await
+    }
+
+    /// Pauses: when this returns, no further PDU of the campaign is written.
+    ///
+    /// # Errors
+    /// [`EngineError::State`]; [`EngineError::StoppedNotRecorded`] when it is stopped but the store is down.
+    pub async fn pause(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        self.command((workspace, id), Command::Pause, by).await
+    }
+
+    /// Cancels: when this returns, no further PDU of the campaign is written and what was queued is cancelled.
+    ///
+    /// # Errors
+    /// As for [`Self::pause`].
+    pub async fn cancel(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        self.command((workspace, id), Command::Cancel, by).await
+    }
+
+    /// Goes on with a paused campaign.
+    ///
+    /// # Errors
+    /// [`EngineError::State`], the store's.
+    pub async fn resume(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        self.command((workspace, id), Command::Resume, by).await
+    }
+
+    /// Takes no more numbers for a Trigger campaign: it is `Done` once what it has is sent.
+    ///
+    /// # Errors
+    /// [`EngineError::State`], also for another mode or when it was finished before; the store's.
+    pub async fn finish(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        self.command((workspace, id), Command::Finish, by).await
+    }
+
+    /// Stops a campaign for good because it cannot proceed, for this `reason`; what was queued is cancelled.
+    ///
+    /// # Errors
+    /// As for [`Self::pause`].
+    pub async fn fail(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        reason: &str,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        self.command((workspace, id), Command::Fail(reason.to_owned()), by).await
+    }
+
+    pub(super) async fn command(
+        &self,
+        (workspace, id): (WorkspaceId, CampaignId),
+        command: Command,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        let (engine, by) = (self.clone(), by.clone());
+        detached(async move {
+            let campaign = engine.campaign(workspace, id).await?;
+            engine.carry_out(campaign, command, &by).await
+        })
+        .await
+    }
+
+    async fn carry_out(
+        &self,
+        campaign: Campaign,
+        command: Command,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        match command {
+            Command::Start => self.start_now(campaign, by).await,
+            Command::Send => self.send(campaign, by).await,
+            Command::Pause => self.stop(campaign, (Move::Pause, None), by).await,
+            Command::Resume => self.resume_now(campaign, by).await,
+            Command::Finish => self.finish_now(campaign, by).await,
+            Command::Cancel => self.end(campaign, (Move::Cancel, None), by).await,
+            Command::Fail(reason) => self.end(campaign, (Move::Fail, Some(reason)), by).await,
+            Command::Expire => self.end(campaign, (Move::Expire, None), by).await,
+        }
+    }
+
+    async fn start_now(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+        if campaign.status.after(Move::Start).is_none() || campaign.started {
+            return Err(EngineError::State(campaign.status, Move::Start.word()));
+        }
+        self.check_started(&campaign).await?;
+        let (workspace, id) = (campaign.workspace_id, campaign.id);
+        let calendar = self.tenant(workspace).await?.settings().calendar.clone();
+        let gate = Gate::new(campaign.mode, &campaign.content.rules, &calendar);
+        let state = gate.map_err(|error| EngineError::NotBuilt(error.to_string()))?.at(self.timestamp());
+        let is_timed = matches!(campaign.mode, Mode::OnTime | Mode::Spread);
+        let started = match state {
+            GateState::Over => return Err(EngineError::TooLate),
+            GateState::Closed { why: HoldReason::Scheduled, .. } if is_timed => {
+                self.record(Campaign { started: true, ..campaign }, (Move::Arm, None), by).await.map(drop)
+            }
+            GateState::Open { .. } | GateState::Closed { .. } => self.send(campaign, by).await,
+        };
+        self.look_at(workspace, id);
+        started
+    }
+
+    /// Begins to send a campaign whose time has come.
+    pub(super) async fn send(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+        let (workspace, id) = (campaign.workspace_id, campaign.id);
+        let zone = self.tenant(workspace).await?.settings().calendar.zone.clone();
+        let campaign = self.record(Campaign { started: true, ..campaign }, (Move::Start, None), by).await?;
+        let account = Box::new(account_of(&campaign, zone));
+        let tally = Arc::new(Tally::default());
+        account.publish(&tally);
+        let running = self.running(campaign, Arc::clone(&tally))?;
+        self.tell_keeper(KeeperMsg::Open(account, tally)).await?;
+        // Stopped between the record and the moment when the stop could find it running.
+        let status = self.campaign(workspace, id).await.map_or(Status::Sending, |c| c.status);
+        if status != Status::Sending {
+            running.cells.stop();
+        }
+        if let Some(unsent) = unsent(status) {
+            return self.settle_queued(running.campaign.no, unsent).await;
+        }
+        self.launch(&running).await
+    }
+
+    async fn resume_now(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+        let running = self.campaigns().get(&campaign.no).cloned();
+        // Taken before the resume is recorded: a stop that comes behind it is not undone.
+        let stop_gen = running.as_ref().map(|r| r.cells.stop_gen());
+        self.record(campaign, (Move::Resume, None), by).await?;
+        if let (Some(running), Some(stop_gen)) = (running, stop_gen) {
+            running.cells.go(stop_gen);
+            // A start that failed half way left it without an actor.
+            self.launch(&running).await?;
+        }
+        self.0.board.ring_links();
+        Ok(())
+    }
+
+    async fn finish_now(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+        if campaign.mode != Mode::Trigger || campaign.finished {
+            return Err(EngineError::State(campaign.status, Move::Finish.word()));
+        }
+        let no = campaign.no;
+        self.record(Campaign { finished: true, ..campaign }, (Move::Finish, None), by).await?;
+        self.recorder_flush().await?;
+        self.tell_keeper(KeeperMsg::Tell(no)).await
+    }
+
+    /// Stops a campaign for good and settles what it has not sent.
+    async fn end(
+        &self,
+        campaign: Campaign,
+        step: (Move, Option<String>),
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        let (no, to) = (campaign.no, campaign.status.after(step.0));
+        self.stop(campaign, step, by).await?;
+        match to.and_then(unsent) {
+            Some(unsent) => self.settle_queued(no, unsent).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn settle_queued(&self, no: CampaignNo, unsent: Unsent) -> Result<(), EngineError> {
+        self.recorder_flush().await?;
+        let (reply, done) = oneshot::channel();
+        self.tell_keeper(KeeperMsg::SettleQueued(no, unsent, reply)).await?;
+        done.await.map_err(|_| EngineError::NotRunning("keeper".to_owned()))
+    }
+
+    async fn stop(
+        &self,
+        campaign: Campaign,
+        step: (Move, Option<String>),
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        let (no, status) = (campaign.no, campaign.status);
+        if status.after(step.0).is_none() {
+            return Err(EngineError::State(status, step.0.word()));
+        }
+        let running = self.campaigns().get(&no).cloned();
+        let Some(running) = running else {
+            self.record(campaign, step, by).await?;
+            // It may have been started meanwhile.
+            let started = self.campaigns().get(&no).cloned();
+            if let Some(running) = started {
+                running.cells.stop();
+                self.0.board.all_obey(self.0.board.announce_stop()).await;
+            }
+            return Ok(());
+        };
+        let (workspace, id) = (campaign.workspace_id, campaign.id);
+        let stop_gen = running.cells.stop();
+        let epoch = self.0.board.announce_stop();
+        let recorded = self.record(campaign, step, by).await;
+        if let Err(EngineError::Store(StoreError::Conflict { .. }) | EngineError::State(..)) = &recorded {
+            // Somebody else was first; what they decided holds, also for the flag.
+            if self.campaign(workspace, id).await?.status == Status::Sending {
+                running.cells.go(stop_gen);
+                self.0.board.ring_links();
+            }
+            return recorded.map(drop);
+        }
+        self.0.board.all_obey(epoch).await;
+        match recorded {
+            Ok(_) => Ok(()),
+            Err(EngineError::Store(error)) => Err(EngineError::StoppedNotRecorded(error)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Records one move with its audit event; the campaign as it is then.
+    pub(super) async fn record(
+        &self,
+        campaign: Campaign,
+        (what, reason): (Move, Option<String>),
+        by: &Principal,
+    ) -> Result<Campaign, EngineError> {
+        let Some(status) = campaign.status.after(what) else {
+            return Err(EngineError::State(campaign.status, what.word()));
+        };
+        let expect = Expect::Version(campaign.state_version);
+        let mut changed = Campaign {
+            status,
+            hold_reason: what.hold_reason(),
+            state_version: campaign.state_version + 1,
+            stop_gen: campaign.stop_gen + u32::from(what.stops()),
+            reason: reason.or(campaign.reason),
+            ..campaign
+        };
+        if status.is_final() {
+            changed.ended_at = Some(self.timestamp());
+            if !matches!(campaign.status, Status::Sending | Status::Paused) {
+                changed.counts = changed.counts.or_else(|| never_sent(status, changed.recipients));
+            }
+        }
+        self.apply(changed.clone(), expect, what, by).await?;
+        Ok(changed)
+    }
+
+    pub(super) async fn apply(
+        &self,
+        campaign: Campaign,
+        expect: Expect,
+        what: Move,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        let scope = Scope::Workspace(campaign.workspace_id);
+        let entity = Entity::Campaign(Box::new(campaign));
+        let change = Change { scope, expect, entity, action: what.action() };
+        Ok(self.0.catalog.apply(vec![change], by, self.timestamp()).await?)
+    }
+
+    /// The wall clock as the catalog writes it.
+    pub(super) fn timestamp(&self) -> jiff::Timestamp {
+        let wall_ms = i64::try_from(self.0.env.clock.now().wall_ms).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::MAX)
+    }
+}
+
+/// What becomes of units that were not sent when their campaign got this status; `None` when they still may be.
+pub(super) fn unsent(status: Status) -> Option<Unsent> {
+    use crate::model::record::reason::TOO_LATE;
+    match status {
+        Status::Cancelled | Status::Failed => Some(Unsent { status: UnitStatus::Cancelled, reason: 0 }),
+        Status::Expired => Some(Unsent { status: UnitStatus::Expired, reason: TOO_LATE }),
+        Status::New | Status::Building | Status::Pending | Status::Sending | Status::Paused => None,
+        Status::Done => None,
+    }
+}
+
+/// The account of a campaign that ended before it was ever started.
+fn never_sent(status: Status, recipients: u64) -> Option<Counts> {
+    let counts = Counts { total: recipients, ..Counts::default() };
+    Some(match unsent(status)?.status {
+        UnitStatus::Expired => Counts { expired: recipients, ..counts },
+        _ => Counts { cancelled: recipients, ..counts },
+    })
+}
+
+async fn detached(
+    command: impl Future<Output = Result<(), EngineError>> + Send + 'static,
+) -> Result<(), EngineError> {
+    tokio::spawn(command).await.unwrap_or_else(|ended| Err(EngineError::NotRunning(ended.to_string())))
+}

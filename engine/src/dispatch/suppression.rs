@@ -1,0 +1,430 @@
+//! Who must not be written to: the installation's lists and those of each workspace, in memory.
+//!
+//! Never reads or writes the store: the engine's face keeps both in step. A list costs 11 to 16 octets a number.
+//! Invariant: a number is in its list before the generation that tells of it moves, so whoever checks under the present
+//! generation misses nobody that was acknowledged.
+
+use crate::model::WorkspaceId;
+use crate::model::record::reason;
+use crate::store::Scope;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// Parts of a list under a lock of their own: one of a million entries then grows in steps of a millisecond.
+const SHARDS: usize = 16;
+/// Bits below the number in a slot; fifteen digits take fifty.
+const FLAG_BITS: u32 = 3;
+/// Slots of a shard that was never empty.
+const LEAST_SLOTS: usize = 8;
+
+/// Why a number is listed; several reasons may hold at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listed(u8);
+
+impl Listed {
+    /// Blocked: for every message.
+    pub(crate) const BLOCK: Self = Self(1);
+    /// Opted out, as a person entered it.
+    pub(crate) const OPT_OUT: Self = Self(2);
+    /// Opted out by a keyword of its own; only this one is taken back by a keyword.
+    pub(crate) const KEYWORD: Self = Self(4);
+    /// Either way of opting out.
+    pub(crate) const ANY_OPT_OUT: Self = Self(6);
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// With one more reason. What a person entered is not turned into what a keyword may take back.
+    const fn plus(self, more: Self) -> Self {
+        let all = self.and(more);
+        if all.any_of(Self::OPT_OUT) { all.minus(Self::KEYWORD) } else { all }
+    }
+
+    const fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether one of `other`'s reasons is among these.
+    pub(crate) const fn any_of(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Why a message is not sent, if it is not; a block goes before an opt-out.
+    const fn refusal(self, transactional: bool) -> Option<u32> {
+        if self.any_of(Self::BLOCK) {
+            return Some(reason::BLOCKED);
+        }
+        if !transactional && self.any_of(Self::ANY_OPT_OUT) {
+            return Some(reason::OPTED_OUT);
+        }
+        None
+    }
+}
+
+/// One list: a set of numbers with what they are listed for, read from many threads.
+#[derive(Debug)]
+struct List {
+    len: AtomicUsize,
+    shards: [RwLock<Shard>; SHARDS],
+}
+
+impl List {
+    fn new() -> Self {
+        Self { len: AtomicUsize::new(0), shards: std::array::from_fn(|_| RwLock::default()) }
+    }
+
+    fn get(&self, number: u64) -> Listed {
+        if self.len.load(Ordering::Acquire) == 0 {
+            return Listed::default();
+        }
+        let hash = mix(number);
+        self.shard(hash).read().unwrap_or_else(PoisonError::into_inner).get(number, hash)
+    }
+
+    /// Changes what a number is listed for; returns what it was listed for before.
+    fn change(&self, number: u64, change: impl FnOnce(Listed) -> Listed) -> Listed {
+        let hash = mix(number);
+        let mut shard = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
+        let before = shard.get(number, hash);
+        let after = change(before);
+        if after != before {
+            shard.set(number, hash, after);
+            match (before.0, after.0) {
+                (0, _) => self.len.fetch_add(1, Ordering::AcqRel),
+                (_, 0) => self.len.fetch_sub(1, Ordering::AcqRel),
+                _ => 0,
+            };
+        }
+        before
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        &self.shards[usize::try_from(hash & (SHARDS as u64 - 1)).unwrap_or(0)]
+    }
+
+    #[cfg(test)]
+    fn octets(&self) -> usize {
+        let octets = |shard: &RwLock<Shard>| shard.read().expect("not poisoned").slots.capacity() * 8;
+        self.shards.iter().map(octets).sum()
+    }
+}
+
+/// Open addressing with linear probing at a load of one half to three quarters; 0 is an empty slot, for no number is 0.
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Vec<u64>,
+    used: usize,
+}
+
+impl Shard {
+    fn get(&self, number: u64, hash: u64) -> Listed {
+        match self.find(number, hash) {
+            Some(at) => Listed(flags(self.slots[at])),
+            None => Listed::default(),
+        }
+    }
+
+    fn find(&self, number: u64, hash: u64) -> Option<usize> {
+        let mut at = self.home(hash)?;
+        loop {
+            match self.slots[at] {
+                0 => return None,
+                slot if slot >> FLAG_BITS == number => return Some(at),
+                _ => at = self.behind(at),
+            }
+        }
+    }
+
+    fn set(&mut self, number: u64, hash: u64, listed: Listed) {
+        match (self.find(number, hash), listed.0) {
+            (Some(at), 0) => self.remove(at),
+            (Some(at), flags) => self.slots[at] = number << FLAG_BITS | u64::from(flags),
+            (None, 0) => {}
+            (None, flags) => {
+                if (self.used + 1) * 4 > self.slots.len() * 3 {
+                    self.grow();
+                }
+                self.put(number << FLAG_BITS | u64::from(flags));
+                self.used += 1;
+            }
+        }
+    }
+
+    fn put(&mut self, slot: u64) {
+        let Some(mut at) = self.home(mix(slot >> FLAG_BITS)) else { return };
+        while self.slots[at] != 0 {
+            at = self.behind(at);
+        }
+        self.slots[at] = slot;
+    }
+
+    fn grow(&mut self) {
+        // Half as much again and not twice: sixteen octets a number at the most.
+        let wanted = (self.slots.len() * 3 / 2).max(LEAST_SLOTS);
+        let old = std::mem::replace(&mut self.slots, vec![0; wanted]);
+        for slot in old.into_iter().filter(|slot| *slot != 0) {
+            self.put(slot);
+        }
+    }
+
+    /// Empties a slot and moves those behind it up, so that no search ends too early.
+    fn remove(&mut self, mut hole: usize) {
+        self.used -= 1;
+        let mut at = hole;
+        loop {
+            self.slots[hole] = 0;
+            loop {
+                at = self.behind(at);
+                let slot = self.slots[at];
+                if slot == 0 {
+                    return;
+                }
+                let home = self.home(mix(slot >> FLAG_BITS)).unwrap_or(at);
+                let stays = if hole <= at { hole < home && home <= at } else { hole < home || home <= at };
+                if !stays {
+                    self.slots[hole] = slot;
+                    hole = at;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Where a number is looked for first; its shard took the lowest bits of the hash.
+    fn home(&self, hash: u64) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        usize::try_from((u128::from(hash) * self.slots.len() as u128) >> 64).ok()
+    }
+
+    fn behind(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() { 0 } else { at + 1 }
+    }
+}
+
+fn flags(slot: u64) -> u8 {
+    u8::try_from(slot & ((1 << FLAG_BITS) - 1)).unwrap_or(0)
+}
+
+/// Spreads neighbouring numbers (SplitMix64); fixed, so that runs repeat.
+fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// What one workspace must respect: its own lists and the installation's.
+#[derive(Debug)]
+pub(crate) struct Suppressed {
+    installation: Arc<List>,
+    own: List,
+    generation: AtomicU32,
+}
+
+impl Suppressed {
+    /// Counts the additions, from 1, so that 0 stands for never checked. To be read before the numbers are checked that
+    /// it is noted with.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Why a number gets no message, one of [`reason`]'s codes; blocks hold for transactional messages too.
+    pub(crate) fn refuses(&self, number: u64, transactional: bool) -> Option<u32> {
+        self.own.get(number).and(self.installation.get(number)).refusal(transactional)
+    }
+
+    fn moved(&self) {
+        // Never 0, not even after four thousand million additions.
+        self.generation.update(Ordering::AcqRel, Ordering::Acquire, |now| now.checked_add(1).unwrap_or(1));
+    }
+}
+
+/// Every list of the installation.
+#[derive(Debug)]
+pub(crate) struct Suppressions {
+    installation: Arc<List>,
+    workspaces: Mutex<BTreeMap<WorkspaceId, Arc<Suppressed>>>,
+}
+
+impl Default for Suppressions {
+    fn default() -> Self {
+        Self { installation: Arc::new(List::new()), workspaces: Mutex::default() }
+    }
+}
+
+impl Suppressions {
+    /// The view of one workspace; the same one for all its campaigns.
+    pub(crate) fn of(&self, workspace: WorkspaceId) -> Arc<Suppressed> {
+        let fresh = || {
+            let installation = Arc::clone(&self.installation);
+            Arc::new(Suppressed { installation, own: List::new(), generation: AtomicU32::new(1) })
+        };
+        Arc::clone(self.workspaces().entry(workspace).or_insert_with(fresh))
+    }
+
+    /// Lists numbers and moves the generations of those concerned; returns how each that changed was listed before.
+    pub(crate) fn add(&self, scope: Scope, numbers: &[u64], listed: Listed) -> Vec<(u64, Listed)> {
+        let before = self.change(scope, numbers, |before| before.plus(listed));
+        match scope {
+            Scope::Workspace(id) => self.of(id).moved(),
+            Scope::Platform => self.workspaces().values().for_each(|view| view.moved()),
+        }
+        before
+    }
+
+    /// Takes reasons away; what was skipped meanwhile stays so. Returns how each that changed was listed before.
+    pub(crate) fn remove(&self, scope: Scope, numbers: &[u64], listed: Listed) -> Vec<(u64, Listed)> {
+        self.change(scope, numbers, |before| before.minus(listed))
+    }
+
+    /// Undoes a change that the store has refused.
+    pub(crate) fn restore(&self, scope: Scope, before: &[(u64, Listed)]) {
+        for (number, listed) in before {
+            self.change(scope, &[*number], |_| *listed);
+        }
+    }
+
+    /// How a number is listed in one scope, not counting others.
+    pub(crate) fn listed(&self, scope: Scope, number: u64) -> Listed {
+        match scope {
+            Scope::Platform => self.installation.get(number),
+            Scope::Workspace(id) => {
+                let view = self.workspaces().get(&id).cloned();
+                view.map_or(Listed::default(), |view| view.own.get(number))
+            }
+        }
+    }
+
+    /// The scopes in which the number has opted out by a keyword, the installation's first.
+    pub(crate) fn keyword_scopes(&self, number: u64) -> Vec<Scope> {
+        let by_keyword = |list: &List| list.get(number).any_of(Listed::KEYWORD);
+        let installation = by_keyword(&self.installation).then_some(Scope::Platform);
+        let workspaces = self.workspaces();
+        let own = workspaces.iter().filter(|(_, view)| by_keyword(&view.own));
+        installation.into_iter().chain(own.map(|(id, _)| Scope::Workspace(*id))).collect()
+    }
+
+    fn change(&self, scope: Scope, numbers: &[u64], change: impl Fn(Listed) -> Listed) -> Vec<(u64, Listed)> {
+        let view = match scope {
+            Scope::Workspace(id) => Some(self.of(id)),
+            Scope::Platform => None,
+        };
+        let list = view.as_ref().map_or(&*self.installation, |view| &view.own);
+        let mut changed = Vec::new();
+        for number in numbers {
+            let before = list.change(*number, &change);
+            if change(before) != before {
+                changed.push((*number, before));
+            }
+        }
+        changed
+    }
+
+    fn workspaces(&self) -> MutexGuard<'_, BTreeMap<WorkspaceId, Arc<Suppressed>>> {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap as Model;
+    use uuid::Uuid;
+
+    const A: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
+    const B: WorkspaceId = WorkspaceId(Uuid::from_u128(2));
+    const NUMBER: u64 = 4_915_112_345_678;
+
+    #[test]
+    fn a_workspace_respects_its_own_lists_and_those_of_the_installation() {
+        let all = Suppressions::default();
+        let (a, b) = (all.of(A), all.of(B));
+        all.add(Scope::Workspace(A), &[NUMBER], Listed::OPT_OUT);
+        assert_eq!(a.refuses(NUMBER, false), Some(reason::OPTED_OUT));
+        assert_eq!((a.refuses(NUMBER, true), b.refuses(NUMBER, false)), (None, None));
+        all.add(Scope::Platform, &[NUMBER], Listed::BLOCK);
+        for view in [&a, &b, &all.of(WorkspaceId(Uuid::from_u128(3)))] {
+            assert_eq!(view.refuses(NUMBER, true), Some(reason::BLOCKED));
+            assert_eq!(view.refuses(NUMBER + 1, false), None);
+        }
+        all.remove(Scope::Platform, &[NUMBER], Listed::BLOCK);
+        assert_eq!((a.refuses(NUMBER, false), b.refuses(NUMBER, false)), (Some(reason::OPTED_OUT), None));
+    }
+
+    #[test]
+    fn every_addition_moves_the_generation_of_those_concerned() {
+        let all = Suppressions::default();
+        let (a, b) = (all.of(A), all.of(B));
+        let before = (a.generation(), b.generation());
+        all.add(Scope::Workspace(A), &[NUMBER], Listed::OPT_OUT);
+        assert_ne!(a.generation(), before.0);
+        assert_eq!(b.generation(), before.1);
+        let between = (a.generation(), b.generation());
+        all.add(Scope::Platform, &[NUMBER], Listed::OPT_OUT);
+        assert!(a.generation() != between.0 && b.generation() != between.1);
+    }
+
+    #[test]
+    fn what_a_person_entered_is_not_taken_back_by_a_keyword() {
+        let all = Suppressions::default();
+        let scope = Scope::Workspace(A);
+        all.add(scope, &[1], Listed::KEYWORD);
+        assert_eq!(all.keyword_scopes(1), [scope]);
+        all.add(scope, &[1], Listed::OPT_OUT);
+        all.add(scope, &[1], Listed::KEYWORD);
+        assert!(all.keyword_scopes(1).is_empty());
+        all.remove(scope, &[1], Listed::KEYWORD);
+        assert_eq!(all.of(A).refuses(1, false), Some(reason::OPTED_OUT));
+    }
+
+    #[test]
+    fn a_refused_change_is_undone_exactly() {
+        let all = Suppressions::default();
+        all.add(Scope::Platform, &[1], Listed::KEYWORD);
+        let before = all.add(Scope::Platform, &[1, 2], Listed::BLOCK);
+        assert_eq!(before.len(), 2);
+        all.restore(Scope::Platform, &before);
+        let listed = [1, 2].map(|number| all.listed(Scope::Platform, number));
+        assert_eq!(listed, [Listed::KEYWORD, Listed::default()]);
+        assert!(all.add(Scope::Platform, &[1], Listed::KEYWORD).is_empty());
+    }
+
+    #[test]
+    fn a_list_of_any_size_up_to_a_million_costs_at_most_sixteen_octets_a_number() {
+        let list = List::new();
+        for n in 0..1_000_000_u64 {
+            list.change(NUMBER + n * 7, |_| Listed::OPT_OUT);
+            if n > 10_000 && n % 9_973 == 0 {
+                // Shards grow at about the same time but not at once: a little above the limit of one shard.
+                assert!(list.octets() as u64 <= n * 33 / 2, "{} octets for {n}", list.octets());
+            }
+        }
+        assert!(list.octets() <= 16_000_000, "{}", list.octets());
+        assert!((0..1_000_000).all(|n| list.get(NUMBER + n * 7) == Listed::OPT_OUT));
+        assert!((0..1_000_000).all(|n| list.get(NUMBER + n * 7 + 1) == Listed::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_says_what_a_plain_map_says(
+            changes in proptest::collection::vec((1_u64..60, 0_u8..8), 0..400),
+        ) {
+            let list = List::new();
+            let mut model = Model::new();
+            for (number, flags) in changes {
+                let before = list.change(number, |_| Listed(flags));
+                prop_assert_eq!(before, model.insert(number, Listed(flags)).unwrap_or_default());
+                for n in 1..60 {
+                    prop_assert_eq!(list.get(n), model.get(&n).copied().unwrap_or_default());
+                }
+            }
+            let listed = model.values().filter(|l| l.0 != 0).count();
+            prop_assert_eq!(list.len.load(Ordering::Acquire), listed);
+        }
+    }
+}

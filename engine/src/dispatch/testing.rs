@@ -1,0 +1,78 @@
+//! An approved campaign and its sender revision, for the unit tests of the dispatcher.
+//!
+//! Only built for tests; plain data, nothing of it is in a store.
+
+use crate::model::{
+    Approval, Campaign, CampaignId, CampaignNo, Content, DeliveryPolicy, Mode, Revision, RevisionStatus,
+    SenderId, SendingRules, Status, UserId, WorkspaceId,
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+const ID: Uuid = Uuid::from_u128(7);
+
+/// An approved sender revision.
+pub(crate) fn revision() -> Revision {
+    Revision {
+        id: ID,
+        sender_id: SenderId(ID),
+        workspace_id: WorkspaceId(ID),
+        n: 1,
+        saddr: "shop".to_owned(),
+        ston: 5,
+        snpi: 0,
+        status: RevisionStatus::Approved,
+        created_by: UserId(ID),
+        decided_by: Some(UserId(Uuid::from_u128(8))),
+    }
+}
+
+/// An approved campaign of that revision, waiting for its start.
+pub(crate) fn campaign(mode: Mode) -> Campaign {
+    let content = Content {
+        text: "hello".to_owned(),
+        variables: Vec::new(),
+        sender_id: SenderId(ID),
+        revision_id: ID,
+        saddr: "shop".to_owned(),
+        ston: 5,
+        snpi: 0,
+        dton: 1,
+        dnpi: 1,
+        parts: 1,
+        receipts: false,
+        recipients_digest: String::new(),
+        rules: SendingRules::default(),
+    };
+    let campaign = Campaign {
+        id: CampaignId(ID),
+        workspace_id: WorkspaceId(ID),
+        no: CampaignNo(1),
+        name: "test".to_owned(),
+        mode,
+        status: Status::Pending,
+        hold_reason: None,
+        content,
+        delivery_policy: DeliveryPolicy::AtMostOnce,
+        version: 1,
+        state_version: 1,
+        stop_gen: 0,
+        weight: 1,
+        recipients: 1,
+        approvals: Vec::new(),
+        created_by: UserId(ID),
+        edited_by: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        started: false,
+        finished: false,
+        plan: None,
+        reason: None,
+        ended_at: None,
+        charged: Vec::new(),
+        counts: None,
+    };
+    let content_hash = campaign.content_hash();
+    let by = UserId(Uuid::from_u128(8));
+    let approval = Approval { by, at: Timestamp::UNIX_EPOCH, version: 1, content_hash };
+    Campaign { approvals: vec![approval], ..campaign }
+}
