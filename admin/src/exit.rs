@@ -70,7 +70,8 @@ impl From<EngineError> for Failure {
         let code = match &error {
             EngineError::Store(_) | EngineError::StoppedNotRecorded(_) | EngineError::Io(_) => STORE,
             EngineError::Message(_) => USAGE,
-            EngineError::State(..) | EngineError::NotApproved | EngineError::NotRunning(_) => ENGINE,
+            // Whatever else a command may be refused for.
+            _ => ENGINE,
         };
         Self::new(code, error)
     }

@@ -123,10 +123,32 @@ impl Seed {
     }
 
     /// Creates a campaign whose recipients are already stored under `no`, has it approved by the second person and
-    /// leaves it `Pending`, ready to be started.
+    /// leaves it `Building`, for the engine to build.
     ///
     /// # Errors
     /// A text that cannot be sent, and the store's.
+    pub async fn approved(
+        &self,
+        catalog: &dyn Catalog,
+        no: crate::model::CampaignNo,
+        seed: CampaignSeed,
+        at: Timestamp,
+    ) -> Result<Campaign, SeedError> {
+        let campaign = self.new_campaign(no, &seed, at)?;
+        let scope = Scope::Workspace(self.workspace);
+        let entity = Entity::Campaign(Box::new(campaign.clone()));
+        let change = Change { scope, expect: Expect::Absent, entity, action: "campaign.create" };
+        catalog.apply(vec![change], &principal(self.author, "Author"), at).await?;
+        let content_hash = campaign.content_hash();
+        let approval = Approval { by: self.moderator, at, version: campaign.version, content_hash };
+        let approved = Campaign { approvals: vec![approval], ..campaign };
+        self.moved(catalog, approved, Move::Approve, at).await
+    }
+
+    /// The same, left `Pending` without the engine's checks: for lists and plans that nobody looks at.
+    ///
+    /// # Errors
+    /// As [`Seed::approved`].
     pub async fn campaign(
         &self,
         catalog: &dyn Catalog,
@@ -134,29 +156,29 @@ impl Seed {
         seed: CampaignSeed,
         at: Timestamp,
     ) -> Result<CampaignId, SeedError> {
-        let campaign = self.new_campaign(no, &seed, at)?;
-        let id = campaign.id;
-        let scope = Scope::Workspace(self.workspace);
-        let entity = Entity::Campaign(Box::new(campaign.clone()));
-        let change = Change { scope, expect: Expect::Absent, entity, action: "campaign.create" };
-        catalog.apply(vec![change], &principal(self.author, "Author"), at).await?;
-        let approval = Approval {
-            by: self.moderator,
-            at,
-            version: campaign.version,
-            content_hash: campaign.content_hash(),
+        let campaign = self.approved(catalog, no, seed, at).await?;
+        Ok(self.moved(catalog, campaign, Move::Built, at).await?.id)
+    }
+
+    async fn moved(
+        &self,
+        catalog: &dyn Catalog,
+        campaign: Campaign,
+        what: Move,
+        at: Timestamp,
+    ) -> Result<Campaign, SeedError> {
+        let expect = Expect::Version(campaign.state_version);
+        let moved = Campaign {
+            status: campaign.status.after(what).unwrap_or(campaign.status),
+            hold_reason: what.hold_reason(),
+            state_version: campaign.state_version + 1,
+            ..campaign
         };
-        let mut campaign = Campaign { approvals: vec![approval], ..campaign };
-        for what in [Move::Approve, Move::Built] {
-            let expect = Expect::Version(campaign.state_version);
-            campaign.status = campaign.status.after(what).unwrap_or(campaign.status);
-            campaign.hold_reason = what.hold_reason();
-            campaign.state_version += 1;
-            let entity = Entity::Campaign(Box::new(campaign.clone()));
-            let change = Change { scope, expect, entity, action: what.action() };
-            catalog.apply(vec![change], &principal(self.moderator, "Moderator"), at).await?;
-        }
-        Ok(id)
+        let entity = Entity::Campaign(Box::new(moved.clone()));
+        let scope = Scope::Workspace(self.workspace);
+        let change = Change { scope, expect, entity, action: what.action() };
+        catalog.apply(vec![change], &principal(self.moderator, "Moderator"), at).await?;
+        Ok(moved)
     }
 
     /// The author as the one who acts.

@@ -105,7 +105,8 @@ impl Case {
         let Entity::Workspace(workspace) = workspace.await? else { anyhow::bail!("I12: no workspace") };
         let parts = u64::from(campaign.content.parts);
         let (mut numbers, mut units) = (Vec::new(), BTreeMap::new());
-        let chunks = campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64);
+        let recipients = stage.store.header(campaign.no).await?.recipients;
+        let chunks = recipients.div_ceil(CHUNK_RECIPIENTS as u64);
         for chunk in 0..u32::try_from(chunks)? {
             let of_chunk = stage.store.recipients(campaign.no, chunk).await?.numbers;
             if let Some(state) = stage.store.state(campaign.no, chunk).await? {

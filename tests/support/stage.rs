@@ -5,6 +5,7 @@
 
 use crate::outfit::pass;
 use bench::smsc::{Config, Ledger, LedgerKind, Smsc};
+use engine::intake::ListHasher;
 use engine::model::{
     CHUNK_RECIPIENTS, Campaign, CampaignId, Counts, DeliveryPolicy, Mode, SendingRules, Workspace,
 };
@@ -231,8 +232,10 @@ impl Stage {
         };
         let recipients = u64::try_from(numbers.len())?;
         let mut writer = self.store.write_recipients(no, recipients)?;
+        let mut digest = ListHasher::new();
         for chunk in numbers.chunks(CHUNK_RECIPIENTS) {
             writer.chunk(chunk, &[])?;
+            digest.chunk(chunk, &[]);
         }
         writer.finish()?;
         let campaign = CampaignSeed {
@@ -243,9 +246,13 @@ impl Stage {
             receipts: script.receipts,
             delivery_policy: script.policy,
             recipients,
-            recipients_digest: String::new(),
+            recipients_digest: match script.mode {
+                Mode::Trigger => "open".to_owned(),
+                _ => digest.finish().to_string(),
+            },
         };
-        let id = seed.campaign(&*self.store, no, campaign, self.now()).await?;
+        let id = seed.approved(&*self.store, no, campaign, self.now()).await?.id;
+        self.engine.build(seed.workspace, id, &seed.author()).await?;
         self.campaigns.push((id, first));
         Ok(id)
     }
