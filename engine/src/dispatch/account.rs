@@ -462,7 +462,7 @@ impl Account {
 }
 
 /// The status of a recipient whose message has several parts: the least finished part decides, then the worst.
-fn whole(parts: &[u8]) -> UnitStatus {
+pub(crate) fn whole(parts: &[u8]) -> UnitStatus {
     const ORDER: [UnitStatus; 11] = [
         UnitStatus::Intended,
         UnitStatus::Queued,

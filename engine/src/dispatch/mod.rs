@@ -31,6 +31,8 @@ mod supervisor;
 mod supply;
 mod window;
 
+pub(crate) use account::whole;
+pub(crate) use columns::for_each_id;
 pub use engine::{BindKind, ChannelConfig, ChannelStatus, Engine, EngineConfig, EngineError, Progress};
 pub use env::{Clock, Dial, Env, Net, Now, Tcp, Wire, Workers};
 pub use mark::boot_id;
