@@ -9,6 +9,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::scratch::{Scratch, Stretch};
+use crate::model::JobErrorCode;
 
 /// Octets of details held in memory.
 const MEMORY_OCTETS: usize = 64 << 10;
@@ -93,6 +94,28 @@ impl RejectKind {
         match self {
             Self::Invalid(reason) => reason.code(),
             Self::Duplicate { .. } => "duplicate",
+        }
+    }
+
+    /// The job error that it is noted as.
+    pub const fn job_error(self) -> JobErrorCode {
+        match self {
+            Self::Duplicate { .. } => JobErrorCode::LineDuplicate,
+            Self::Invalid(reason) => match reason {
+                RejectReason::Empty => JobErrorCode::LineEmpty,
+                RejectReason::NotANumber => JobErrorCode::LineNotANumber,
+                RejectReason::TooShort => JobErrorCode::LineTooShort,
+                RejectReason::TooLong => JobErrorCode::LineTooLong,
+                RejectReason::UnknownCountryCode => JobErrorCode::LineUnknownCountryCode,
+                RejectReason::NationalWithoutRegion => JobErrorCode::LineNationalWithoutRegion,
+                RejectReason::InvalidForRegion => JobErrorCode::LineInvalidForRegion,
+                RejectReason::SpreadsheetNumber => JobErrorCode::LineSpreadsheetNumber,
+                RejectReason::ControlCharacter => JobErrorCode::LineControlCharacter,
+                RejectReason::BadEncoding => JobErrorCode::LineBadEncoding,
+                RejectReason::LineTooLong => JobErrorCode::LineOverlong,
+                RejectReason::MissingColumn => JobErrorCode::LineMissingColumn,
+                RejectReason::BadQuoting => JobErrorCode::LineBadQuoting,
+            },
         }
     }
 
@@ -311,6 +334,15 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    #[test]
+    fn every_reason_is_a_job_error_of_its_own() {
+        let kinds = RejectReason::ALL.iter().map(|reason| RejectKind::Invalid(*reason));
+        let kinds = kinds.chain([RejectKind::Duplicate { first_line: 1 }]);
+        let codes: std::collections::BTreeSet<_> = kinds.map(RejectKind::job_error).collect();
+        assert_eq!(codes.len(), RejectReason::ALL.len() + 1);
+        assert!(codes.iter().all(|code| code.code().starts_with("line_")));
+    }
 
     #[test]
     fn reasons_have_distinct_codes_and_their_place_in_the_list() {
