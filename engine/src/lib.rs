@@ -7,6 +7,7 @@ mod dispatch;
 pub mod intake;
 pub mod metrics;
 pub mod model;
+pub mod report;
 pub mod schedule;
 pub mod seed;
 pub mod store;

@@ -550,7 +550,7 @@ fn is_given_up(status: UnitStatus) -> bool {
 }
 
 /// The status of a recipient whose message has several parts: the least finished part decides, then the worst.
-fn whole(parts: &[u8]) -> UnitStatus {
+pub(crate) fn whole(parts: &[u8]) -> UnitStatus {
     const ORDER: [UnitStatus; 11] = [
         UnitStatus::Intended,
         UnitStatus::Queued,

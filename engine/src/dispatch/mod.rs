@@ -43,6 +43,8 @@ mod tenant;
 mod testing;
 mod window;
 
+pub(crate) use account::whole;
+pub(crate) use columns::for_each_id;
 pub use config::{BindKind, ChannelConfig};
 pub use engine::{ChannelStatus, Engine, EngineConfig, EngineError, Progress};
 pub use env::{Clock, Dial, Env, Net, Now, Tcp, Wire, Workers};

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::scratch::{Log, SealedLog};
+use crate::model::JobErrorCode;
 
 /// Characters of a refused value that are shown.
 const SHOWN_CHARACTERS: usize = 32;
@@ -94,6 +95,28 @@ impl RejectKind {
         match self {
             Self::Invalid(reason) => reason.code(),
             Self::Duplicate { .. } => "duplicate",
+        }
+    }
+
+    /// The job error that it is noted as.
+    pub const fn job_error(self) -> JobErrorCode {
+        match self {
+            Self::Duplicate { .. } => JobErrorCode::LineDuplicate,
+            Self::Invalid(reason) => match reason {
+                RejectReason::Empty => JobErrorCode::LineEmpty,
+                RejectReason::NotANumber => JobErrorCode::LineNotANumber,
+                RejectReason::TooShort => JobErrorCode::LineTooShort,
+                RejectReason::TooLong => JobErrorCode::LineTooLong,
+                RejectReason::UnknownCountryCode => JobErrorCode::LineUnknownCountryCode,
+                RejectReason::NationalWithoutRegion => JobErrorCode::LineNationalWithoutRegion,
+                RejectReason::InvalidForRegion => JobErrorCode::LineInvalidForRegion,
+                RejectReason::SpreadsheetNumber => JobErrorCode::LineSpreadsheetNumber,
+                RejectReason::ControlCharacter => JobErrorCode::LineControlCharacter,
+                RejectReason::BadEncoding => JobErrorCode::LineBadEncoding,
+                RejectReason::LineTooLong => JobErrorCode::LineOverlong,
+                RejectReason::MissingColumn => JobErrorCode::LineMissingColumn,
+                RejectReason::BadQuoting => JobErrorCode::LineBadQuoting,
+            },
         }
     }
 
@@ -277,6 +300,15 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    #[test]
+    fn every_reason_is_a_job_error_of_its_own() {
+        let kinds = RejectReason::ALL.iter().map(|reason| RejectKind::Invalid(*reason));
+        let kinds = kinds.chain([RejectKind::Duplicate { first_line: 1 }]);
+        let codes: std::collections::BTreeSet<_> = kinds.map(RejectKind::job_error).collect();
+        assert_eq!(codes.len(), RejectReason::ALL.len() + 1);
+        assert!(codes.iter().all(|code| code.code().starts_with("line_")));
+    }
 
     #[test]
     fn reasons_have_distinct_codes_and_their_place_in_the_list() {
