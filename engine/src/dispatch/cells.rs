@@ -5,6 +5,8 @@
 
 use crate::dispatch::bucket::Bucket;
 use crate::dispatch::env::Bell;
+use crate::dispatch::inbound::Waiting;
+use crate::dispatch::recall::Recalls;
 use crate::model::{CampaignNo, HoldReason, UnitStatus};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -154,6 +156,10 @@ pub(crate) struct Board {
     draining: AtomicBool,
     links: Mutex<Vec<Arc<LinkCells>>>,
     obeyed: watch::Sender<()>,
+    /// Numbers that were suppressed while campaigns run.
+    pub(crate) recalls: Recalls,
+    /// Messages from handsets that were not acted on yet.
+    pub(crate) unheard: Waiting,
 }
 
 impl Board {
@@ -253,6 +259,7 @@ pub(crate) struct ChannelCells {
     pub(crate) orphans: AtomicU64,
     pub(crate) strays: AtomicU64,
     pub(crate) receipts_deferred: AtomicU64,
+    pub(crate) inbound: AtomicU64,
 }
 
 impl ChannelCells {
@@ -271,6 +278,7 @@ impl ChannelCells {
             orphans: zero(),
             strays: zero(),
             receipts_deferred: zero(),
+            inbound: zero(),
         }
     }
 

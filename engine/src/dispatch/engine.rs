@@ -9,6 +9,7 @@ use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::env::Env;
+use crate::dispatch::inbound::InboundConfig;
 use crate::dispatch::keeper::{self, Keeper, KeeperMsg};
 use crate::dispatch::latency::Latency;
 use crate::dispatch::link::Desk;
@@ -44,6 +45,8 @@ pub struct EngineConfig {
     pub boot_id: String,
     /// How long a shutdown waits for answers.
     pub drain_timeout: Duration,
+    /// How messages from handsets are understood.
+    pub inbound: InboundConfig,
 }
 
 /// Why a command was not carried out.
@@ -114,8 +117,10 @@ pub struct ChannelStatus {
     pub orphans: u64,
     /// Answers and messages that belong to nothing.
     pub strays: u64,
-    /// Receipts put off because they could not be stored.
+    /// Receipts and messages from handsets put off because they could not be stored.
     pub receipts_deferred: u64,
+    /// Messages from handsets.
+    pub inbound: u64,
 }
 
 /// A running engine; cheap to clone.
@@ -158,7 +163,8 @@ impl Engine {
         let wall_ms = env.clock.now().wall_ms;
         let read = marks.read_all();
         let recorder = Arc::new(Recorder::new());
-        let keeper = Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), events);
+        let (inbound, inbound_in) = mpsc::unbounded_channel();
+        let keeper = Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), events, inbound);
         let recovered = recover((&*catalog, &journal), keeper, &read, wall_ms).await?;
         marks.clear()?;
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);

@@ -74,6 +74,7 @@ pub(super) struct TurnCounts {
     pub(super) orphans: u64,
     pub(super) strays: u64,
     pub(super) receipts_deferred: u64,
+    pub(super) inbound: u64,
 }
 
 impl LinkCore {
@@ -420,6 +421,7 @@ impl LinkCore {
             (&channel.orphans, turn.orphans),
             (&channel.strays, turn.strays),
             (&channel.receipts_deferred, turn.receipts_deferred),
+            (&channel.inbound, turn.inbound),
         ]
         .into_iter()
         .chain(channel.receipts.iter().zip(turn.receipts))
