@@ -2,7 +2,7 @@
 
 use crate::dispatch::assembly::{Failure, report_panic};
 use crate::dispatch::env::Env;
-use crate::dispatch::supply::{SupplyMsg, SupplyRef};
+use crate::dispatch::supply::{ChunkData, SupplyMsg, SupplyRef};
 use crate::model::{CampaignNo, ChunkNo};
 use crate::store::Journal;
 use std::sync::Arc;
@@ -29,7 +29,13 @@ impl Loader {
         let ended = env.start("loader", async move {
             while let Some(Fetch { no, chunk, reply }) = fetches.recv().await {
                 match journal.recipients(no, chunk).await {
-                    Ok(loaded) => reply.send(SupplyMsg::Loaded(chunk, loaded.numbers.into())),
+                    Ok(loaded) => {
+                        let data = ChunkData {
+                            numbers: loaded.numbers.into(),
+                            accepted_s: loaded.accepted_s.into(),
+                        };
+                        reply.send(SupplyMsg::Loaded(chunk, Arc::new(data)));
+                    }
                     Err(error) => {
                         tracing::error!(campaign = no.0, chunk, %error, "recipients not read; asking again");
                         tokio::time::sleep(RETRY_AFTER).await;

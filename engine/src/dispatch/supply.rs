@@ -6,6 +6,7 @@
 use crate::dispatch::keeper::Remaining;
 use crate::dispatch::link::LinkInbox;
 use crate::model::{CHUNK_RECIPIENTS, ChunkNo, Run};
+use jiff::civil::Date;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -14,15 +15,32 @@ pub(crate) const SLICE_RECIPIENTS: u16 = 256;
 /// Chunks fetched or in hand ahead of demand.
 const PREFETCH: usize = 3;
 
-/// Consecutive units of one chunk with the numbers to send them to.
+/// Recipients of one chunk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ChunkData {
+    /// E.164 digits.
+    pub(crate) numbers: Box<[u64]>,
+    /// When each was accepted, seconds since 1970; empty unless they came one by one.
+    pub(crate) accepted_s: Box<[u32]>,
+}
+
+/// Consecutive units of one chunk with whom to send them to, all of one route and one attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Slice {
     pub(crate) chunk: ChunkNo,
-    /// The numbers of the whole chunk.
-    pub(crate) numbers: Arc<[u64]>,
+    /// The whole chunk.
+    pub(crate) data: Arc<ChunkData>,
     pub(crate) from: u16,
     pub(crate) count: u16,
     pub(crate) attempt: u8,
+    /// Suppression generation that its units were checked under.
+    pub(crate) sieved: u32,
+    /// Wall clock from which its units are too late, milliseconds since 1970; `u64::MAX` for never.
+    pub(crate) not_after_ms: u64,
+    /// Number of its route among the campaign's.
+    pub(crate) route: u8,
+    /// The local day whose budgets its recipients are charged to; `None` while they are with the supply uncharged.
+    pub(crate) charged: Option<Date>,
 }
 
 /// What a link says to a campaign.
@@ -34,7 +52,7 @@ pub(crate) enum SupplyMsg {
     /// Units refused for a while: not to be given out before `due_us` on the monotonic clock.
     Later(Vec<Slice>, u64),
     /// A fetched chunk.
-    Loaded(ChunkNo, Arc<[u64]>),
+    Loaded(ChunkNo, Arc<ChunkData>),
     /// A chunk could not be read; it is asked for again.
     NotLoaded(ChunkNo),
 }
@@ -88,7 +106,7 @@ impl Supply {
                     self.ready.push_front(slice);
                 }
             }
-            SupplyMsg::Loaded(chunk, numbers) => self.loaded(chunk, &numbers),
+            SupplyMsg::Loaded(chunk, data) => self.loaded(chunk, &data),
             SupplyMsg::NotLoaded(chunk) => return vec![Do::Fetch(chunk)],
         }
         let mut todo = self.give();
@@ -96,11 +114,11 @@ impl Supply {
         todo
     }
 
-    fn loaded(&mut self, chunk: ChunkNo, numbers: &Arc<[u64]>) {
+    fn loaded(&mut self, chunk: ChunkNo, data: &Arc<ChunkData>) {
         let Some(at) = self.fetching.iter().position(|(c, _)| *c == chunk) else { return };
         let (_, mut runs) = self.fetching.swap_remove(at);
         if runs.is_empty() {
-            let units = numbers.len() * usize::from(self.parts);
+            let units = data.numbers.len() * usize::from(self.parts);
             // A chunk of 4096 recipients with 16 parts has one unit more than a run can count.
             let half = u16::try_from(units / 2).unwrap_or(u16::MAX);
             let rest = u16::try_from(units - usize::from(half)).unwrap_or(u16::MAX);
@@ -112,7 +130,17 @@ impl Supply {
             let mut left = run.count;
             while left > 0 {
                 let count = left.min(most);
-                self.ready.push_back(Slice { chunk, numbers: Arc::clone(numbers), from, count, attempt: 0 });
+                self.ready.push_back(Slice {
+                    chunk,
+                    data: Arc::clone(data),
+                    from,
+                    count,
+                    attempt: 0,
+                    sieved: 0,
+                    not_after_ms: u64::MAX,
+                    route: 0,
+                    charged: None,
+                });
                 from = from.wrapping_add(count);
                 left -= count;
             }
@@ -186,8 +214,8 @@ mod tests {
         Arc::new(LinkInbox::new(Arc::default(), 0))
     }
 
-    fn numbers(count: usize) -> Arc<[u64]> {
-        vec![1; count].into()
+    fn numbers(count: usize) -> Arc<ChunkData> {
+        Arc::new(ChunkData { numbers: vec![1; count].into(), ..ChunkData::default() })
     }
 
     fn given(todo: &[Do]) -> u32 {

@@ -184,7 +184,11 @@ impl LinkCore {
             let owner = self.add_chunk(ChunkEntry {
                 flow: u32::try_from(at).unwrap_or(u32::MAX),
                 chunk: slice.chunk,
-                numbers: slice.numbers,
+                data: slice.data,
+                sieved: slice.sieved,
+                not_after_ms: slice.not_after_ms,
+                route: slice.route,
+                charged: slice.charged,
                 left: u32::from(slice.count),
             });
             if let Some(flow) = &mut self.flows[at] {
@@ -214,7 +218,7 @@ impl LinkCore {
         let Some(entry) = self.chunks.get_mut(owner as usize) else { return };
         entry.left = entry.left.saturating_sub(count);
         if entry.left == 0 {
-            entry.numbers = Arc::from([]);
+            entry.data = Arc::default();
             self.free_chunks.push(owner);
         }
     }
@@ -288,12 +292,12 @@ impl LinkCore {
             let Some(run) = flow.next_durable(units) else { return };
             units -= u32::from(run.count);
             let message = Arc::clone(&flow.spec.message);
-            let numbers = Arc::clone(&self.chunks[run.owner as usize].numbers);
+            let data = Arc::clone(&self.chunks[run.owner as usize].data);
             let parts = u16::try_from(message.parts.len()).unwrap_or(1);
             let mut unsendable = Vec::new();
             for unit in run.from..=run.from + (run.count - 1) {
                 let (recipient, part) = if parts == 1 { (unit, 0) } else { (unit / parts, unit % parts) };
-                let number = numbers.get(usize::from(recipient)).copied().unwrap_or(0);
+                let number = data.numbers.get(usize::from(recipient)).copied().unwrap_or(0);
                 let sequence = self.window.push(run.owner, unit, run.attempt, sent_us);
                 if message.parts[usize::from(part)].push(sequence, number, &mut self.out).is_err() {
                     self.window.take(sequence);

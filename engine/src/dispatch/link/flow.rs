@@ -6,8 +6,9 @@
 use crate::dispatch::bucket::Bucket;
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::message::Message;
-use crate::dispatch::supply::{Slice, SupplyRef};
+use crate::dispatch::supply::{ChunkData, Slice, SupplyRef};
 use crate::model::{CampaignNo, ChunkNo, DeliveryPolicy, Lane, RetryRule, Run};
+use jiff::civil::Date;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -51,7 +52,14 @@ pub(crate) struct LinkRun {
 pub(crate) struct ChunkEntry {
     pub(crate) flow: u32,
     pub(crate) chunk: ChunkNo,
-    pub(crate) numbers: Arc<[u64]>,
+    pub(crate) data: Arc<ChunkData>,
+    /// Suppression generation that its units were checked under.
+    pub(crate) sieved: u32,
+    /// Wall clock from which they are too late, milliseconds since 1970.
+    pub(crate) not_after_ms: u64,
+    /// Their route, and the day that they are charged to, for their way back.
+    pub(crate) route: u8,
+    pub(crate) charged: Option<Date>,
     /// Units handed to the link without outcome; at zero the entry is free.
     pub(crate) left: u32,
 }
@@ -155,10 +163,14 @@ pub(crate) fn journal_run(entry: &ChunkEntry, run: &LinkRun) -> Run {
 pub(crate) fn slice(entry: &ChunkEntry, run: &LinkRun) -> Slice {
     Slice {
         chunk: entry.chunk,
-        numbers: Arc::clone(&entry.numbers),
+        data: Arc::clone(&entry.data),
         from: run.from,
         count: run.count,
         attempt: run.attempt,
+        sieved: entry.sieved,
+        not_after_ms: entry.not_after_ms,
+        route: entry.route,
+        charged: entry.charged,
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(super) mod catalog;
 pub(super) mod journal;
+pub(super) mod lists;
 
 /// One installation of a backend that can be closed and opened again.
 pub(super) trait Fixture {
@@ -61,6 +62,13 @@ macro_rules! journal_contract {
             the_newest_row_survives_trimming_and_restarts
             trimming_many_rows_keeps_the_rest
             housekeeping_loses_nothing
+        }
+        crate::store::contract::contract_tests! { lists, $fixture,
+            values_come_back_to_the_octet
+            an_empty_list_is_a_list
+            a_list_grows_with_charges_and_watermark
+            what_would_leave_a_gap_in_a_list_saves_nothing
+            a_header_survives_a_restart_and_not_a_new_upload
         }
     };
 }

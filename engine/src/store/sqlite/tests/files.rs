@@ -3,7 +3,10 @@
 use super::super::SqliteStore;
 use super::directory;
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, Principal, Workspace, WorkspaceId};
-use crate::store::{Catalog, Change, Commit, Entity, Expect, Journal, Scope, StateSave, StoreError};
+use crate::store::{
+    Catalog, Change, Commit, Entity, Expect, Journal, RecipientWriter, Recipients, Scope, StateSave,
+    StoreError,
+};
 use rusqlite::Connection;
 use std::path::Path;
 use tempfile::TempDir;
@@ -174,6 +177,31 @@ async fn an_upload_or_a_removed_campaign_leaves_no_file() {
     drop(store);
     let expected = ["control.db", "engine.lock", "journal.db", "small.db"];
     assert_eq!(names(&directory), expected);
+}
+
+#[tokio::test]
+async fn a_list_that_grows_stays_in_the_file_where_it_began() {
+    let directory = directory();
+    let store = open(&directory);
+    for (no, announced) in [(CampaignNo(1), 0), (CampaignNo(2), LARGE)] {
+        store.write_recipients(no, announced).and_then(RecipientWriter::finish).expect("an empty list");
+        let chunks =
+            (0..2).map(|chunk| (chunk, Recipients { numbers: vec![7; CHUNK_RECIPIENTS], ..<_>::default() }));
+        let save = StateSave { watermark: 1, recipients: chunks.collect(), ..StateSave::default() };
+        store.save_state(no, save).await.expect("saved");
+        assert_eq!(store.header(no).await.expect("known").recipients, LARGE);
+    }
+    assert!(!names(&directory).contains(&"campaign-1.db".to_owned()));
+    assert!(names(&directory).contains(&"campaign-2.db".to_owned()));
+}
+
+#[tokio::test]
+async fn charges_that_were_written_by_somebody_else_are_refused() {
+    let directory = directory();
+    let store = open(&directory);
+    store.write_recipients(CampaignNo(1), 0).and_then(RecipientWriter::finish).expect("an empty list");
+    raw(&directory, "small.db").execute("UPDATE campaign SET charges = '[1]'", []).expect("damaged");
+    assert!(unusable(store.header(CampaignNo(1)).await).contains("charges of campaign 1"));
 }
 
 #[test]

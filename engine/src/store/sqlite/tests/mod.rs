@@ -5,6 +5,7 @@ mod trouble;
 
 use super::SqliteStore;
 use crate::store::contract::journal::a_careful_writer_gets_every_row_in;
+use crate::store::contract::lists::a_failing_save_is_whole_or_not_at_all;
 use crate::store::contract::{Fixture, catalog_contract, journal_contract};
 use crate::store::fault::{FaultJournal, FaultPlan, Verdict};
 use std::time::Duration;
@@ -72,4 +73,16 @@ async fn a_fenced_writer_writes_nothing_more() {
     let script = [Durable, NotApplied, Durable, AmbiguousStored, Durable, AmbiguousLost, Durable, Fenced];
     let journal = FaultJournal::new(fixture.open().await, LATE, FaultPlan::script(script));
     assert!(a_careful_writer_gets_every_row_in(&journal, 60).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_growing_list_is_saved_whole_or_not_at_all_under_faults() {
+    let mut failures = 0;
+    for seed in 0..5 {
+        let fixture = Sqlite::new();
+        let journal = FaultJournal::new(fixture.open().await, LATE, FaultPlan::default());
+        journal.plan_saves(FaultPlan::seeded(seed, 400));
+        failures += a_failing_save_is_whole_or_not_at_all(&journal, 15).await;
+    }
+    assert!(failures > 20, "{failures} failures prove little");
 }

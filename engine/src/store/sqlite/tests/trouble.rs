@@ -3,7 +3,10 @@
 use super::super::{SqliteStore, connection, lock};
 use super::directory;
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkState, Principal, Workspace, WorkspaceId};
-use crate::store::{Catalog, Change, Commit, Entity, Expect, Journal, Kind, Scope, StateSave, StoreError};
+use crate::store::{
+    Catalog, Change, Commit, Entity, Expect, Journal, Kind, RecipientWriter, Recipients, Scope, StateSave,
+    StoreError,
+};
 use rusqlite::Connection;
 use std::io::Write;
 use std::path::Path;
@@ -286,6 +289,35 @@ async fn a_state_whose_commit_failed_is_not_there() {
     mend_commits(&connection);
     store.save_state(CampaignNo(1), save(4)).await.expect("saved");
     assert_eq!(store.header(CampaignNo(1)).await.expect("readable").watermark, 4);
+}
+
+#[tokio::test]
+async fn a_grown_list_whose_commit_failed_is_as_it_was() {
+    let directory = directory();
+    let store = SqliteStore::open(directory.path()).expect("the store opens");
+    store.write_recipients(CampaignNo(1), 0).and_then(RecipientWriter::finish).expect("an empty list");
+    let grown = |count: u64| {
+        let numbers = (0..count).collect();
+        let recipients = Recipients { numbers, values: vec![1; 9], ..Recipients::default() };
+        StateSave {
+            watermark: count,
+            charges: vec![(jiff::civil::date(2024, 5, 1), count)],
+            recipients: vec![(0, recipients)],
+            ..save_of(count, 1)
+        }
+    };
+    store.save_state(CampaignNo(1), grown(3)).await.expect("saved");
+    let before = store.header(CampaignNo(1)).await.expect("readable");
+    let connection = raw(directory.path(), "small.db");
+    for table in ["chunk", "state"] {
+        break_commits(&connection, table);
+        unavailable(store.save_state(CampaignNo(1), grown(4)).await);
+        mend_commits(&connection);
+        assert_eq!(store.header(CampaignNo(1)).await.expect("readable"), before);
+        assert_eq!(store.recipients(CampaignNo(1), 0).await.expect("readable").numbers.len(), 3);
+    }
+    store.save_state(CampaignNo(1), grown(4)).await.expect("saved");
+    assert_eq!(store.header(CampaignNo(1)).await.expect("readable").recipients, 4);
 }
 
 #[tokio::test]
