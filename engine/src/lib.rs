@@ -12,6 +12,6 @@ pub mod store;
 
 pub use dispatch::{
     BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env,
-    InboundConfig, MessageError, Net, Now, Progress, Tcp, Wire, Workers, boot_id, parts_of,
+    InboundConfig, KEYWORD_SOURCE, MessageError, Net, Now, Progress, Tcp, Wire, Workers, boot_id, parts_of,
 };
 pub use pdu::MessageIdForm;

@@ -9,6 +9,7 @@ use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::env::Env;
+use crate::dispatch::hearing::Hearing;
 use crate::dispatch::inbound::InboundConfig;
 use crate::dispatch::keeper::{self, Keeper, KeeperMsg};
 use crate::dispatch::latency::Latency;
@@ -17,11 +18,13 @@ use crate::dispatch::loader::Loader;
 use crate::dispatch::mark::MarkDir;
 use crate::dispatch::matcher::Matcher;
 use crate::dispatch::message::{Message, MessageError};
+use crate::dispatch::opt_out;
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::{account_of, recover};
 use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
+use crate::dispatch::suppression::Suppressions;
 use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Move, Principal, Status, WorkspaceId};
 use crate::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StoreError};
 use ractor::ActorRef;
@@ -133,6 +136,9 @@ pub(super) struct Inner {
     pub(super) recorder: Arc<Recorder>,
     pub(super) keeper: mpsc::Sender<KeeperMsg>,
     pub(super) board: Arc<Board>,
+    pub(super) suppressions: Suppressions,
+    /// Held while a list changes, so that memory and store see changes in one order.
+    pub(super) suppressing: tokio::sync::Mutex<()>,
     pub(super) desk: Arc<Mutex<Desk>>,
     pub(super) loader: Loader,
     pub(super) root: ActorRef<SupervisorMsg>,
@@ -165,8 +171,11 @@ impl Engine {
         let recorder = Arc::new(Recorder::new());
         let (inbound, inbound_in) = mpsc::unbounded_channel();
         let keeper = Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), events, inbound);
-        let recovered = recover((&*catalog, &journal), keeper, &read, wall_ms).await?;
+        let suppressions = opt_out::load(&*catalog).await?;
+        let mut recovered = recover((&*catalog, &journal), keeper, &read, wall_ms).await?;
         marks.clear()?;
+        let board = Arc::new(Board::default());
+        board.unheard.add(recovered.keeper.hear_replayed());
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);
         let failure = watch::Sender::new(None);
         let loader = Loader::start(&env, Arc::clone(&journal), &failure)?;
@@ -174,7 +183,6 @@ impl Engine {
         let recorder_ended =
             assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, &failure)?;
         let maintainer_ended = assembly::start_maintainer(&env, &journal, failure.subscribe())?;
-        let board = Arc::new(Board::default());
         let desk = Arc::new(Mutex::new(Desk { matcher: Matcher::new(), latency: Latency::new() }));
         let plan = Plan { epoch, marks, board: &board, desk: &desk, recorder: &recorder, failure: &failure };
         let (root, channels, dispatch_ended) = assembly::start_channels(&env, &config, plan).await?;
@@ -184,6 +192,8 @@ impl Engine {
             recorder,
             keeper,
             board,
+            suppressions,
+            suppressing: tokio::sync::Mutex::default(),
             desk,
             loader,
             root,
@@ -200,6 +210,7 @@ impl Engine {
         engine.resume_recovered(recovered.campaigns, recovered.orphans).await?;
         // Behind the recovered campaigns: an event about one that is not known yet would be lost.
         engine.watch_events(events_in)?;
+        engine.watch_inbound(Hearing::new(&config, journal)?, inbound_in)?;
         Ok(engine)
     }
 

@@ -147,34 +147,40 @@ impl std::fmt::Debug for Incoming {
 /// The keeper's side: which rows hold messages that were not acted on, and who acts on them.
 pub(crate) struct Unheard {
     rows: VecDeque<RowSeq>,
+    /// Of the row that is being read.
+    open: Vec<Incoming>,
     /// Of the last run: handed on when all of its rows were read.
     replayed: Vec<Incoming>,
-    /// Bounded by [`Waiting`].
-    worker: mpsc::UnboundedSender<Incoming>,
+    worker: mpsc::UnboundedSender<Vec<Incoming>>,
 }
 
 impl Unheard {
-    pub(crate) fn new(worker: mpsc::UnboundedSender<Incoming>) -> Self {
-        Self { rows: VecDeque::new(), replayed: Vec::new(), worker }
+    /// The worker gets the messages of one row at once; [`Waiting`] bounds how many are on their way to it.
+    pub(crate) fn new(worker: mpsc::UnboundedSender<Vec<Incoming>>) -> Self {
+        Self { rows: VecDeque::new(), open: Vec::new(), replayed: Vec::new(), worker }
     }
 
-    /// Takes a message of a durable row, or of one of the last run.
-    pub(crate) fn take(&mut self, row: RowSeq, inbound: &Inbound<'_>, replaying: bool) {
-        let incoming = Incoming {
+    /// Takes a message of a durable row.
+    pub(crate) fn take(&mut self, row: RowSeq, inbound: &Inbound<'_>) {
+        self.open.push(Incoming {
             row,
             at_ms: inbound.at_ms,
             channel: inbound.channel,
             source: inbound.source.into(),
             destination: inbound.destination.into(),
             text: String::from_utf8_lossy(inbound.text).into(),
-        };
-        if self.rows.back() != Some(&row) {
-            self.rows.push_back(row);
-        }
+        });
+    }
+
+    /// The row was read to its end; one of the last run waits for what later rows say about it.
+    pub(crate) fn close_row(&mut self, replaying: bool) {
+        let Some(first) = self.open.first() else { return };
+        self.rows.push_back(first.row);
+        let messages = std::mem::take(&mut self.open);
         if replaying {
-            self.replayed.push(incoming);
-        } else if self.worker.send(incoming).is_err() {
-            tracing::debug!("nobody acts on messages any more; the journal keeps them");
+            self.replayed.extend(messages);
+        } else {
+            self.hand_on(messages);
         }
     }
 
@@ -191,15 +197,20 @@ impl Unheard {
         self.rows.front().copied()
     }
 
-    /// Hands on what the last run left; returns how many.
+    /// Hands on what the last run left; returns how many messages.
     pub(crate) fn begin(&mut self) -> u32 {
         let left = std::mem::take(&mut self.replayed);
         let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
-        for incoming in left {
-            // The worker starts behind this and its end of the queue exists already.
-            let _ = self.worker.send(incoming);
+        for messages in left.chunk_by(|a, b| a.row == b.row) {
+            self.hand_on(messages.to_vec());
         }
         count
+    }
+
+    fn hand_on(&self, messages: Vec<Incoming>) {
+        if self.worker.send(messages).is_err() {
+            tracing::debug!("nobody acts on messages any more; the journal keeps them");
+        }
     }
 }
 
@@ -253,32 +264,44 @@ mod tests {
         Inbound { at_ms: 1, channel: 2, source: b"+4915", destination: b"SHOP", text }
     }
 
+    fn texts(queue: &mut mpsc::UnboundedReceiver<Vec<Incoming>>) -> Vec<String> {
+        let text = |messages: Vec<Incoming>| messages.iter().map(|m| &*m.text).collect::<Vec<_>>().join(" ");
+        std::iter::from_fn(|| queue.try_recv().ok()).map(text).collect()
+    }
+
+    fn row(unheard: &mut Unheard, row: RowSeq, words: &[&str], replaying: bool) {
+        for word in words {
+            unheard.take(row, &inbound(word.as_bytes()));
+        }
+        unheard.close_row(replaying);
+    }
+
     #[test]
     fn rows_stay_until_everything_in_them_was_acted_on() {
         let (worker, mut queue) = mpsc::unbounded_channel();
         let mut unheard = Unheard::new(worker);
-        for row in [3, 3, 5, 9] {
-            unheard.take(row, &inbound(b"stop"), false);
+        for (seq, words) in [(3, &["a", "b"][..]), (4, &[]), (5, &["c"]), (9, &["d"])] {
+            row(&mut unheard, seq, words, false);
         }
         assert_eq!(unheard.oldest(), Some(3));
         unheard.heard(4);
         assert_eq!(unheard.oldest(), Some(5));
         unheard.heard(9);
         assert_eq!(unheard.oldest(), None);
-        assert_eq!(std::iter::from_fn(|| queue.try_recv().ok()).count(), 4);
+        assert_eq!(texts(&mut queue), ["a b", "c", "d"]);
     }
 
     #[test]
     fn of_the_last_run_only_what_it_had_not_acted_on_is_handed_on() {
         let (worker, mut queue) = mpsc::unbounded_channel();
         let mut unheard = Unheard::new(worker);
-        for (row, text) in [(1, b"a"), (2, b"b"), (4, b"c")] {
-            unheard.take(row, &inbound(text), true);
+        for (seq, words) in [(1, &["a"][..]), (2, &["b"]), (4, &["c", "d"])] {
+            row(&mut unheard, seq, words, true);
         }
         unheard.heard(2);
-        assert!(queue.try_recv().is_err());
-        assert_eq!((unheard.begin(), unheard.begin()), (1, 0));
-        assert_eq!((&*queue.try_recv().unwrap().text, unheard.oldest()), ("c", Some(4)));
+        assert!(texts(&mut queue).is_empty());
+        assert_eq!((unheard.begin(), unheard.begin()), (2, 0));
+        assert_eq!((texts(&mut queue), unheard.oldest()), (vec!["c d".to_owned()], Some(4)));
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Keeper {
         journal: Arc<dyn Journal>,
         recorder: Arc<Recorder>,
         events: mpsc::UnboundedSender<KeeperEvent>,
-        inbound: mpsc::UnboundedSender<Incoming>,
+        inbound: mpsc::UnboundedSender<Vec<Incoming>>,
     ) -> Self {
         Self {
             journal,
@@ -258,6 +258,7 @@ impl Keeper {
         for fact in facts {
             self.apply_fact(seq, fact);
         }
+        self.unheard.close_row(self.replaying);
         self.applied = self.applied.max(seq);
         Ok(())
     }
@@ -328,7 +329,7 @@ impl Keeper {
             }
             // Nobody writes these yet.
             Fact::Numbers(_) => {}
-            Fact::Inbound(inbound) => self.unheard.take(seq, &inbound, self.replaying),
+            Fact::Inbound(inbound) => self.unheard.take(seq, &inbound),
             Fact::Heard { row } => self.unheard.heard(row),
             Fact::Orphan(orphan) => self.keep_orphan(seq, &orphan),
             Fact::Adopted { channel, message_id } => {

@@ -3,8 +3,8 @@
 mod audit;
 mod campaign;
 mod ids;
-pub mod keyword;
 mod job_error;
+pub mod keyword;
 mod lifecycle;
 pub mod record;
 mod schedule;

@@ -11,6 +11,7 @@ use super::{FlowSpec, LinkMsg};
 use crate::dispatch::env::Now;
 use crate::dispatch::fair::{Fair, FlowId};
 use crate::dispatch::mark::MarkFile;
+use crate::dispatch::recall::Recall;
 use crate::dispatch::supply::{SLICE_RECIPIENTS, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
 use crate::model::record::{Facts, Fate, Intent, Outcome};
@@ -51,6 +52,10 @@ pub(crate) struct LinkCore {
     pub(super) durable_batch: u64,
     pub(super) acks: VecDeque<(u64, u32)>,
     pub(super) obeyed: u64,
+    /// Suppressed numbers that are being looked for; how many recalls that takes this link to, and where it was.
+    pub(super) recalls: Vec<Arc<Recall>>,
+    pub(super) recalls_heard: u64,
+    pub(super) recalls_seen: u64,
     /// Answers since the last hold that were not throttled; none of them makes the next hold longer.
     pub(super) unthrottled: u32,
     pub(super) hold_us: u64,
@@ -90,6 +95,7 @@ impl LinkCore {
     ) -> Self {
         let window = Window::new(shared.config.window);
         let obeyed = shared.board.stop_epoch();
+        let recalls_seen = shared.board.recalls.count();
         shared.board.publish(&inbox.cells, obeyed);
         Self {
             shared,
@@ -113,6 +119,9 @@ impl LinkCore {
             durable_batch: 0,
             acks: VecDeque::new(),
             obeyed,
+            recalls: Vec::new(),
+            recalls_heard: recalls_seen,
+            recalls_seen,
             unthrottled: 0,
             hold_us: 0,
             turn: TurnCounts::default(),
@@ -190,6 +199,13 @@ impl LinkCore {
             return;
         }
         for slice in slices {
+            if self.is_outdated(at, &slice) {
+                if let Some(flow) = &mut self.flows[at] {
+                    flow.wanting = false;
+                    flow.spec.supply.send(SupplyMsg::Returned(vec![slice]));
+                }
+                continue;
+            }
             let owner = self.add_chunk(ChunkEntry {
                 flow: u32::try_from(at).unwrap_or(u32::MAX),
                 chunk: slice.chunk,

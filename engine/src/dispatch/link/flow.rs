@@ -7,6 +7,7 @@ use crate::dispatch::bucket::Bucket;
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::message::Message;
 use crate::dispatch::supply::{ChunkData, Slice, SupplyRef};
+use crate::dispatch::suppression::Suppressed;
 use crate::model::{CampaignNo, ChunkNo, DeliveryPolicy, Lane, RetryRule, Run};
 use jiff::civil::Date;
 use std::collections::VecDeque;
@@ -31,6 +32,9 @@ pub(crate) struct FlowSpec {
     pub(crate) rates: Vec<Arc<Bucket>>,
     /// Refusals that the campaign wants treated in its own way.
     pub(crate) retry: Arc<[RetryRule]>,
+    /// Whom its workspace must not write to, and whether it goes to people who opted out all the same.
+    pub(crate) suppressed: Arc<Suppressed>,
+    pub(crate) transactional: bool,
     /// First ordinal of the campaign in the receipt index.
     pub(crate) base: u64,
     /// Where slices come from and unsent ones go back to.

@@ -5,6 +5,7 @@
 mod core;
 mod flow;
 mod obey;
+mod recalled;
 mod session;
 mod shell;
 #[cfg(test)]

@@ -22,14 +22,17 @@ impl LinkCore {
             return;
         }
         let draining = self.shared.board.is_draining();
+        self.hear_recalls();
         for at in 0..self.flows.len() {
-            if self.flows[at].is_some() && (draining || self.is_still(at)) {
+            let must_go = draining || self.is_still(at) || self.holds_recalled(at);
+            if self.flows[at].is_some() && must_go {
                 self.empty_flow(at);
             }
         }
         self.cut_output();
         if !self.output_holds_stopped() {
             self.obeyed = epoch;
+            self.forget_recalls();
         }
     }
 
@@ -123,8 +126,10 @@ impl LinkCore {
     }
 
     fn is_stopped_slot(&self, sequence: u32) -> bool {
-        let entry = self.window.peek(sequence).and_then(|slot| self.chunks.get(slot.owner as usize));
+        let Some(slot) = self.window.peek(sequence) else { return false };
+        let entry = self.chunks.get(slot.owner as usize);
         entry.is_some_and(|entry| self.is_still(entry.flow as usize))
+            || self.is_recalled_unit(slot.owner, slot.unit)
     }
 
     fn output_holds_stopped(&self) -> bool {

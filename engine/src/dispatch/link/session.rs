@@ -160,10 +160,11 @@ impl LinkCore {
         }
     }
 
-    /// Queues a definitely refused unit again; a stopped campaign takes it back instead.
+    /// Queues a definitely refused unit again; a stopped campaign takes it back instead, and so does one whose number
+    /// was suppressed meanwhile.
     fn retry(&mut self, owner: u32, unit: u16, attempt: u8, status: CommandStatus, now: Now) {
         let Some(at) = self.chunks.get(owner as usize).map(|c| c.flow as usize) else { return };
-        if self.is_still(at) {
+        if self.is_still(at) || self.is_refused_unit(owner, unit) {
             self.return_unit(owner, unit, attempt);
             self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
             return;

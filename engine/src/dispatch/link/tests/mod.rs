@@ -16,9 +16,12 @@ use crate::dispatch::mark::MarkDir;
 use crate::dispatch::matcher::Matcher;
 use crate::dispatch::message::Message;
 use crate::dispatch::recorder::Recorder;
-use crate::dispatch::supply::{Slice, SupplyMsg, SupplyRef};
+use crate::dispatch::supply::{ChunkData, Slice, SupplyMsg, SupplyRef};
+use crate::dispatch::suppression::Suppressions;
 use crate::model::record::{self, Fact};
-use crate::model::{CampaignNo, Content, DeliveryPolicy, Incarnation, Lane, SendingRules, UnitStatus};
+use crate::model::{
+    CampaignNo, Content, DeliveryPolicy, Incarnation, Lane, SendingRules, UnitStatus, WorkspaceId,
+};
 use bytes::BytesMut;
 use pdu::{CommandId, CommandStatus, MessageIdForm};
 use std::collections::{BTreeMap, VecDeque};
@@ -177,6 +180,8 @@ impl World {
             lane: Lane::Normal,
             rates: Vec::new(),
             retry: Arc::from([]),
+            suppressed: Suppressions::default().of(WorkspaceId(Uuid::nil())),
+            transactional: false,
             base: 0,
             supply,
         };
@@ -406,15 +411,20 @@ fn slices(recipients: u64) -> VecDeque<Slice> {
     let mut slices = VecDeque::new();
     for (chunk, first) in (0..recipients).step_by(4096).enumerate() {
         let last = (first + CHUNK).min(recipients);
-        let numbers: Arc<[u64]> = (first..last).map(|n| 491_700_000_000 + n).collect();
-        for from in (0..numbers.len()).step_by(256) {
-            let count = (numbers.len() - from).min(256);
+        let numbers: Box<[u64]> = (first..last).map(|n| 491_700_000_000 + n).collect();
+        let data = Arc::new(ChunkData { numbers, ..ChunkData::default() });
+        for from in (0..data.numbers.len()).step_by(256) {
+            let count = (data.numbers.len() - from).min(256);
             slices.push_back(Slice {
                 chunk: u32::try_from(chunk).expect("few chunks"),
-                numbers: Arc::clone(&numbers),
+                data: Arc::clone(&data),
                 from: u16::try_from(from).expect("inside a chunk"),
                 count: u16::try_from(count).expect("at most 256"),
                 attempt: 0,
+                sieved: 0,
+                not_after_ms: u64::MAX,
+                route: 0,
+                charged: None,
             });
         }
     }
