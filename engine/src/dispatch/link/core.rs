@@ -151,7 +151,7 @@ impl LinkCore {
         [wake, closes_us].into_iter().flatten().min()
     }
 
-    fn on_message(&mut self, message: LinkMsg) {
+    pub(super) fn on_message(&mut self, message: LinkMsg) {
         match message {
             LinkMsg::Join(spec) => self.join(*spec),
             LinkMsg::Slices(no, slices) => self.take_slices(no, slices),

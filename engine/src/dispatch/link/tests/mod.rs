@@ -4,6 +4,7 @@
 //! story `check` compares what the SMSC accepted with the accounts, unit by unit.
 
 mod gate;
+mod recall;
 
 use super::core::LinkCore;
 use super::{Desk, FlowSpec, LinkConfig, LinkInbox, LinkMsg, LinkShared, wire};
@@ -64,6 +65,9 @@ pub(super) struct Camp {
     wants: VecDeque<(Arc<LinkInbox>, u32)>,
     pub(super) ready: VecDeque<Slice>,
     pub(super) later: Vec<(u64, Slice)>,
+    /// Numbers that it gives out no more, and how many units it dropped for that.
+    pub(super) refused: Vec<u64>,
+    pub(super) dropped: usize,
     accepted: BTreeMap<(u32, u16), u32>,
 }
 
@@ -193,6 +197,8 @@ impl World {
             wants: VecDeque::new(),
             ready: slices(recipients),
             later: Vec::new(),
+            refused: Vec::new(),
+            dropped: 0,
             accepted: BTreeMap::new(),
         };
         self.camps.insert(no, camp);
@@ -316,6 +322,7 @@ impl World {
             let now_us = self.now.mono_us;
             let due = camp.later.extract_if(.., |l| l.0 <= now_us).map(|l| l.1);
             camp.ready.extend(due);
+            camp.sieve();
             progress |= camp.give(*no);
         }
         progress
@@ -377,6 +384,23 @@ impl World {
 }
 
 impl Camp {
+    /// Drops units that must not be sent, as the supply does before it gives.
+    fn sieve(&mut self) {
+        if self.refused.is_empty() {
+            return;
+        }
+        let units = std::mem::take(&mut self.ready).into_iter().flat_map(|slice| {
+            (0..slice.count).map(move |n| Slice { from: slice.from + n, count: 1, ..slice.clone() })
+        });
+        for unit in units {
+            if self.refused.contains(&unit.data.numbers[usize::from(unit.from)]) {
+                self.dropped += 1;
+            } else {
+                self.ready.push_back(unit);
+            }
+        }
+    }
+
     fn give(&mut self, no: u32) -> bool {
         let mut progress = false;
         while let Some((link, units)) = self.wants.pop_front() {
