@@ -164,6 +164,7 @@ impl Stage {
             installation: store.installation(),
             boot_id: boot_id()?,
             drain_timeout: Duration::from_secs(5),
+            inbound: engine::InboundConfig::default(),
         };
         let engine = start(&store, &config, &env).await?;
         Ok(Self {

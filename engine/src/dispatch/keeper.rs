@@ -4,6 +4,7 @@
 //! was read back from the campaigns' files after they were saved.
 
 use crate::dispatch::account::{Account, Late, Tally, Unsent};
+use crate::dispatch::inbound::{Incoming, Unheard};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::supply::Slice;
 use crate::model::record::{self, Fact, Facts, Orphan};
@@ -60,6 +61,8 @@ pub(crate) enum KeeperMsg {
     Standing(CampaignNo, oneshot::Sender<Standing>),
     /// Units of a chunk that await a receipt, for the receipt index.
     Awaiting(CampaignNo, ChunkNo, oneshot::Sender<Vec<AwaitedId>>),
+    /// The columns of a chunk as they are, saved or not.
+    Columns(CampaignNo, ChunkNo, oneshot::Sender<Option<ChunkState>>),
     /// Saves everything and trims the journal.
     Compact(oneshot::Sender<Result<(), StoreError>>),
 }
@@ -131,6 +134,8 @@ pub(crate) struct Keeper {
     orphans: BTreeMap<OrphanKey, KeptOrphan>,
     /// Time of the newest orphan, milliseconds since 1970.
     newest_ms: u64,
+    /// Messages from handsets that were not acted on yet: their rows stay.
+    unheard: Unheard,
     events: mpsc::UnboundedSender<KeeperEvent>,
 }
 
@@ -139,6 +144,7 @@ impl Keeper {
         journal: Arc<dyn Journal>,
         recorder: Arc<Recorder>,
         events: mpsc::UnboundedSender<KeeperEvent>,
+        inbound: mpsc::UnboundedSender<Vec<Incoming>>,
     ) -> Self {
         Self {
             journal,
@@ -149,6 +155,7 @@ impl Keeper {
             replaying: false,
             orphans: BTreeMap::new(),
             newest_ms: 0,
+            unheard: Unheard::new(inbound),
             events,
         }
     }
@@ -204,6 +211,14 @@ impl Keeper {
                 let awaiting = self.held.get(&no).map(|h| h.account.awaiting(chunk, saved.as_ref()));
                 let _ = reply.send(awaiting.unwrap_or_default());
             }
+            KeeperMsg::Columns(no, chunk, reply) => {
+                let open = self.held.get(&no).and_then(|held| held.account.open_columns(chunk));
+                let columns = match open {
+                    Some(open) => Some(open),
+                    None => self.state(no, chunk).await?,
+                };
+                let _ = reply.send(columns);
+            }
             KeeperMsg::Compact(reply) => {
                 let result = self.compact().await;
                 let _ = reply.send(result);
@@ -256,7 +271,8 @@ impl Keeper {
                 | Fact::Orphan(_)
                 | Fact::Adopted { .. }
                 | Fact::Numbers(_)
-                | Fact::Inbound(_) => None,
+                | Fact::Inbound(_)
+                | Fact::Heard { .. } => None,
             };
             if let Some((no, chunk)) = place {
                 self.ensure_columns(seq, no, chunk).await?;
@@ -265,6 +281,7 @@ impl Keeper {
         for fact in facts {
             self.apply_fact(seq, fact);
         }
+        self.unheard.close_row(self.replaying);
         self.applied = self.applied.max(seq);
         Ok(())
     }
@@ -355,7 +372,9 @@ impl Keeper {
                 }
             }
             // Nobody writes these yet.
-            Fact::Numbers(_) | Fact::Inbound(_) => {}
+            Fact::Numbers(_) => {}
+            Fact::Inbound(inbound) => self.unheard.take(seq, &inbound),
+            Fact::Heard { row } => self.unheard.heard(row),
             Fact::Orphan(orphan) => self.keep_orphan(seq, &orphan),
             Fact::Adopted { channel, message_id } => {
                 self.orphans.remove(&(channel, message_id.into()));
@@ -426,6 +445,11 @@ impl Keeper {
             }
         }
         remaining
+    }
+
+    /// Hands on what the last run had not acted on; returns how many messages that are.
+    pub(crate) fn hear_replayed(&mut self) -> u32 {
+        self.unheard.begin()
     }
 
     /// Shows what a start found, also of campaigns that nothing will touch any more; tells nobody.
@@ -499,7 +523,8 @@ impl Keeper {
         }
         // After a failure the next try comes when an eighth more has gathered, not behind every row.
         self.octets = if failed.is_some() { COMPACT_OCTETS - COMPACT_OCTETS / 8 } else { 0 };
-        let pinned = self.carry_orphans(smallest).map(|row| row.saturating_sub(1));
+        let pinned = self.carry_orphans(smallest).into_iter().chain(self.unheard.oldest());
+        let pinned = pinned.map(|row| row.saturating_sub(1)).min();
         let trimmed = self.journal.trim(pinned.map_or(smallest, |row| row.min(smallest))).await;
         failed.map_or(trimmed, Err)
     }

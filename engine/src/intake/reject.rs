@@ -116,6 +116,7 @@ impl RejectKind {
                 RejectReason::LineTooLong => JobErrorCode::LineOverlong,
                 RejectReason::MissingColumn => JobErrorCode::LineMissingColumn,
                 RejectReason::BadQuoting => JobErrorCode::LineBadQuoting,
+                RejectReason::MissingValue | RejectReason::ValueTooLong => JobErrorCode::LineBadValue,
             },
         }
     }
