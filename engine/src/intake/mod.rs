@@ -66,9 +66,9 @@ pub trait ChunkSink {
 /// The intake of one recipient file. Feed it the file, then finish it; drop it to abandon the file.
 ///
 /// Memory: about 16 MiB at most while reading and 20 MiB while finishing, whatever the file holds, with the default
-/// limits; a small file takes far less. Variables add the values of one chunk, 0.2 MiB as a rule and below 8 MiB at most. Scratch space: at most 32
-/// octets for each line with a valid number, and none below [`SORT_ENTRIES`] numbers unless many lines are rejected;
-/// with variables the packed values and 2 octets for each such line.
+/// limits; a small file takes far less. Variables add the values of one chunk, 0.2 MiB as a rule and below 8 MiB at
+/// most. Scratch space: at most 32 octets for each line with a valid number, and none below [`SORT_ENTRIES`] numbers
+/// unless many lines are rejected; with variables the packed values and 2 octets for each such line.
 #[derive(Debug)]
 pub struct Intake {
     options: Options,
@@ -164,8 +164,8 @@ impl Intake {
 
     /// Ends the file: judges it as a whole, then hands the accepted numbers to `sink`.
     ///
-    /// Fails as [`Intake::feed`] does, with [`IntakeError::TooManyRecipients`] or [`IntakeError::Scratch`] before the sink got anything (a scratch
-    /// file that cannot be read back may fail later), or with [`IntakeError::Sink`].
+    /// Fails as [`Intake::feed`] does, with [`IntakeError::TooManyRecipients`] or [`IntakeError::Scratch`] before the
+    /// sink got anything (a scratch file that cannot be read back may fail later), or with [`IntakeError::Sink`].
     pub fn finish(mut self, sink: &mut dyn ChunkSink) -> Result<IntakeSummary, IntakeError> {
         self.unspent()?;
         let stage = std::mem::replace(&mut self.stage, Stage::Sniffing(Vec::new()));

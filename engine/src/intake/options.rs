@@ -100,7 +100,7 @@ impl Delimiter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Header {
     /// It does if its number column is not empty and holds no digit, if the number column was chosen by name, or if every
-    /// variable has its column in it.
+    /// variable has its column in it and the number column holds no valid number.
     #[default]
     Auto,
     /// It does.

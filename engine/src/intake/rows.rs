@@ -116,8 +116,10 @@ impl Rows {
             (Header::Yes, _) | (Header::Auto, NumberColumn::Name(_)) => true,
             (Header::No, _) => false,
             (Header::Auto, NumberColumn::Index(_)) => {
-                self.values.as_ref().is_some_and(|values| values.are_named_by(&names))
-                    || column.and_then(|column| field(self.shape, row, column)).is_some_and(is_name)
+                let number = column.and_then(|column| field(self.shape, row, column)).unwrap_or_default();
+                let names_variables = self.values.as_ref().is_some_and(|values| values.are_named_by(&names));
+                // A first recipient whose values happen to be names of columns is a recipient all the same.
+                is_name(number) || names_variables && normalise(number, self.region.as_ref()).is_err()
             }
         };
         self.columns = if self.has_header {

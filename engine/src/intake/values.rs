@@ -97,8 +97,14 @@ pub(super) fn by_name(wanted: &str, names: &[String]) -> Option<usize> {
 
 /// The column of a place, `2` or `c2`.
 fn by_place(wanted: &str, columns: usize) -> Option<usize> {
-    let digits = wanted.trim().trim_start_matches(['c', 'C']);
-    digits.parse::<usize>().ok()?.checked_sub(1).filter(|place| *place < columns)
+    let wanted = wanted.trim();
+    wanted
+        .strip_prefix(['c', 'C'])
+        .unwrap_or(wanted)
+        .parse::<usize>()
+        .ok()?
+        .checked_sub(1)
+        .filter(|place| *place < columns)
 }
 
 /// Reads rows back in line order.

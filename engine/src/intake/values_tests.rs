@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::tests::{A, keep, rejects};
 use super::*;
-use crate::model::{MAX_VALUE_CHARS, Values};
+use crate::model::{MAX_ROW_OCTETS, MAX_VALUE_CHARS, Values};
 
 fn with(variables: &[&str]) -> Options {
     Options { variables: variables.iter().map(|column| (*column).to_owned()).collect(), ..Options::default() }
@@ -35,6 +35,8 @@ fn columns_of_variables_are_found_by_name_or_by_place() {
         (&["first name", "CITY "][..], named, &["Ann", "Bonn"][..]),
         (&["3", "c2"], bare, &["Ann", "Bonn"]),
         (&["2", "2", "1"], bare, &["Bonn", "Bonn", "491701234567"]),
+        // The first recipient's value is the name of the column, and the line a recipient all the same.
+        (&["2"], "491701234567,2\n".as_bytes(), &["2"]),
         // The heading of the number has a digit: the names of the variables tell that it is a header.
         (&["name", "city"], phone9, &["Ann", "Bonn"]),
     ] {
@@ -77,6 +79,8 @@ fn a_file_without_the_column_of_a_variable_is_refused_by_name() {
 #[test]
 fn a_line_whose_values_cannot_be_taken_is_rejected_with_its_reason() {
     let most = "ö".repeat(MAX_VALUE_CHARS);
+    let sentence = RejectReason::ValueTooLong.sentence().replace(',', "");
+    assert!([MAX_VALUE_CHARS, MAX_ROW_OCTETS].iter().all(|limit| sentence.contains(&limit.to_string())));
     let file = [
         "phone,a,b\n491701234567,x\n491701234567,\"p\0q\",y\n".as_bytes(),
         b"491701234567,J\xf6rg,y\n",

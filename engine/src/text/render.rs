@@ -178,7 +178,7 @@ impl Template {
     pub fn write(&self, row: Row<'_>, part: Part, out: &mut BytesMut) -> Result<(), Rendering> {
         if part.total > 1 {
             let [.., reference] = part.reference.to_be_bytes();
-            out.extend_from_slice(&pdu::udh::concat8(reference, part.total, part.part + 1));
+            out.extend_from_slice(&pdu::udh::concat8(reference, part.total, part.part.saturating_add(1)));
         }
         let start = out.len();
         let mut outside = None;
