@@ -75,9 +75,10 @@ impl Actor for CampaignActor {
             }
             CampaignMsg::Supply(message) => match (&mut state.supply, message) {
                 (Some(supply), message) => perform(supply, message, &state.arguments, &me),
-                (None, SupplyMsg::Returned(slices) | SupplyMsg::Later(slices, _)) => {
-                    state.early.extend(slices)
-                }
+                (
+                    None,
+                    SupplyMsg::Returned(slices) | SupplyMsg::Later(slices, _) | SupplyMsg::Pushed(slices),
+                ) => state.early.extend(slices),
                 // Links ask again when the campaign may send.
                 (None, SupplyMsg::Want(..) | SupplyMsg::Loaded(..) | SupplyMsg::NotLoaded(_)) => {}
             },

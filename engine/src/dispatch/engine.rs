@@ -10,6 +10,7 @@ use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::env::Env;
+use crate::dispatch::growth::Growth;
 use crate::dispatch::keeper::{self, Keeper, KeeperMsg};
 use crate::dispatch::latency::Latency;
 use crate::dispatch::link::Desk;
@@ -173,12 +174,13 @@ impl Engine {
         let wall_ms = env.clock.now().wall_ms;
         let read = marks.read_all();
         let recorder = Arc::new(Recorder::new());
-        let keeper = Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), events);
+        let growth = Arc::new(Growth::default());
+        let keeper = Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), Arc::clone(&growth), events);
         let recovered = recover((&*catalog, &journal), keeper, &read, wall_ms).await?;
         marks.clear()?;
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);
         let failure = watch::Sender::new(None);
-        let loader = Loader::start(&env, Arc::clone(&journal), &failure)?;
+        let loader = Loader::start(&env, (Arc::clone(&journal), growth), &failure)?;
         let keeper_ended = assembly::start_keeper(&env, recovered.keeper, keeper_in, &failure)?;
         let recorder_ended =
             assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, &failure)?;

@@ -2,6 +2,7 @@
 
 use crate::dispatch::assembly::{Failure, report_panic};
 use crate::dispatch::env::Env;
+use crate::dispatch::growth::Growth;
 use crate::dispatch::supply::{ChunkData, SupplyMsg, SupplyRef};
 use crate::model::{CampaignNo, ChunkNo};
 use crate::store::Journal;
@@ -24,11 +25,19 @@ pub(crate) struct Loader(mpsc::UnboundedSender<Fetch>);
 
 impl Loader {
     /// Starts the worker.
-    pub(crate) fn start(env: &Env, journal: Arc<dyn Journal>, failure: &Failure) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        env: &Env,
+        (journal, growth): (Arc<dyn Journal>, Arc<Growth>),
+        failure: &Failure,
+    ) -> std::io::Result<Self> {
         let (sender, mut fetches) = mpsc::unbounded_channel::<Fetch>();
         let ended = env.start("loader", async move {
             while let Some(Fetch { no, chunk, reply }) = fetches.recv().await {
-                match journal.recipients(no, chunk).await {
+                let recipients = match growth.get(no, chunk) {
+                    Some(recipients) => Ok(recipients),
+                    None => journal.recipients(no, chunk).await,
+                };
+                match recipients {
                     Ok(loaded) => {
                         let data = ChunkData {
                             numbers: loaded.numbers.into(),

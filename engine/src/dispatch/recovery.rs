@@ -11,7 +11,7 @@ use crate::dispatch::mark::Marks;
 use crate::dispatch::matcher::Early;
 use crate::dispatch::tenant::calendar_of;
 use crate::model::record::{self, Fact, Facts, Fate, Intent, Numbers, Orphan, Outcome, Skip};
-use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Run, Status, WorkspaceId};
+use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Mode, Run, Status, WorkspaceId};
 use crate::schedule::Zone;
 use crate::store::{Catalog, Commit, Entity, Journal, Kind, MAX_PAGE, Query, RowSeq, Scope, StoreError};
 use bytes::Bytes;
@@ -154,12 +154,12 @@ async fn restore(
     campaign: &Campaign,
     zone: Zone,
 ) -> Result<(Box<Account>, RowSeq), StoreError> {
-    let mut account = Box::new(account_of(campaign, zone));
     let header = match journal.header(campaign.no).await {
         // Rejected, removed, or a campaign that never had recipients: an account with nothing saved.
-        Err(StoreError::NotFound) => return Ok((account, 0)),
+        Err(StoreError::NotFound) => return Ok((Box::new(account_of(campaign, zone, 0)), 0)),
         header => header?,
     };
+    let mut account = Box::new(account_of(campaign, zone, header.recipients));
     // Below the first watermark the journal holds every fact, those that saved columns show included.
     if header.watermark > 0 || campaign.counts.is_some() {
         account.restore_charges(header.charges);
@@ -172,10 +172,13 @@ async fn restore(
     Ok((account, header.watermark))
 }
 
-/// A fresh account of a campaign whose recipients are charged to days of this zone.
-pub(crate) fn account_of(campaign: &Campaign, zone: Zone) -> Account {
+/// A fresh account of a campaign whose recipients are charged to days of this zone; a Trigger campaign has as many as
+/// its file holds, `stored`.
+pub(crate) fn account_of(campaign: &Campaign, zone: Zone, stored: u64) -> Account {
     let base_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
-    Account::new(campaign.no, campaign.recipients, campaign.content.parts, base_ms).in_zone(zone)
+    let is_growing = campaign.mode == Mode::Trigger;
+    let recipients = if is_growing { stored } else { campaign.recipients };
+    Account::new(campaign.no, recipients, campaign.content.parts, base_ms).in_zone(zone).growing(is_growing)
 }
 
 /// The zone whose days a workspace's limits count.

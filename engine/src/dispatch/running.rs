@@ -13,9 +13,12 @@ use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg, Standing};
 use crate::dispatch::link::FlowSpec;
 use crate::dispatch::matcher::{Early, ordinal_in};
 use crate::dispatch::message::Message;
+use crate::dispatch::push::ListEnd;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::model::record::{Facts, ReceiptFact};
-use crate::model::{CHUNK_RECIPIENTS, Campaign, CampaignNo, Mode, Move, Principal, Status, WorkspaceId};
+use crate::model::{
+    CHUNK_RECIPIENTS, Campaign, CampaignNo, MAX_RECIPIENTS, Mode, Move, Principal, Status, WorkspaceId,
+};
 use crate::store::{Expect, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;
@@ -37,6 +40,8 @@ pub(super) struct Running {
     pub(super) actor: Mutex<Option<ActorRef<CampaignMsg>>>,
     /// Whether it has an actor, or will have one in a moment: a second one would send everything again.
     pub(super) launched: AtomicBool,
+    /// How far the list of a Trigger campaign is; held while an actor begins.
+    pub(super) list: tokio::sync::Mutex<ListEnd>,
 }
 
 impl Engine {
@@ -79,7 +84,10 @@ impl Engine {
         let reference = u16::try_from(campaign.no.0 % 255).unwrap_or(0) + 1;
         let message = Arc::new(Message::new(&campaign.content, reference)?);
         let cells = Arc::new(CampaignCells::new(campaign.no, campaign.stop_gen));
-        let base = self.desk().matcher.register(campaign.no, campaign.recipients, campaign.content.parts);
+        // A list that grows has its place in the receipt index reserved.
+        let most = if campaign.mode == Mode::Trigger { MAX_RECIPIENTS } else { campaign.recipients };
+        let base = self.desk().matcher.register(campaign.no, most, campaign.content.parts);
+        let next = tally.counts().total;
         self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).insert(campaign.id, Arc::clone(&tally));
         let running = Arc::new(Running {
             campaign,
@@ -89,6 +97,7 @@ impl Engine {
             base,
             actor: Mutex::default(),
             launched: AtomicBool::new(false),
+            list: tokio::sync::Mutex::new(ListEnd { next, known: 0 }),
         });
         self.campaigns().insert(running.campaign.no, Arc::clone(&running));
         Ok(running)
@@ -163,11 +172,13 @@ impl Engine {
             answer.await.map_err(|_| gone("channel"))?;
         }
         self.0.board.all_obey(self.0.board.announce_stop()).await;
+        let mut list = running.list.lock().await;
         self.recorder_flush().await?;
         let (reply, remaining) = oneshot::channel();
         self.tell_keeper(KeeperMsg::Remaining(running.campaign.no, reply)).await?;
         let remaining = remaining.await.map_err(|_| gone("keeper"))?;
         actor.cast(CampaignMsg::Begin(remaining)).map_err(|_| gone("campaign"))?;
+        list.known = list.next;
         *running.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
         Ok(())
     }
@@ -178,7 +189,7 @@ impl Engine {
         let engine = self.clone();
         self.0.env.start("receipt-index", async move {
             for running in campaigns.iter().filter(|running| running.message.receipts) {
-                for chunk in 0..chunks_of(&running.campaign) {
+                for chunk in 0..chunks_of(&running.tally) {
                     let (reply, awaiting) = oneshot::channel();
                     let question = KeeperMsg::Awaiting(running.campaign.no, chunk, reply);
                     if engine.tell_keeper(question).await.is_err() {
@@ -263,6 +274,7 @@ impl Engine {
             // What had settled then has grown since; the keeper tells again.
             return Ok(());
         }
+        let counts = running.tally.counts();
         let expect = Expect::Version(campaign.state_version);
         let status = campaign.status.after(Move::Complete).unwrap_or(campaign.status);
         if status.is_final() && campaign.counts.is_none() {
@@ -272,7 +284,8 @@ impl Engine {
                 state_version: campaign.state_version + 1,
                 ended_at: campaign.ended_at.or_else(|| Some(self.timestamp())),
                 charged: charges,
-                counts: Some(running.tally.counts()),
+                recipients: if campaign.mode == Mode::Trigger { counts.total } else { campaign.recipients },
+                counts: Some(counts),
                 ..campaign
             };
             self.apply(ended, expect, Move::Complete, &Principal::engine()).await?;
@@ -292,7 +305,7 @@ impl Engine {
     }
 }
 
-/// Chunks that a campaign has when it begins.
-fn chunks_of(campaign: &Campaign) -> u32 {
-    u32::try_from(campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64)).unwrap_or(u32::MAX)
+/// Chunks that a campaign has now.
+fn chunks_of(tally: &Tally) -> u32 {
+    u32::try_from(tally.counts().total.div_ceil(CHUNK_RECIPIENTS as u64)).unwrap_or(u32::MAX)
 }

@@ -55,6 +55,8 @@ pub(crate) enum SupplyMsg {
     Loaded(ChunkNo, Arc<ChunkData>),
     /// A chunk could not be read; it is asked for again.
     NotLoaded(ChunkNo),
+    /// Units that a program has added.
+    Pushed(Vec<Slice>),
 }
 
 /// Where a link sends [`SupplyMsg`]; the campaign's mailbox.
@@ -107,6 +109,7 @@ impl Supply {
                 }
             }
             SupplyMsg::Loaded(chunk, data) => self.loaded(chunk, &data),
+            SupplyMsg::Pushed(slices) => self.ready.extend(slices),
             SupplyMsg::NotLoaded(chunk) => return vec![Do::Fetch(chunk)],
         }
         let mut todo = self.give();
