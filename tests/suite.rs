@@ -5,6 +5,7 @@ mod demo;
 mod dispatch;
 mod faults;
 mod kill;
+mod life;
 mod oracles;
 mod runner;
 mod scale;

@@ -9,6 +9,7 @@ pub mod outfit;
 mod place;
 pub mod rig;
 mod skip;
+pub mod stage;
 pub mod verdict;
 
 pub use child::{Child, ChildError};
