@@ -39,6 +39,7 @@ async fn measure(options: &RigOptions) -> anyhow::Result<RigReport> {
         installation: store.installation(),
         boot_id: boot_id()?,
         drain_timeout: RESPONSE_TIMEOUT,
+        inbound: engine::InboundConfig::default(),
     };
     let catalog: Arc<dyn Catalog> = Arc::clone(&store) as _;
     let engine = Engine::start(config, catalog, Arc::clone(&store) as _, Env::system(1)).await?;

@@ -12,7 +12,8 @@ pub mod seed;
 pub mod store;
 
 pub use dispatch::{
-    BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env, MAX_PUSH,
-    MessageError, Net, Now, Progress, Push, PushError, Tcp, Wire, Workers, boot_id, parts_of,
+    BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env,
+    InboundConfig, KEYWORD_SOURCE, MAX_PUSH, MessageError, Net, Now, Progress, Push, PushError, Tcp, Wire,
+    Workers, boot_id, parts_of,
 };
 pub use pdu::MessageIdForm;

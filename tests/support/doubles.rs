@@ -1,10 +1,13 @@
 //! A catalog and a journal that pass everything on, but for what a test wants late or refused.
 
 use bytes::Bytes;
-use engine::model::{AuditEvent, CampaignNo, ChunkNo, ChunkState, EntityId, Principal};
+use engine::model::{
+    AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
+    Suppression, SuppressionKind, WorkspaceId,
+};
 use engine::store::{
     Catalog, Change, Entity, Header, Journal, Kind, Page, Query, RecipientWriter, Recipients, RowSeq, Scope,
-    StateSave, StoreError, StoreFuture, Ticket,
+    StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -80,6 +83,61 @@ impl Catalog for Gate {
 
     fn next_epoch(&self) -> StoreFuture<'_, u32> {
         self.inner.next_epoch()
+    }
+
+    fn suppress<'a>(
+        &'a self,
+        scope: Scope,
+        entries: Vec<Suppression>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, u64> {
+        self.inner.suppress(scope, entries, by, at)
+    }
+
+    fn unsuppress<'a>(
+        &'a self,
+        scope: Scope,
+        keys: Vec<SuppressionKey>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, u64> {
+        self.inner.unsuppress(scope, keys, by, at)
+    }
+
+    fn suppressions(
+        &self,
+        scope: Scope,
+        after: Option<SuppressionKey>,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<Suppression>> {
+        self.inner.suppressions(scope, after, limit)
+    }
+
+    fn all_suppressions<'a>(
+        &'a self,
+        visit: &'a mut (dyn FnMut(Option<WorkspaceId>, u64, SuppressionKind) + Send),
+    ) -> StoreFuture<'a, ()> {
+        self.inner.all_suppressions(visit)
+    }
+
+    fn note_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: Vec<JobError>,
+    ) -> StoreFuture<'_, ()> {
+        self.inner.note_job_errors(scope, campaign, errors)
+    }
+
+    fn job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        after: u64,
+        limit: usize,
+    ) -> StoreFuture<'_, JobErrors> {
+        self.inner.job_errors(scope, campaign, after, limit)
     }
 }
 

@@ -285,6 +285,7 @@ pub async fn start_engine(
         installation: store.installation(),
         boot_id: boot_id()?,
         drain_timeout: Duration::from_secs(5),
+        inbound: engine::InboundConfig::default(),
     };
     let catalog: Arc<dyn Catalog> = Arc::clone(store) as _;
     let journal: Arc<dyn Journal> = Arc::clone(store) as _;

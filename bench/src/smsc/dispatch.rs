@@ -93,6 +93,7 @@ impl Core {
     pub(crate) fn on_deliver_resp(&mut self, hub: &mut Hub, now_us: u64, frame: &Frame<'_>) {
         let (sequence, answer) = (frame.header.sequence_number, frame.header.command_status);
         let Some(receipt) = self.outbox.answer(sequence) else {
+            self.on_mobile_resp(hub, now_us, (sequence, answer));
             self.note(hub, now_us, true, [pdu::CommandId::DELIVER_SM_RESP.0, answer.0, sequence]);
             return;
         };
@@ -124,6 +125,7 @@ impl Core {
     /// The connection is gone: unacknowledged receipts go back.
     pub(crate) fn release(&mut self, hub: &mut Hub) {
         let Some(account) = self.account.take() else { return };
+        self.release_mobile(hub);
         hub.stats.bound -= 1;
         hub.accounts[account].leave(self.connection, self.outbox.drain());
     }

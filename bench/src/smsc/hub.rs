@@ -15,6 +15,7 @@ use super::config::{Config, ReceiptFields};
 use super::fault::{Fault, FaultError, FaultPlan};
 use super::ids::{IdForm, MessageId, mix};
 use super::ledger::{Book, Ledger, LedgerKind};
+use super::mobile::{Mobile, MobileMessage};
 use super::receipt::ReceiptStyle;
 use super::stats::Stats;
 
@@ -71,6 +72,7 @@ pub struct Hub {
     rate: RateLimit,
     seen: HashSet<u64, BuildHasherDefault<Mixed>>,
     fault_counts: [u64; Fault::KINDS],
+    pub(crate) mobile: Mobile,
 }
 
 impl Hub {
@@ -99,6 +101,7 @@ impl Hub {
             rate: RateLimit::default(),
             seen: HashSet::default(),
             fault_counts: [0; Fault::KINDS],
+            mobile: Mobile::default(),
         };
         hub.set_config(config)?;
         Ok(Arc::new(Mutex::new(hub)))
@@ -172,6 +175,14 @@ impl Hub {
     pub fn drop_connections(&mut self) {
         for door in self.doors.values_mut() {
             door.doomed = true;
+            door.bell.notify_one();
+        }
+    }
+
+    /// Puts a message from a handset in, for the next session that receives.
+    pub fn put_mobile(&mut self, message: MobileMessage) {
+        self.mobile.put(message);
+        for door in self.doors.values() {
             door.bell.notify_one();
         }
     }

@@ -23,6 +23,7 @@ use super::fault::FaultError;
 use super::hub::{Hub, lock};
 use super::ledger::{Ledger, LedgerKind};
 use super::ledger_file::{LedgerFile, WAITING_LIMIT};
+use super::mobile::MobileMessage;
 use super::session::{Directive, SmscSession};
 use super::stats::Stats;
 use crate::turn::turn;
@@ -123,6 +124,18 @@ impl Smsc {
     #[must_use]
     pub fn receipts_stored(&self) -> usize {
         lock(&self.inner.hub).receipts_stored()
+    }
+
+    /// Puts a message from a handset in: it is delivered to the next session that receives, until an ESME takes it.
+    pub fn put_mobile(&self, message: MobileMessage) {
+        lock(&self.inner.hub).put_mobile(message);
+    }
+
+    /// Messages from handsets that are still to be taken, and the `command_status` of every answer so far.
+    #[must_use]
+    pub fn mobile(&self) -> (usize, Vec<u32>) {
+        let hub = lock(&self.inner.hub);
+        (hub.mobile.open(), hub.mobile.answers.clone())
     }
 
     /// Looks at the ledger in memory; the simulator waits meanwhile.

@@ -259,6 +259,7 @@ impl Core {
             self.write_due(hub, now_us, now_us);
             self.flood(hub, now_us);
             self.deliver(hub, now_us);
+            self.deliver_mobile(hub, now_us);
             if self.unbind_until_us.is_some_and(|until| until <= now_us) {
                 self.ending = Some(Directive::Close);
             }
@@ -272,7 +273,10 @@ impl Core {
 
     /// Moves what is ready to the driver, all of it or one octet under `slow_drip`, and sets the next wake.
     fn hand_out(&mut self, hub: &Hub, now_us: u64, out: &mut BytesMut) {
-        let mut wake = if self.ending.is_none() { self.delivery_wake_us(hub, now_us) } else { None };
+        let mut wake = None;
+        if self.ending.is_none() {
+            wake = sooner(self.delivery_wake_us(hub, now_us), self.mobile_wake_us(hub));
+        }
         let drip_us = hub.config.drip_us.max(1);
         match self.drip_next_us {
             Some(next) if !self.out.is_empty() => {

@@ -500,6 +500,11 @@ impl Account {
         self.open.iter().filter(|(_, c)| wanted(c)).map(|(no, c)| self.state(*no, c)).collect()
     }
 
+    /// The columns of a chunk that is in memory.
+    pub(crate) fn open_columns(&self, chunk: ChunkNo) -> Option<ChunkState> {
+        self.open.get(&chunk).map(|open| self.state(chunk, open))
+    }
+
     fn state(&self, chunk: ChunkNo, open: &OpenChunk) -> ChunkState {
         let from = chunk as usize * self.chunk_units();
         let len = self.len_of(chunk);

@@ -77,7 +77,7 @@ impl Engine {
         }
         let rules = &campaign.content.rules;
         let pinned = rules.channel.as_deref();
-        Routes::new(&self.0.channel_configs, campaign.workspace_id, pinned).map_err(unfit)?;
+        Routes::new(&self.0.configured, campaign.workspace_id, pinned).map_err(unfit)?;
         self.check_recipients(campaign).await?;
         let settings = self.tenant(campaign.workspace_id).await?.settings();
         Gate::new(campaign.mode, rules, &settings.calendar).map_err(unfit)?;

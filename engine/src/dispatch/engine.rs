@@ -11,6 +11,8 @@ use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::env::Env;
 use crate::dispatch::growth::Growth;
+use crate::dispatch::hearing::Hearing;
+use crate::dispatch::inbound::InboundConfig;
 use crate::dispatch::keeper::{self, Keeper, KeeperMsg};
 use crate::dispatch::latency::Latency;
 use crate::dispatch::link::Desk;
@@ -18,11 +20,13 @@ use crate::dispatch::loader::Loader;
 use crate::dispatch::mark::MarkDir;
 use crate::dispatch::matcher::Matcher;
 use crate::dispatch::message::MessageError;
+use crate::dispatch::opt_out;
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::recover;
 use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
+use crate::dispatch::suppression::Suppressions;
 use crate::dispatch::tenant::Tenants;
 use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Status, WorkspaceId};
 use crate::store::{Catalog, Entity, Journal, Kind, Scope, StoreError};
@@ -47,6 +51,8 @@ pub struct EngineConfig {
     pub boot_id: String,
     /// How long a shutdown waits for answers.
     pub drain_timeout: Duration,
+    /// How messages from handsets are understood.
+    pub inbound: InboundConfig,
 }
 
 /// Why a command was not carried out.
@@ -126,8 +132,10 @@ pub struct ChannelStatus {
     pub orphans: u64,
     /// Answers and messages that belong to nothing.
     pub strays: u64,
-    /// Receipts put off because they could not be stored.
+    /// Receipts and messages from handsets put off because they could not be stored.
     pub receipts_deferred: u64,
+    /// Messages from handsets.
+    pub inbound: u64,
 }
 
 /// A running engine; cheap to clone.
@@ -138,11 +146,15 @@ pub(super) struct Inner {
     pub(super) env: Env,
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) journal: Arc<dyn Journal>,
-    pub(super) channel_configs: Vec<ChannelConfig>,
+    /// The channels as configured.
+    pub(super) configured: Vec<ChannelConfig>,
     pub(super) agenda: mpsc::UnboundedSender<Agenda>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) keeper: mpsc::Sender<KeeperMsg>,
     pub(super) board: Arc<Board>,
+    pub(super) suppressions: Suppressions,
+    /// Held while a list changes, so that memory and store see changes in one order.
+    pub(super) suppressing: tokio::sync::Mutex<()>,
     pub(super) desk: Arc<Mutex<Desk>>,
     pub(super) loader: Loader,
     pub(super) root: ActorRef<SupervisorMsg>,
@@ -174,10 +186,15 @@ impl Engine {
         let wall_ms = env.clock.now().wall_ms;
         let read = marks.read_all();
         let recorder = Arc::new(Recorder::new());
+        let (inbound, inbound_in) = mpsc::unbounded_channel();
         let growth = Arc::new(Growth::default());
-        let keeper = Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), Arc::clone(&growth), events);
-        let recovered = recover((&*catalog, &journal), keeper, &read, wall_ms).await?;
+        let keeper =
+            Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), Arc::clone(&growth), (events, inbound));
+        let suppressions = opt_out::load(&*catalog).await?;
+        let mut recovered = recover((&*catalog, &journal), keeper, &read, wall_ms).await?;
         marks.clear()?;
+        let board = Arc::new(Board::default());
+        board.unheard.add(recovered.keeper.hear_replayed());
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);
         let failure = watch::Sender::new(None);
         let loader = Loader::start(&env, (Arc::clone(&journal), growth), &failure)?;
@@ -185,20 +202,22 @@ impl Engine {
         let recorder_ended =
             assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, &failure)?;
         let maintainer_ended = assembly::start_maintainer(&env, &journal, failure.subscribe())?;
-        let board = Arc::new(Board::default());
         let desk = Arc::new(Mutex::new(Desk { matcher: Matcher::new(), latency: Latency::new() }));
         let plan = Plan { epoch, marks, board: &board, desk: &desk, recorder: &recorder, failure: &failure };
         let (root, channels, dispatch_ended) = assembly::start_channels(&env, &config, plan).await?;
         let (agenda, agenda_in) = mpsc::unbounded_channel();
+        let hearing = Hearing::new(&config, Arc::clone(&journal))?;
         let inner = Inner {
             env,
             catalog,
             journal,
-            channel_configs: config.channels,
+            configured: config.channels,
             agenda,
             recorder,
             keeper,
             board,
+            suppressions,
+            suppressing: tokio::sync::Mutex::default(),
             desk,
             loader,
             root,
@@ -217,6 +236,7 @@ impl Engine {
         // Behind the recovered campaigns: an event about one that is not known yet would be lost.
         engine.watch_events(events_in)?;
         engine.start_calendar(agenda_in)?;
+        engine.watch_inbound(hearing, inbound_in)?;
         Ok(engine)
     }
 

@@ -5,6 +5,7 @@
 
 use crate::dispatch::account::{Account, Late, Tally, Unsent};
 use crate::dispatch::growth::Growth;
+use crate::dispatch::inbound::{Incoming, Unheard};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::supply::Slice;
 use crate::model::record::{self, Fact, Facts, Numbers, Orphan};
@@ -61,6 +62,8 @@ pub(crate) enum KeeperMsg {
     Standing(CampaignNo, oneshot::Sender<Standing>),
     /// Units of a chunk that await a receipt, for the receipt index.
     Awaiting(CampaignNo, ChunkNo, oneshot::Sender<Vec<AwaitedId>>),
+    /// The columns of a chunk as they are, saved or not.
+    Columns(CampaignNo, ChunkNo, oneshot::Sender<Option<ChunkState>>),
     /// Saves everything and trims the journal.
     Compact(oneshot::Sender<Result<(), StoreError>>),
 }
@@ -134,6 +137,8 @@ pub(crate) struct Keeper {
     orphans: BTreeMap<OrphanKey, KeptOrphan>,
     /// Time of the newest orphan, milliseconds since 1970.
     newest_ms: u64,
+    /// Messages from handsets that were not acted on yet: their rows stay.
+    unheard: Unheard,
     events: mpsc::UnboundedSender<KeeperEvent>,
 }
 
@@ -142,7 +147,7 @@ impl Keeper {
         journal: Arc<dyn Journal>,
         recorder: Arc<Recorder>,
         growth: Arc<Growth>,
-        events: mpsc::UnboundedSender<KeeperEvent>,
+        (events, inbound): (mpsc::UnboundedSender<KeeperEvent>, mpsc::UnboundedSender<Vec<Incoming>>),
     ) -> Self {
         Self {
             journal,
@@ -154,6 +159,7 @@ impl Keeper {
             replaying: false,
             orphans: BTreeMap::new(),
             newest_ms: 0,
+            unheard: Unheard::new(inbound),
             events,
         }
     }
@@ -209,6 +215,14 @@ impl Keeper {
                 let awaiting = self.held.get(&no).map(|h| h.account.awaiting(chunk, saved.as_ref()));
                 let _ = reply.send(awaiting.unwrap_or_default());
             }
+            KeeperMsg::Columns(no, chunk, reply) => {
+                let open = self.held.get(&no).and_then(|held| held.account.open_columns(chunk));
+                let columns = match open {
+                    Some(open) => Some(open),
+                    None => self.state(no, chunk).await?,
+                };
+                let _ = reply.send(columns);
+            }
             KeeperMsg::Compact(reply) => {
                 let result = self.compact().await;
                 let _ = reply.send(result);
@@ -261,7 +275,11 @@ impl Keeper {
                     self.ensure_chunk(seq, added).await?;
                     Some((added.campaign, added.chunk))
                 }
-                Fact::Receipts { .. } | Fact::Orphan(_) | Fact::Adopted { .. } | Fact::Inbound(_) => None,
+                Fact::Receipts { .. }
+                | Fact::Orphan(_)
+                | Fact::Adopted { .. }
+                | Fact::Inbound(_)
+                | Fact::Heard { .. } => None,
             };
             if let Some((no, chunk)) = place {
                 self.ensure_columns(seq, no, chunk).await?;
@@ -270,6 +288,7 @@ impl Keeper {
         for fact in facts {
             self.apply_fact(seq, fact);
         }
+        self.unheard.close_row(self.replaying);
         self.applied = self.applied.max(seq);
         Ok(())
     }
@@ -385,7 +404,8 @@ impl Keeper {
                     self.growth.add(&added);
                 }
             }
-            Fact::Inbound(_) => {}
+            Fact::Inbound(inbound) => self.unheard.take(seq, &inbound),
+            Fact::Heard { row } => self.unheard.heard(row),
             Fact::Orphan(orphan) => self.keep_orphan(seq, &orphan),
             Fact::Adopted { channel, message_id } => {
                 self.orphans.remove(&(channel, message_id.into()));
@@ -456,6 +476,11 @@ impl Keeper {
             }
         }
         remaining
+    }
+
+    /// Hands on what the last run had not acted on; returns how many messages that are.
+    pub(crate) fn hear_replayed(&mut self) -> u32 {
+        self.unheard.begin()
     }
 
     /// Shows what a start found, also of campaigns that nothing will touch any more; tells nobody.
@@ -529,7 +554,8 @@ impl Keeper {
         }
         // After a failure the next try comes when an eighth more has gathered, not behind every row.
         self.octets = if failed.is_some() { COMPACT_OCTETS - COMPACT_OCTETS / 8 } else { 0 };
-        let pinned = self.carry_orphans(smallest).map(|row| row.saturating_sub(1));
+        let pinned = self.carry_orphans(smallest).into_iter().chain(self.unheard.oldest());
+        let pinned = pinned.map(|row| row.saturating_sub(1)).min();
         let trimmed = self.journal.trim(pinned.map_or(smallest, |row| row.min(smallest))).await;
         failed.map_or(trimmed, Err)
     }

@@ -4,6 +4,7 @@
 //! thin shells (actors, the link's socket loop, workers) receive, call the core and perform.
 
 mod account;
+mod addressee;
 mod assembly;
 mod backoff;
 mod bucket;
@@ -21,14 +22,18 @@ mod engine;
 mod env;
 mod fair;
 mod growth;
+mod hearing;
+mod inbound;
 mod index;
 mod keeper;
+mod last_sender;
 mod latency;
 mod link;
 mod loader;
 mod mark;
 mod matcher;
 mod message;
+mod opt_out;
 mod push;
 mod recall;
 mod recorder;
@@ -48,7 +53,9 @@ mod window;
 pub use config::{BindKind, ChannelConfig};
 pub use engine::{ChannelStatus, Engine, EngineConfig, EngineError, Progress};
 pub use env::{Clock, Dial, Env, Net, Now, Tcp, Wire, Workers};
+pub use inbound::InboundConfig;
 pub use mark::boot_id;
 pub use message::{MessageError, parts_of};
+pub use opt_out::KEYWORD_SOURCE;
 pub use push::{MAX_PUSH, Push, PushError};
 pub use route::RouteError;

@@ -213,7 +213,8 @@ fn survey(
         | Fact::Numbers(Numbers { campaign, .. }) => {
             touched.insert(campaign, seq);
         }
-        Fact::Inbound(_) => {}
+        // The keeper hands these on.
+        Fact::Inbound(_) | Fact::Heard { .. } => {}
         Fact::Receipts { entries, .. } => touched.extend(entries.map(|receipt| (receipt.campaign, seq))),
     };
     record::read_row(row, &mut visit)

@@ -162,6 +162,8 @@ impl Engine {
             lane: running.campaign.content.rules.lane,
             rates: Vec::new(),
             retry: running.campaign.content.rules.retry.as_slice().into(),
+            suppressed: self.0.suppressions.of(running.campaign.workspace_id),
+            transactional: running.campaign.content.rules.transactional,
             base: running.base,
             supply: campaign::supply_ref(actor),
         };

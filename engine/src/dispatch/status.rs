@@ -49,6 +49,7 @@ impl Engine {
                 orphans: count(&cells.orphans),
                 strays: count(&cells.strays),
                 receipts_deferred: count(&cells.receipts_deferred),
+                inbound: count(&cells.inbound),
             }
         };
         self.0.channels.iter().map(of).collect()

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 /// Parts of a list under a lock of their own: one of a million entries then grows in steps of a millisecond.
 const SHARDS: usize = 16;
 /// Bits below the number in a slot; fifteen digits take fifty.
-const FLAG_BITS: u32 = 3;
+const FLAG_BITS: u32 = 4;
 /// Slots of a shard that was never empty.
 const LEAST_SLOTS: usize = 8;
 
@@ -25,30 +25,35 @@ pub(crate) struct Listed(u8);
 impl Listed {
     /// Blocked: for every message.
     pub(crate) const BLOCK: Self = Self(1);
-    /// Opted out, as a person entered it.
+    /// Opted out: for every message that is not transactional.
     pub(crate) const OPT_OUT: Self = Self(2);
-    /// Opted out by a keyword of its own; only this one is taken back by a keyword.
-    pub(crate) const KEYWORD: Self = Self(4);
-    /// Either way of opting out.
-    pub(crate) const ANY_OPT_OUT: Self = Self(6);
+
+    /// Whether one of `other`'s reasons is among these.
+    pub(crate) const fn any_of(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether one of `other`'s reasons is among these and in the store.
+    pub(crate) const fn any_stored(self, other: Self) -> bool {
+        self.0 & !(self.0 >> 2) & other.0 != 0
+    }
 
     const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// With one more reason. What a person entered is not turned into what a keyword may take back.
+    /// With more reasons, marked as not yet stored unless they were there: they hold, but are to be written again.
     const fn plus(self, more: Self) -> Self {
-        let all = self.and(more);
-        if all.any_of(Self::OPT_OUT) { all.minus(Self::KEYWORD) } else { all }
+        let fresh = more.0 & !self.0;
+        Self(self.0 | fresh | fresh << 2)
     }
 
     const fn minus(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
+        Self(self.0 & !(other.0 | other.0 << 2))
     }
 
-    /// Whether one of `other`'s reasons is among these.
-    pub(crate) const fn any_of(self, other: Self) -> bool {
-        self.0 & other.0 != 0
+    const fn stored(self, reasons: Self) -> Self {
+        Self(self.0 & !(reasons.0 << 2))
     }
 
     /// Why a message is not sent, if it is not; a block goes before an opt-out.
@@ -56,7 +61,7 @@ impl Listed {
         if self.any_of(Self::BLOCK) {
             return Some(reason::BLOCKED);
         }
-        if !transactional && self.any_of(Self::ANY_OPT_OUT) {
+        if !transactional && self.any_of(Self::OPT_OUT) {
             return Some(reason::OPTED_OUT);
         }
         None
@@ -220,6 +225,7 @@ fn mix(number: u64) -> u64 {
 /// What one workspace must respect: its own lists and the installation's.
 #[derive(Debug)]
 pub(crate) struct Suppressed {
+    pub(crate) workspace: WorkspaceId,
     installation: Arc<List>,
     own: List,
     generation: AtomicU32,
@@ -261,12 +267,18 @@ impl Suppressions {
     pub(crate) fn of(&self, workspace: WorkspaceId) -> Arc<Suppressed> {
         let fresh = || {
             let installation = Arc::clone(&self.installation);
-            Arc::new(Suppressed { installation, own: List::new(), generation: AtomicU32::new(1) })
+            Arc::new(Suppressed { workspace, installation, own: List::new(), generation: AtomicU32::new(1) })
         };
         Arc::clone(self.workspaces().entry(workspace).or_insert_with(fresh))
     }
 
-    /// Lists numbers and moves the generations of those concerned; returns how each that changed was listed before.
+    /// Lists a number of the store: for the start, before anything is checked.
+    pub(crate) fn load(&self, scope: Scope, number: u64, listed: Listed) {
+        self.change(scope, &[number], |before| before.and(listed));
+    }
+
+    /// Lists numbers, not yet stored, and moves the generations of those concerned; returns how each that changed was
+    /// listed before.
     pub(crate) fn add(&self, scope: Scope, numbers: &[u64], listed: Listed) -> Vec<(u64, Listed)> {
         let before = self.change(scope, numbers, |before| before.plus(listed));
         match scope {
@@ -276,12 +288,17 @@ impl Suppressions {
         before
     }
 
-    /// Takes reasons away; what was skipped meanwhile stays so. Returns how each that changed was listed before.
-    pub(crate) fn remove(&self, scope: Scope, numbers: &[u64], listed: Listed) -> Vec<(u64, Listed)> {
-        self.change(scope, numbers, |before| before.minus(listed))
+    /// The store has them.
+    pub(crate) fn stored(&self, scope: Scope, numbers: &[u64], listed: Listed) {
+        self.change(scope, numbers, |before| before.stored(listed));
     }
 
-    /// Undoes a change that the store has refused.
+    /// Takes reasons away; what was skipped meanwhile stays so.
+    pub(crate) fn remove(&self, scope: Scope, numbers: &[u64], listed: Listed) {
+        self.change(scope, numbers, |before| before.minus(listed));
+    }
+
+    /// Undoes an addition that the store refuses for good.
     pub(crate) fn restore(&self, scope: Scope, before: &[(u64, Listed)]) {
         for (number, listed) in before {
             self.change(scope, &[*number], |_| *listed);
@@ -299,12 +316,12 @@ impl Suppressions {
         }
     }
 
-    /// The scopes in which the number has opted out by a keyword, the installation's first.
-    pub(crate) fn keyword_scopes(&self, number: u64) -> Vec<Scope> {
-        let by_keyword = |list: &List| list.get(number).any_of(Listed::KEYWORD);
-        let installation = by_keyword(&self.installation).then_some(Scope::Platform);
+    /// The scopes in which a number has opted out, the installation first.
+    pub(crate) fn opted_out(&self, number: u64) -> Vec<Scope> {
+        let out = |list: &List| list.get(number).any_of(Listed::OPT_OUT);
+        let installation = out(&self.installation).then_some(Scope::Platform);
         let workspaces = self.workspaces();
-        let own = workspaces.iter().filter(|(_, view)| by_keyword(&view.own));
+        let own = workspaces.iter().filter(|(_, view)| out(&view.own));
         installation.into_iter().chain(own.map(|(id, _)| Scope::Workspace(*id))).collect()
     }
 
@@ -370,28 +387,34 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_entered_is_not_taken_back_by_a_keyword() {
+    fn what_the_store_does_not_have_yet_holds_and_is_told_apart() {
         let all = Suppressions::default();
         let scope = Scope::Workspace(A);
-        all.add(scope, &[1], Listed::KEYWORD);
-        assert_eq!(all.keyword_scopes(1), [scope]);
-        all.add(scope, &[1], Listed::OPT_OUT);
-        all.add(scope, &[1], Listed::KEYWORD);
-        assert!(all.keyword_scopes(1).is_empty());
-        all.remove(scope, &[1], Listed::KEYWORD);
-        assert_eq!(all.of(A).refuses(1, false), Some(reason::OPTED_OUT));
+        all.load(scope, 1, Listed::BLOCK);
+        all.add(scope, &[1, 2], Listed::OPT_OUT);
+        let listed = all.listed(scope, 1);
+        assert!(listed.any_of(Listed::OPT_OUT) && !listed.any_stored(Listed::OPT_OUT));
+        assert!(listed.any_stored(Listed::BLOCK));
+        assert_eq!(all.of(A).refuses(2, false), Some(reason::OPTED_OUT));
+        all.stored(scope, &[1], Listed::OPT_OUT);
+        assert!(all.listed(scope, 1).any_stored(Listed::OPT_OUT));
+        assert!(all.add(scope, &[1], Listed::OPT_OUT).is_empty());
+        assert!(!all.listed(scope, 2).any_stored(Listed::OPT_OUT));
+        all.remove(scope, &[2], Listed::OPT_OUT);
+        assert_eq!(all.listed(scope, 2), Listed::default());
+        all.add(Scope::Platform, &[1], Listed::OPT_OUT);
+        assert_eq!(all.opted_out(1), [Scope::Platform, scope]);
     }
 
     #[test]
-    fn a_refused_change_is_undone_exactly() {
+    fn a_refused_addition_is_undone_exactly() {
         let all = Suppressions::default();
-        all.add(Scope::Platform, &[1], Listed::KEYWORD);
+        all.load(Scope::Platform, 1, Listed::OPT_OUT);
         let before = all.add(Scope::Platform, &[1, 2], Listed::BLOCK);
         assert_eq!(before.len(), 2);
         all.restore(Scope::Platform, &before);
         let listed = [1, 2].map(|number| all.listed(Scope::Platform, number));
-        assert_eq!(listed, [Listed::KEYWORD, Listed::default()]);
-        assert!(all.add(Scope::Platform, &[1], Listed::KEYWORD).is_empty());
+        assert_eq!(listed, [Listed::OPT_OUT, Listed::default()]);
     }
 
     #[test]
@@ -412,7 +435,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_list_says_what_a_plain_map_says(
-            changes in proptest::collection::vec((1_u64..60, 0_u8..8), 0..400),
+            changes in proptest::collection::vec((1_u64..60, 0_u8..16), 0..400),
         ) {
             let list = List::new();
             let mut model = Model::new();

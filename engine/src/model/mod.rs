@@ -3,11 +3,13 @@
 mod audit;
 mod campaign;
 mod ids;
+mod job_error;
 pub mod keyword;
 mod lifecycle;
 pub mod record;
 mod schedule;
 mod sender;
+mod suppression;
 mod unit;
 mod workspace;
 
@@ -17,8 +19,10 @@ pub use campaign::{
     RetryRule, SendingRules, Variable,
 };
 pub use ids::{CampaignId, EntityId, Number, SenderId, UserId, WorkspaceId};
+pub use job_error::{JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS, MAX_JOB_ERRORS};
 pub use lifecycle::{HoldReason, Move, Status};
 pub use schedule::{LocalWindow, Plan, PlanSpan, QuietHours, Schedule};
 pub use sender::{Revision, RevisionStatus, Sender};
+pub use suppression::{MAX_SOURCE_CHARS, Suppression, SuppressionKind};
 pub use unit::{CHUNK_RECIPIENTS, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus};
 pub use workspace::Workspace;

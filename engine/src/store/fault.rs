@@ -1,8 +1,12 @@
-//! A journal that misbehaves to order: test support for the contract suite and the simulation.
+//! A journal and a catalog that misbehave to order: test support for the contract suite and the simulation.
 //!
-//! It wraps a real journal. Commits settle in the order of their calls, each a fixed time after its call, and end
+//! The journal wraps a real one. Commits settle in the order of their calls, each a fixed time after its call, and end
 //! as a plan says; nothing is handed to the wrapped journal before that time. Every other call can be made to fail
 //! for a while. Chance comes from the seed in the plan, time from tokio, so that a run can be repeated exactly.
+
+mod catalog;
+
+pub use catalog::FaultCatalog;
 
 use crate::model::{CampaignNo, ChunkNo, ChunkState};
 use crate::store::{
@@ -29,7 +33,7 @@ pub enum Verdict {
     Fenced,
 }
 
-/// Verdicts in order of the commits: first the script, then by chance.
+/// Verdicts in order of the calls: first the script, then by chance.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {
     script: VecDeque<Verdict>,

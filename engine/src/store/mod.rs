@@ -12,8 +12,8 @@ mod sqlite;
 pub use sqlite::SqliteStore;
 
 use crate::model::{
-    AuditEvent, Campaign, CampaignNo, ChunkNo, ChunkState, EntityId, Principal, Revision, Sender, Workspace,
-    WorkspaceId,
+    AuditEvent, Campaign, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors,
+    Principal, Revision, Sender, Suppression, SuppressionKind, Workspace, WorkspaceId,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 
 /// Most entities in one page of [`Catalog::list`].
 pub const MAX_PAGE: usize = 200;
+
+/// Most entries in one call of [`Catalog::suppress`] and [`Catalog::unsuppress`]: a transaction of some 50 ms.
+pub const MAX_SUPPRESSIONS: usize = 10_000;
 
 /// Why a store call did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,9 @@ pub enum StoreError {
     /// A unique key is taken; the key is named, its owner is not.
     #[error("{0} is already taken")]
     Taken(&'static str),
+    /// What was asked breaks a limit or a rule of the store; asking again does not help.
+    #[error("refused: {0}")]
+    Refused(String),
     /// The store cannot be written or read now; nothing was applied.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
@@ -211,7 +217,10 @@ pub struct Page<T> {
     pub next: Option<EntityId>,
 }
 
-/// Entities with their audit log.
+/// What names an entry of a suppression list: its number and its kind.
+pub type SuppressionKey = (u64, SuppressionKind);
+
+/// Entities with their audit log, suppression lists and job errors.
 pub trait Catalog: Send + Sync {
     /// Applies all changes and their audit events, or none of them.
     ///
@@ -242,6 +251,70 @@ pub trait Catalog: Send + Sync {
 
     /// Bumps and returns the installation's start counter; the upper half of every incarnation of this run.
     fn next_epoch(&self) -> StoreFuture<'_, u32>;
+
+    /// Puts entries on the scope's own list: the workspace's, or the installation's. An entry that is there stays as
+    /// it is. One transaction with one audit event, `suppression.add`, which masks the numbers; an empty call does
+    /// nothing. Gives how many are new.
+    ///
+    /// # Errors
+    /// `Refused`: more than [`MAX_SUPPRESSIONS`], an impossible number, a long source. `Unavailable`.
+    fn suppress<'a>(
+        &'a self,
+        scope: Scope,
+        entries: Vec<Suppression>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, u64>;
+
+    /// Takes exactly these entries off the scope's own list; absent ones are fine. One transaction with one audit
+    /// event, `suppression.remove`; an empty call does nothing. Gives how many were there.
+    ///
+    /// # Errors
+    /// `Refused` and `Unavailable` as in [`Catalog::suppress`].
+    fn unsuppress<'a>(
+        &'a self,
+        scope: Scope,
+        keys: Vec<SuppressionKey>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, u64>;
+
+    /// A page of the scope's own list by number and kind, behind `after`, at most `limit` of `1..=MAX_PAGE`.
+    fn suppressions(
+        &self,
+        scope: Scope,
+        after: Option<SuppressionKey>,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<Suppression>>;
+
+    /// Hands every entry of every list to `visit`: the installation's first (`None`), then workspace by workspace,
+    /// each by number and kind. For the start; `visit` must not call the catalog.
+    fn all_suppressions<'a>(
+        &'a self,
+        visit: &'a mut (dyn FnMut(Option<WorkspaceId>, u64, SuppressionKind) + Send),
+    ) -> StoreFuture<'a, ()>;
+
+    /// Adds job errors to those of a campaign; the first [`MAX_JOB_ERRORS`](crate::model::MAX_JOB_ERRORS) are kept,
+    /// the others counted.
+    ///
+    /// # Errors
+    /// `NotFound` without such a campaign in the scope; `Refused` for more than are ever kept; `Unavailable`.
+    fn note_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: Vec<JobError>,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Job errors of a campaign in order, `seq` above `after`, at most `limit` of `1..=MAX_PAGE`; `NotFound` without
+    /// such a campaign in the scope.
+    fn job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        after: u64,
+        limit: usize,
+    ) -> StoreFuture<'_, JobErrors>;
 }
 
 /// Place of a row in the journal: consecutive, from 1.
@@ -269,7 +342,7 @@ pub trait RecipientWriter: Send {
     /// [`Recipients::values`], at most [`MAX_VALUES_OCTETS`]. A list without any chunk is legal.
     ///
     /// # Errors
-    /// `Unavailable`, for instance a full disk.
+    /// `Refused` for a chunk of another size; `Unavailable`, for instance a full disk.
     fn chunk(&mut self, numbers: &[u64], values: &[u8]) -> Result<(), StoreError>;
 
     /// Makes everything durable.
@@ -354,7 +427,7 @@ pub trait Journal: Send + Sync {
     ) -> StoreFuture<'a, ()>;
 
     /// Saves all of `save` for one campaign in one durable transaction; `NotFound` when no list was written, not even
-    /// an empty one. After `Unavailable` read the header back or save again: saving twice does no harm.
+    /// an empty one, `Refused` for chunks that do not continue the list. After `Unavailable` read the header back or save again: saving twice does no harm.
     fn save_state(&self, no: CampaignNo, save: StateSave) -> StoreFuture<'_, ()>;
 
     /// What is stored once for a campaign; `NotFound` when no list was written.

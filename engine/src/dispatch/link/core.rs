@@ -11,6 +11,7 @@ use super::{FlowSpec, LinkMsg};
 use crate::dispatch::env::Now;
 use crate::dispatch::fair::{Fair, FlowId};
 use crate::dispatch::mark::MarkFile;
+use crate::dispatch::recall::Recall;
 use crate::dispatch::supply::{SLICE_RECIPIENTS, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
 use crate::model::record::{Facts, Fate, Intent, Outcome};
@@ -42,11 +43,19 @@ pub(crate) struct LinkCore {
     /// Octets at the head of `out` that belong to a PDU whose beginning is on the wire, and its sequence number.
     pub(super) out_head: usize,
     pub(super) head_sequence: Option<u32>,
+    /// Flows that may have octets in `out`.
+    pub(super) output_flows: Vec<u32>,
+    /// Wall clock of the present turn, milliseconds.
+    pub(super) wall_ms: u64,
     pub(super) batch: u64,
     pub(super) batches: VecDeque<(u64, u64)>,
     pub(super) durable_batch: u64,
     pub(super) acks: VecDeque<(u64, u32)>,
     pub(super) obeyed: u64,
+    /// Suppressed numbers that are being looked for; how many recalls that takes this link to, and where it was.
+    pub(super) recalls: Vec<Arc<Recall>>,
+    pub(super) recalls_heard: u64,
+    pub(super) recalls_seen: u64,
     /// Answers since the last hold that were not throttled; none of them makes the next hold longer.
     pub(super) unthrottled: u32,
     pub(super) hold_us: u64,
@@ -74,6 +83,7 @@ pub(super) struct TurnCounts {
     pub(super) orphans: u64,
     pub(super) strays: u64,
     pub(super) receipts_deferred: u64,
+    pub(super) inbound: u64,
 }
 
 impl LinkCore {
@@ -85,6 +95,7 @@ impl LinkCore {
     ) -> Self {
         let window = Window::new(shared.config.window);
         let obeyed = shared.board.stop_epoch();
+        let recalls_seen = shared.board.recalls.count();
         shared.board.publish(&inbox.cells, obeyed);
         Self {
             shared,
@@ -101,11 +112,16 @@ impl LinkCore {
             out: BytesMut::with_capacity(MAX_OUT),
             out_head: 0,
             head_sequence: None,
+            output_flows: Vec::new(),
+            wall_ms: 0,
             batch: 1,
             batches: VecDeque::new(),
             durable_batch: 0,
             acks: VecDeque::new(),
             obeyed,
+            recalls: Vec::new(),
+            recalls_heard: recalls_seen,
+            recalls_seen,
             unthrottled: 0,
             hold_us: 0,
             turn: TurnCounts::default(),
@@ -118,7 +134,9 @@ impl LinkCore {
 
     /// One turn after input was handled. Returns when the next one is due without any event.
     pub(crate) fn turn(&mut self, now: Now) -> Option<u64> {
+        self.wall_ms = now.wall_ms;
         self.obey_stops();
+        let closes_us = self.obey_gates(now);
         for message in self.inbox.take() {
             self.on_message(message);
         }
@@ -129,10 +147,11 @@ impl LinkCore {
         self.hand_over(now);
         self.shared.board.publish(&self.inbox.cells, self.obeyed);
         self.publish();
-        wake
+        // What came with this turn closes with the others or is looked at again when it is written.
+        [wake, closes_us].into_iter().flatten().min()
     }
 
-    fn on_message(&mut self, message: LinkMsg) {
+    pub(super) fn on_message(&mut self, message: LinkMsg) {
         match message {
             LinkMsg::Join(spec) => self.join(*spec),
             LinkMsg::Slices(no, slices) => self.take_slices(no, slices),
@@ -172,7 +191,7 @@ impl LinkCore {
     fn take_slices(&mut self, no: CampaignNo, slices: Vec<Slice>) {
         let at = self.flows.iter().position(|f| f.as_ref().is_some_and(|f| f.no() == no));
         let Some(at) = at else { return };
-        if self.is_halted() || self.flows[at].as_ref().is_some_and(|f| f.spec.cells.is_stopped()) {
+        if self.is_still(at) {
             if let Some(flow) = &mut self.flows[at] {
                 flow.wanting = false;
                 flow.spec.supply.send(SupplyMsg::Returned(slices));
@@ -180,6 +199,13 @@ impl LinkCore {
             return;
         }
         for slice in slices {
+            if self.is_outdated(at, &slice) {
+                if let Some(flow) = &mut self.flows[at] {
+                    flow.wanting = false;
+                    flow.spec.supply.send(SupplyMsg::Returned(vec![slice]));
+                }
+                continue;
+            }
             let owner = self.add_chunk(ChunkEntry {
                 flow: u32::try_from(at).unwrap_or(u32::MAX),
                 chunk: slice.chunk,
@@ -273,7 +299,7 @@ impl LinkCore {
             let flows = &self.flows;
             let mut backlog = |id: FlowId| {
                 let flow = flows.get(id.0 as usize).and_then(Option::as_ref);
-                flow.filter(|f| !f.spec.cells.is_stopped()).map_or(0, |f| f.durable_units)
+                flow.filter(|f| f.spec.cells.may_write(now.wall_ms)).map_or(0, |f| f.durable_units)
             };
             let Some((id, units)) = self.fair.pick(tokens, &mut backlog) else { break };
             tokens -= units;
@@ -290,6 +316,10 @@ impl LinkCore {
             let Some(flow) = self.flows.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
             let Some(run) = flow.next_durable(units) else { return };
             units -= u32::from(run.count);
+            if !flow.in_output {
+                flow.in_output = true;
+                self.output_flows.push(id.0);
+            }
             let message = Arc::clone(&flow.spec.message);
             let data = Arc::clone(&self.chunks[run.owner as usize].data);
             let parts = u16::try_from(message.parts.len()).unwrap_or(1);
@@ -325,6 +355,12 @@ impl LinkCore {
         self.closing || self.shared.board.is_draining()
     }
 
+    /// Whether a flow must not send now: the session ends, it was stopped, or its time is over.
+    pub(super) fn is_still(&self, at: usize) -> bool {
+        let writes = |f: &Flow| f.spec.cells.may_write(self.wall_ms);
+        self.is_halted() || !self.flows.get(at).and_then(Option::as_ref).is_some_and(writes)
+    }
+
     fn has_durable(&self) -> bool {
         self.flows.iter().flatten().any(|f| f.durable_units > 0)
     }
@@ -342,7 +378,7 @@ impl LinkCore {
             |weight: u32| (LEAD.saturating_mul(weight) / weights.max(1)).max(u32::from(SLICE_RECIPIENTS) / 4);
         for at in 0..self.flows.len() {
             let Some(flow) = &mut self.flows[at] else { continue };
-            if flow.spec.cells.is_stopped() {
+            if !flow.spec.cells.may_write(now.wall_ms) {
                 continue;
             }
             let mut own = share(flow.spec.weight).saturating_sub(flow.lead()).min(room);
@@ -373,8 +409,9 @@ impl LinkCore {
         if self.is_halted() {
             return;
         }
+        let wall_ms = self.wall_ms;
         for flow in self.flows.iter_mut().flatten() {
-            if flow.wanting || flow.queued_units >= STOCK_UNITS || flow.spec.cells.is_stopped() {
+            if flow.wanting || flow.queued_units >= STOCK_UNITS || !flow.spec.cells.may_write(wall_ms) {
                 continue;
             }
             flow.wanting = true;
@@ -424,6 +461,7 @@ impl LinkCore {
             (&channel.orphans, turn.orphans),
             (&channel.strays, turn.strays),
             (&channel.receipts_deferred, turn.receipts_deferred),
+            (&channel.inbound, turn.inbound),
         ]
         .into_iter()
         .chain(channel.receipts.iter().zip(turn.receipts))

@@ -7,6 +7,7 @@ use crate::dispatch::bucket::Bucket;
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::message::Message;
 use crate::dispatch::supply::{ChunkData, Slice, SupplyRef};
+use crate::dispatch::suppression::Suppressed;
 use crate::model::{CampaignNo, ChunkNo, DeliveryPolicy, Lane, RetryRule, Run};
 use jiff::civil::Date;
 use std::collections::VecDeque;
@@ -31,6 +32,9 @@ pub(crate) struct FlowSpec {
     pub(crate) rates: Vec<Arc<Bucket>>,
     /// Refusals that the campaign wants treated in its own way.
     pub(crate) retry: Arc<[RetryRule]>,
+    /// Whom its workspace must not write to, and whether it goes to people who opted out all the same.
+    pub(crate) suppressed: Arc<Suppressed>,
+    pub(crate) transactional: bool,
     /// First ordinal of the campaign in the receipt index.
     pub(crate) base: u64,
     /// Where slices come from and unsent ones go back to.
@@ -79,6 +83,8 @@ pub(crate) struct Flow {
     pub(crate) written: u64,
     /// What the written mark says.
     pub(crate) marked: u64,
+    /// Whether the link's output may hold octets of it.
+    pub(crate) in_output: bool,
     /// Whether the supply was asked and has not answered.
     pub(crate) wanting: bool,
 }
@@ -96,12 +102,18 @@ impl Flow {
             next_position: 1,
             written: 0,
             marked: 0,
+            in_output: false,
             wanting: false,
         }
     }
 
     pub(crate) fn no(&self) -> CampaignNo {
         self.spec.cells.no
+    }
+
+    /// Units that are here and not encoded.
+    pub(crate) fn unwritten(&self) -> u32 {
+        self.queued_units + self.lead()
     }
 
     /// Intents that are not on the wire yet.

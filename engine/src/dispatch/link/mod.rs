@@ -5,8 +5,11 @@
 mod core;
 mod flow;
 mod obey;
+mod recalled;
 mod session;
 mod shell;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub(crate) use flow::FlowSpec;

@@ -5,6 +5,7 @@ use super::flow::LinkRun;
 use super::shell::Desk;
 use super::wire;
 use crate::dispatch::env::Now;
+use crate::dispatch::inbound;
 use crate::dispatch::matcher::Matched;
 use crate::dispatch::retry::{Class, classify};
 use crate::model::record::{Fate, Orphan, ReceiptFact};
@@ -50,6 +51,7 @@ pub(crate) enum Lateness {
 impl LinkCore {
     /// Handles every whole PDU in `input`; returns how many octets they took.
     pub(crate) fn on_input(&mut self, input: &[u8], now: Now) -> (usize, Result<(), SessionEnd>) {
+        self.wall_ms = now.wall_ms;
         let shared = std::sync::Arc::clone(&self.shared);
         let mut desk = shared.desk();
         let mut at = 0;
@@ -158,12 +160,11 @@ impl LinkCore {
         }
     }
 
-    /// Queues a definitely refused unit again; a stopped campaign takes it back instead.
+    /// Queues a definitely refused unit again; a stopped campaign takes it back instead, and so does one whose number
+    /// was suppressed meanwhile.
     fn retry(&mut self, owner: u32, unit: u16, attempt: u8, status: CommandStatus, now: Now) {
         let Some(at) = self.chunks.get(owner as usize).map(|c| c.flow as usize) else { return };
-        let draining = self.shared.board.is_draining();
-        let stopped = self.flows.get(at).and_then(Option::as_ref).is_some_and(|f| f.spec.cells.is_stopped());
-        if stopped || draining {
+        if self.is_still(at) || self.is_refused_unit(owner, unit) {
             self.return_unit(owner, unit, attempt);
             self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
             return;
@@ -195,9 +196,7 @@ impl LinkCore {
             return wire::generic_nack(CommandStatus::INVALID_COMMAND_LENGTH, sequence, &mut self.out);
         };
         let Some(receipt) = Receipt::from_deliver_sm(&deliver) else {
-            // Messages from handsets have no taker yet: a permanent refusal keeps the SMSC from repeating them.
-            self.turn.strays += 1;
-            return wire::deliver_sm_resp(CommandStatus::RECEIVER_PERMANENT, sequence, &mut self.out);
+            return self.on_inbound(&deliver, sequence, now);
         };
         let Some(status) = crate::dispatch::matcher::final_status(receipt.state) else {
             return wire::deliver_sm_resp(CommandStatus::OK, sequence, &mut self.out);
@@ -226,6 +225,20 @@ impl LinkCore {
                 self.facts.orphan(&Orphan { at_ms: now.wall_ms, channel, status, error, message_id });
             }
         }
+        self.messages += 1;
+        self.acks.push_back((self.batch, sequence));
+    }
+
+    /// A message from a handset: answered like a receipt, once its row is durable. What it asks for is done later.
+    #[cold]
+    fn on_inbound(&mut self, deliver: &DeliverSm<'_>, sequence: u32, now: Now) {
+        let takes = self.shared.recorder.is_healthy() && self.acks.len() < MAX_ACKS;
+        if !takes || !self.shared.board.unheard.admit() {
+            self.turn.receipts_deferred += 1;
+            return wire::deliver_sm_resp(CommandStatus::RECEIVER_TEMPORARY, sequence, &mut self.out);
+        }
+        self.turn.inbound += 1;
+        inbound::note(deliver, (self.shared.config.key, now.wall_ms), &mut self.facts);
         self.messages += 1;
         self.acks.push_back((self.batch, sequence));
     }

@@ -87,6 +87,13 @@ impl Facts {
         self.octets.extend_from_slice(text);
     }
 
+    /// Adds that messages from handsets were acted on, in every row up to `row`.
+    pub fn heard(&mut self, row: u64) {
+        self.close();
+        self.octets.push(HEARD);
+        self.octets.extend_from_slice(&row.to_le_bytes());
+    }
+
     /// Adds a revocation.
     pub fn revoke(&mut self, campaign: CampaignNo, run: &Run) {
         self.close();

@@ -34,6 +34,7 @@ pub(super) const ADOPTED: u8 = 6;
 pub(super) const SKIP: u8 = 7;
 pub(super) const NUMBERS: u8 = 8;
 pub(super) const INBOUND: u8 = 9;
+pub(super) const HEARD: u8 = 10;
 
 pub(super) const TAG_NO_ID: u8 = 0;
 pub(super) const TAG_RAW_ID: u8 = 1;
@@ -118,7 +119,7 @@ pub struct Inbound<'a> {
     pub at_ms: u64,
     /// Key of the channel that it came over.
     pub channel: u32,
-    /// The handset, as the SMSC wrote it.
+    /// The handset, as the SMSC wrote it; with a `+` in front where it said that the number is international.
     pub source: &'a [u8],
     /// Whom it wrote to, as the SMSC wrote it.
     pub destination: &'a [u8],
@@ -240,6 +241,11 @@ pub enum Fact<'a> {
     Numbers(Numbers<'a>),
     /// A message from a handset.
     Inbound(Inbound<'a>),
+    /// What messages from handsets ask for was done, in every row up to this one.
+    Heard {
+        /// Place of the row in the journal.
+        row: u64,
+    },
     /// An orphan was matched after all.
     Adopted {
         /// Key of its channel.

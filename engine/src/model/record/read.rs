@@ -167,6 +167,7 @@ impl<'a> Reader<'a> {
                 destination: self.short()?,
                 text: self.short()?,
             }),
+            HEARD => Fact::Heard { row: self.u64()? },
             ADOPTED => Fact::Adopted { channel: self.u32()?, message_id: self.short()? },
             _ => return None,
         })

@@ -67,6 +67,7 @@ fn facts_come_back_in_order_and_neighbours_share_a_section() {
     facts.skip(&skip);
     facts.numbers(&numbers);
     facts.inbound(&inbound);
+    facts.heard(41);
     let row = sealed(&mut facts);
     let mut seen = Vec::new();
     read_row(&row, &mut |fact| match fact {
@@ -108,11 +109,18 @@ fn facts_come_back_in_order_and_neighbours_share_a_section() {
             assert_eq!(got, inbound);
             seen.push("inbound");
         }
+        Fact::Heard { row } => {
+            assert_eq!(row, 41);
+            seen.push("heard");
+        }
     })
     .expect("the row is whole");
     assert_eq!(
         seen,
-        ["intent", "outcomes", "receipts", "revoke", "orphan", "adopted", "skip", "numbers", "inbound"]
+        [
+            "intent", "outcomes", "receipts", "revoke", "orphan", "adopted", "skip", "numbers", "inbound",
+            "heard"
+        ]
     );
 }
 

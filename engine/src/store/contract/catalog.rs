@@ -43,7 +43,7 @@ fn sender(n: u32, owner: WorkspaceId, name: &str) -> Entity {
     })
 }
 
-fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version: u32) -> Entity {
+pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version: u32) -> Entity {
     Entity::Campaign(Box::new(Campaign {
         id: CampaignId(id(n)),
         workspace_id: owner,
@@ -100,7 +100,7 @@ async fn apply(catalog: &impl Catalog, changes: Vec<Change>) -> Result<(), Store
     catalog.apply(changes, &Principal::engine(), at()).await
 }
 
-async fn create(catalog: &impl Catalog, scope: Scope, entity: Entity) {
+pub(super) async fn create(catalog: &impl Catalog, scope: Scope, entity: Entity) {
     apply(catalog, vec![change(scope, Expect::Absent, entity)]).await.expect("a new entity is stored");
 }
 

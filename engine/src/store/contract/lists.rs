@@ -161,7 +161,7 @@ where
             save.chunks =
                 good.chunks.iter().map(|state| ChunkState { status: vec![9], ..state.clone() }).collect();
             let refused = journal.save_state(NO, save).await.expect_err("not a list");
-            assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+            assert!(matches!(refused, StoreError::Refused(_)), "{refused}");
             assert!(holds(&journal, &good, FULL + 7).await);
         }
         journal.save_state(NO, growth(4, vec![(1, recipients(1, 8, 4))])).await.expect("it goes on");

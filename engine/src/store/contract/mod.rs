@@ -4,8 +4,10 @@
 //! function here is one promise of [`Catalog`](super::Catalog) or [`Journal`](super::Journal).
 
 pub(super) mod catalog;
+pub(super) mod job_errors;
 pub(super) mod journal;
 pub(super) mod lists;
+pub(super) mod suppressions;
 
 /// One installation of a backend that can be closed and opened again.
 pub(super) trait Fixture {
@@ -39,6 +41,20 @@ macro_rules! catalog_contract {
             audit_is_dense_in_each_log_and_tells_before_and_after
             a_long_audit_log_is_read_in_pages
             campaign_numbers_and_epochs_never_repeat
+        }
+        crate::store::contract::contract_tests! { suppressions, $fixture,
+            suppressions_come_back_by_number_in_pages
+            a_suppression_keeps_its_first_time_and_source
+            only_the_kinds_that_are_named_are_taken_back
+            no_scope_sees_or_changes_the_list_of_another
+            a_call_about_suppressions_has_one_event_without_a_number
+            an_impossible_call_about_suppressions_leaves_nothing
+        }
+        crate::store::contract::contract_tests! { job_errors, $fixture,
+            job_errors_come_back_in_order_and_in_pages
+            only_the_first_job_errors_are_kept_and_all_are_counted
+            a_long_detail_is_cut_between_characters
+            job_errors_of_another_scope_or_campaign_are_not_there
         }
     };
 }

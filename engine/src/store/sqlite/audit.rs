@@ -12,8 +12,24 @@ use uuid::Uuid;
 /// The log of the platform; a workspace's log is named by its id.
 const PLATFORM_LOG: [u8; 0] = [];
 
+/// An event to be added.
+pub(super) struct Event<'a> {
+    /// The workspace whose log it is for; `None` is the platform's.
+    pub(super) log: Option<[u8; 16]>,
+    /// What was done.
+    pub(super) action: &'a str,
+    /// To what kind of entity.
+    pub(super) entity_kind: &'a str,
+    /// To which one.
+    pub(super) entity_id: [u8; 16],
+    /// JSON: what was there before.
+    pub(super) before: &'a str,
+    /// JSON: what is there now.
+    pub(super) after: &'a str,
+}
+
 /// Adds the event of a change to the log of the workspace that owns the entity.
-pub(super) fn append(
+pub(super) fn append_change(
     transaction: &Transaction<'_>,
     change: &Change,
     before: Option<&str>,
@@ -21,8 +37,25 @@ pub(super) fn append(
     at: jiff::Timestamp,
 ) -> rusqlite::Result<()> {
     let entity = &change.entity;
-    let owner = entity.workspace().map(octets);
-    let log: &[u8] = owner.as_ref().map_or(&PLATFORM_LOG, |id| id);
+    let event = Event {
+        log: entity.workspace().map(octets),
+        action: change.action,
+        entity_kind: entity.kind().name(),
+        entity_id: *entity.id().0.as_bytes(),
+        before: before.unwrap_or("null"),
+        after: &encode(entity).to_string(),
+    };
+    append(transaction, &event, by, at)
+}
+
+/// Adds an event.
+pub(super) fn append(
+    transaction: &Transaction<'_>,
+    event: &Event<'_>,
+    by: &Principal,
+    at: jiff::Timestamp,
+) -> rusqlite::Result<()> {
+    let log: &[u8] = event.log.as_ref().map_or(&PLATFORM_LOG, |id| id);
     transaction
         .prepare_cached(
             "INSERT INTO audit(log, seq, at_ms, by, action, entity_kind, entity_id, before, after)
@@ -32,11 +65,11 @@ pub(super) fn append(
             log,
             at.as_millisecond(),
             serde_json::to_string(by).expect("a principal is JSON"),
-            change.action,
-            entity.kind().name(),
-            entity.id().0.as_bytes(),
-            before.unwrap_or("null"),
-            encode(entity).to_string(),
+            event.action,
+            event.entity_kind,
+            event.entity_id,
+            event.before,
+            event.after,
         ))?;
     Ok(())
 }

@@ -377,11 +377,11 @@ pub(super) fn check_chunk(numbers: &[u64], values: &[u8]) -> Result<(), StoreErr
     let (count, octets) = (numbers.len(), values.len());
     if !(1..=CHUNK_RECIPIENTS).contains(&count) {
         let sentence = format!("a chunk of {count} recipients, not 1 to {CHUNK_RECIPIENTS}");
-        return Err(StoreError::Unavailable(sentence));
+        return Err(StoreError::Refused(sentence));
     }
     if octets > MAX_VALUES_OCTETS {
         let sentence = format!("a chunk with {octets} octets of values, more than {MAX_VALUES_OCTETS}");
-        return Err(StoreError::Unavailable(sentence));
+        return Err(StoreError::Refused(sentence));
     }
     Ok(())
 }
@@ -396,7 +396,7 @@ fn grown(stored: u64, chunks: &[(ChunkNo, Recipients)]) -> Result<u64, StoreErro
         let end = first + numbers.len() as u64;
         let has_times = accepted_s.is_empty() || accepted_s.len() == numbers.len();
         if first > total || end < total.min(first + FULL) || !has_times {
-            return Err(StoreError::Unavailable(format!(
+            return Err(StoreError::Refused(format!(
                 "chunk {chunk} with {} recipients and {} times does not continue a list of {total}",
                 numbers.len(),
                 accepted_s.len()

@@ -43,7 +43,7 @@ const _: () = assert!(
 #[derive(Debug)]
 pub(super) struct Role {
     /// Tables of the file, created when it is empty; none for a role that never creates a file.
-    pub(super) tables: Option<&'static str>,
+    pub(super) tables: &'static [&'static str],
     /// Share of the page cache.
     pub(super) cache_kib: usize,
     /// Statements run after opening.
@@ -52,41 +52,41 @@ pub(super) struct Role {
 
 /// Entities and audit log.
 pub(super) const CONTROL: Role = Role {
-    tables: Some(super::control::TABLES),
+    tables: &[super::control::TABLES, super::suppression::TABLES, super::job_error::TABLES],
     cache_kib: 4 * 1024,
     pragmas: "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=16777216;",
 };
 /// Commits and trims; the log is folded by the reader's connection, see `journal`.
 pub(super) const JOURNAL_WRITER: Role = Role {
-    tables: Some(super::journal::TABLES),
+    tables: &[super::journal::TABLES],
     cache_kib: 4 * 1024,
     pragmas: "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
         PRAGMA journal_size_limit=134217728;",
 };
 /// Replay and passive checkpoints.
 pub(super) const JOURNAL_READER: Role = Role {
-    tables: None,
+    tables: &[],
     cache_kib: 2 * 1024,
     pragmas: "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;",
 };
 /// Creates `small.db` once; afterwards the two campaign roles use it.
 pub(super) const SMALL: Role = Role {
-    tables: Some(super::campaign_file::TABLES),
+    tables: &[super::campaign_file::TABLES],
     cache_kib: 256,
     pragmas: "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 };
 /// Recipients and state, read.
 pub(super) const CAMPAIGN_READER: Role =
-    Role { tables: None, cache_kib: 1024, pragmas: "PRAGMA synchronous=FULL; PRAGMA query_only=1;" };
+    Role { tables: &[], cache_kib: 1024, pragmas: "PRAGMA synchronous=FULL; PRAGMA query_only=1;" };
 /// State and watermark, written.
 pub(super) const CAMPAIGN_WRITER: Role = Role {
-    tables: None,
+    tables: &[],
     cache_kib: 2 * 1024,
     pragmas: "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=33554432;",
 };
 /// A file that nobody sees until it is complete, synced and renamed: no log, no syncs of its own.
 pub(super) const UPLOAD: Role = Role {
-    tables: Some(super::campaign_file::TABLES),
+    tables: &[super::campaign_file::TABLES],
     cache_kib: 2 * 1024,
     pragmas: "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;",
 };
@@ -161,7 +161,7 @@ fn connect(
     role: &Role,
 ) -> rusqlite::Result<Result<Connection, StoreError>> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    flags.set(OpenFlags::SQLITE_OPEN_CREATE, role.tables.is_some());
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, !role.tables.is_empty());
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -170,16 +170,16 @@ fn connect(
     }
     connection.execute_batch(role.pragmas)?;
     connection.execute_batch(&format!("PRAGMA cache_size=-{};", role.cache_kib))?;
-    if let (0, Some(tables)) = (objects, role.tables) {
-        create(&mut connection, tables, installation.unwrap_or_else(Uuid::now_v7))?;
+    if objects == 0 && !role.tables.is_empty() {
+        create(&mut connection, role.tables, installation.unwrap_or_else(Uuid::now_v7))?;
     }
     Ok(check(&connection, path, installation)?.map(|()| connection))
 }
 
-fn create(connection: &mut Connection, tables: &str, installation: Uuid) -> rusqlite::Result<()> {
+fn create(connection: &mut Connection, tables: &[&str], installation: Uuid) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch("CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;")?;
-    transaction.execute_batch(tables)?;
+    transaction.execute_batch(&tables.concat())?;
     let mut insert = transaction.prepare("INSERT INTO meta(key, value) VALUES(?1, ?2)")?;
     insert.execute(("installation", installation.to_string()))?;
     insert.execute(("schema", SCHEMA))?;

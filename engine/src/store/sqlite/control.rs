@@ -74,7 +74,7 @@ impl Control {
                     Ok(before) => before,
                     Err(refusal) => return Ok(Err(refusal)),
                 };
-                audit::append(transaction, change, before.as_deref(), by, at)?;
+                audit::append_change(transaction, change, before.as_deref(), by, at)?;
             }
             Ok(Ok(()))
         })
@@ -122,7 +122,7 @@ impl Control {
     }
 
     pub(super) fn audit(&self, scope: Scope, after: u64) -> Result<Vec<AuditEvent>, StoreError> {
-        lock(&self.handle).with(|connection| audit::read(connection, scope, after))?
+        self.read(|connection| audit::read(connection, scope, after))
     }
 
     pub(super) fn next_campaign_no(&self) -> Result<CampaignNo, StoreError> {
@@ -154,8 +154,16 @@ impl Control {
         })
     }
 
+    /// Reads, beside nothing else: there is one connection.
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Result<T, StoreError> {
+        lock(&self.handle).with(|connection| work(connection))?
+    }
+
     /// One durable transaction; a refusal leaves nothing behind.
-    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Result<T, StoreError> {
+    pub(super) fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Outcome<T>,
+    ) -> Result<T, StoreError> {
         let mut handle = lock(&self.handle);
         let mut committing = None;
         let refused = handle.with(|connection| {

@@ -10,15 +10,20 @@ mod campaign_file;
 mod connection;
 mod control;
 mod directory;
+mod job_error;
 mod journal;
+mod suppression;
 #[cfg(test)]
 mod tests;
 mod upload;
 
-use crate::model::{AuditEvent, CampaignNo, ChunkNo, ChunkState, EntityId, Principal};
+use crate::model::{
+    AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
+    Suppression, SuppressionKind, WorkspaceId,
+};
 use crate::store::{
     Catalog, Change, Entity, Header, Journal, Kind, Page, Query, RecipientWriter, Recipients, RowSeq, Scope,
-    StateSave, StoreError, StoreFuture, Ticket,
+    StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use bytes::Bytes;
 use campaign_file::CampaignFiles;
@@ -95,6 +100,61 @@ impl Catalog for SqliteStore {
 
     fn next_epoch(&self) -> StoreFuture<'_, u32> {
         Box::pin(ready(self.control.next_epoch()))
+    }
+
+    fn suppress<'a>(
+        &'a self,
+        scope: Scope,
+        entries: Vec<Suppression>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, u64> {
+        Box::pin(ready(self.control.suppress(scope, &entries, by, at)))
+    }
+
+    fn unsuppress<'a>(
+        &'a self,
+        scope: Scope,
+        keys: Vec<SuppressionKey>,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, u64> {
+        Box::pin(ready(self.control.unsuppress(scope, &keys, by, at)))
+    }
+
+    fn suppressions(
+        &self,
+        scope: Scope,
+        after: Option<SuppressionKey>,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<Suppression>> {
+        Box::pin(ready(self.control.suppressions(scope, after, limit)))
+    }
+
+    fn all_suppressions<'a>(
+        &'a self,
+        visit: &'a mut (dyn FnMut(Option<WorkspaceId>, u64, SuppressionKind) + Send),
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(ready(self.control.all_suppressions(visit)))
+    }
+
+    fn note_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: Vec<JobError>,
+    ) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.control.note_job_errors(scope, campaign, &errors)))
+    }
+
+    fn job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        after: u64,
+        limit: usize,
+    ) -> StoreFuture<'_, JobErrors> {
+        Box::pin(ready(self.control.job_errors(scope, campaign, after, limit)))
     }
 }
 

@@ -6,8 +6,9 @@ mod trouble;
 use super::SqliteStore;
 use crate::store::contract::journal::a_careful_writer_gets_every_row_in;
 use crate::store::contract::lists::a_failing_save_is_whole_or_not_at_all;
+use crate::store::contract::suppressions::a_failing_call_about_suppressions_is_whole_or_not_at_all;
 use crate::store::contract::{Fixture, catalog_contract, journal_contract};
-use crate::store::fault::{FaultJournal, FaultPlan, Verdict};
+use crate::store::fault::{FaultCatalog, FaultJournal, FaultPlan, Verdict};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -45,6 +46,17 @@ impl Fixture for Late {
     }
 }
 
+/// The same for the catalog.
+struct LateCatalog(Sqlite);
+
+impl Fixture for LateCatalog {
+    type Store = FaultCatalog<SqliteStore>;
+
+    async fn open(&self) -> Self::Store {
+        FaultCatalog::new(self.0.open().await, LATE, FaultPlan::default())
+    }
+}
+
 mod plain {
     use super::*;
     catalog_contract!(Sqlite::new());
@@ -53,6 +65,7 @@ mod plain {
 
 mod late {
     use super::*;
+    catalog_contract!(LateCatalog(Sqlite::new()));
     journal_contract!(Late(Sqlite::new()));
 }
 
@@ -83,6 +96,17 @@ async fn a_growing_list_is_saved_whole_or_not_at_all_under_faults() {
         let journal = FaultJournal::new(fixture.open().await, LATE, FaultPlan::default());
         journal.plan_saves(FaultPlan::seeded(seed, 400));
         failures += a_failing_save_is_whole_or_not_at_all(&journal, 15).await;
+    }
+    assert!(failures > 20, "{failures} failures prove little");
+}
+
+#[tokio::test(start_paused = true)]
+async fn suppressions_are_added_whole_or_not_at_all_under_faults() {
+    let mut failures = 0;
+    for seed in 0..5 {
+        let fixture = Sqlite::new();
+        let catalog = FaultCatalog::new(fixture.open().await, LATE, FaultPlan::seeded(seed, 400));
+        failures += a_failing_call_about_suppressions_is_whole_or_not_at_all(&catalog, 20).await;
     }
     assert!(failures > 20, "{failures} failures prove little");
 }
