@@ -5,6 +5,7 @@
 
 mod account;
 mod assembly;
+mod backlog;
 mod backoff;
 mod bucket;
 mod budget;
@@ -19,6 +20,7 @@ mod fair;
 mod index;
 mod keeper;
 mod latency;
+mod later;
 mod link;
 mod loader;
 mod mark;
@@ -30,10 +32,12 @@ mod recovery;
 mod retry;
 mod route;
 mod running;
+mod sieve;
 mod status;
 mod supervisor;
 mod supply;
 mod suppression;
+mod wants;
 mod window;
 
 pub use config::{BindKind, ChannelConfig};

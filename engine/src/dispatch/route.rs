@@ -17,6 +17,29 @@ const MAX_ROUTES: usize = 255;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RouteNo(pub(crate) u8);
 
+/// A set of routes of one campaign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RouteSet([u64; 4]);
+
+impl RouteSet {
+    /// The first so many routes.
+    pub(crate) fn first(count: usize) -> Self {
+        let mut set = Self::default();
+        (0..=u8::MAX).take(count).for_each(|route| set.add(RouteNo(route)));
+        set
+    }
+
+    /// Adds a route.
+    pub(crate) fn add(&mut self, route: RouteNo) {
+        self.0[usize::from(route.0 >> 6)] |= 1 << (route.0 & 63);
+    }
+
+    /// Whether a route is among them.
+    pub(crate) fn has(&self, route: RouteNo) -> bool {
+        self.0[usize::from(route.0 >> 6)] & (1 << (route.0 & 63)) != 0
+    }
+}
+
 /// Why a campaign cannot be routed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
@@ -42,7 +65,7 @@ pub enum RouteError {
     TooMany(usize),
 }
 
-/// The channels of one route with their weights, in the order of the configuration.
+/// The channels of one route, in the order of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) channels: Vec<u8>,
@@ -181,6 +204,12 @@ impl Routes {
     /// The weight of a channel, at least 1.
     pub(crate) fn weight(&self, channel: u8) -> u32 {
         self.weights.get(usize::from(channel)).copied().unwrap_or(1)
+    }
+
+    /// Every route that a channel is one of.
+    pub(crate) fn of_channel(&self, channel: u8) -> impl Iterator<Item = RouteNo> + '_ {
+        let routes = (0..=u8::MAX).zip(&self.routes);
+        routes.filter(move |(_, route)| route.channels.contains(&channel)).map(|(at, _)| RouteNo(at))
     }
 
     /// Whether the campaign may use a channel at all.
@@ -328,6 +357,14 @@ mod tests {
         let routes = Routes::new(&channels, OURS, Some("de")).expect("routed");
         assert_eq!((taken_by(&routes, 4_912_345), routes.route_of(4_312_345)), (vec![1], None));
         assert!(routes.uses(1) && !routes.uses(0));
+    }
+
+    #[test]
+    fn a_set_of_routes_holds_what_was_added() {
+        let mut set = RouteSet::first(3);
+        set.add(RouteNo(254));
+        let has = [0, 2, 3, 67, 254, 255].map(|route| set.has(RouteNo(route)));
+        assert_eq!(has, [true, true, false, false, true, false]);
     }
 
     fn prefixes() -> impl Strategy<Value = Vec<String>> {

@@ -296,7 +296,7 @@ impl LinkCore {
             let mut unsendable = Vec::new();
             for unit in run.from..=run.from + (run.count - 1) {
                 let (recipient, part) = if parts == 1 { (unit, 0) } else { (unit / parts, unit % parts) };
-                let number = data.numbers.get(usize::from(recipient)).copied().unwrap_or(0);
+                let number = data.number(recipient).unwrap_or(0);
                 let sequence = self.window.push(run.owner, unit, run.attempt, sent_us);
                 if message.parts[usize::from(part)].push(sequence, number, &mut self.out).is_err() {
                     self.window.take(sequence);
