@@ -1,6 +1,6 @@
 //! SMS Core: the domain, the stores behind it, the intake of recipient files and the dispatch actors.
 //!
-//! `model` and `metrics` import nothing of this crate; `store` and `intake` never import the dispatcher;
+//! `model` and `metrics` import nothing of this crate, `text` only `model`; `store` and `intake` never import the dispatcher;
 //! inside the dispatcher the scheduler and the link never touch the store.
 
 mod dispatch;
@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod model;
 pub mod seed;
 pub mod store;
+pub mod text;
 
 pub use dispatch::{
     BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env,

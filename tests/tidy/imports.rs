@@ -8,6 +8,8 @@ use super::{Tree, assert_clean, assert_complains};
 const ENGINE: &str = "engine/src/";
 /// Modules that import nothing of their crate.
 const PURE: [&str; 2] = ["model", "metrics"];
+/// Modules that import these of their crate and nothing else.
+const ONLY: [(&str, &[&str]); 1] = [("text", &["model"])];
 /// Modules that never import another one: (module and part, what it never imports, why).
 const NEVER: [(&[&str], &str, &str); 4] = [
     (&["store"], "dispatch", "the store serves dispatch and knows nothing of it"),
@@ -33,6 +35,12 @@ fn imports(tree: &Tree) -> Vec<String> {
             } else if !tops.contains(first) && !mention.is_macro {
                 complaints
                     .push(format!("{place}: crate::{first} hides its module; name the one that owns it"));
+            }
+            for (module, allowed) in ONLY {
+                if top == module && first != top && !allowed.contains(&first.as_str()) {
+                    let allowed = allowed.join(" and ");
+                    complaints.push(format!("{place}: {top} imports only {allowed}, but {first} here"));
+                }
             }
             for (part, never, why) in NEVER {
                 if module.iter().map(String::as_str).take(part.len()).eq(part.iter().copied())
@@ -64,6 +72,8 @@ fn an_import_against_the_table_is_found() {
     assert_clean(&one("engine/src/store/sqlite.rs", "use super::Row; use crate::model::{Id, Number};"));
     assert_clean(&one("engine/src/model/number.rs", "use super::*; mod tests { use super::super::Id; }"));
     assert_clean(&one("engine/src/dispatch/recorder.rs", "use crate::store::Journal;"));
+    assert_clean(&one("engine/src/text/compose.rs", "use super::Template; use crate::model::Variable;"));
+    assert_complains(&one("engine/src/text/compose.rs", "use crate::store::Journal;"), "imports only model");
     assert_complains(
         &one("engine/src/model/number.rs", "use crate::store::Journal;"),
         "nothing of its crate",

@@ -9,7 +9,7 @@ use crate::dispatch::recorder::Recorder;
 use crate::dispatch::sieve::Sieve;
 use crate::dispatch::supply::{ChunkData, SupplyMsg, SupplyRef};
 use crate::model::record::{Facts, Skip};
-use crate::model::ChunkNo;
+use crate::model::{ChunkNo, Values};
 use crate::store::{Journal, Recipients, StoreError};
 use std::future::Future;
 use std::pin::Pin;
@@ -57,9 +57,9 @@ impl Loader {
                     Some(source) => source(chunk).await,
                     None => journal.recipients(no, chunk).await,
                 };
-                match read {
-                    Ok(recipients) => {
-                        let sifted = sieve.sift(&Arc::new(chunk_data(recipients)), &order.wanted);
+                match read.and_then(|recipients| chunk_data(recipients, &order, &sieve)) {
+                    Ok(data) => {
+                        let sifted = sieve.sift(&Arc::new(data), &order.wanted);
                         record(&sifted.skips, &recorder, &clock);
                         reply.send(SupplyMsg::Loaded(order.id, sifted));
                     }
@@ -97,6 +97,22 @@ pub(crate) fn record(skips: &[Skip], recorder: &Recorder, clock: &Clock) {
     recorder.append(facts.octets(), units, false, clock.now().mono_us);
 }
 
-fn chunk_data(recipients: Recipients) -> ChunkData {
-    ChunkData { first: 0, numbers: recipients.numbers.into(), accepted_s: recipients.accepted_s.into() }
+/// The recipients as the dispatcher has them; an error when they are not those that were asked for.
+fn chunk_data(recipients: Recipients, order: &Order, sieve: &Sieve) -> Result<ChunkData, StoreError> {
+    let parts = usize::from(sieve.parts);
+    let units = recipients.numbers.len() * parts;
+    let last = order.wanted.runs.iter().map(|run| usize::from(run.from) + usize::from(run.count)).max();
+    if last.is_some_and(|last| last > units) {
+        return Err(StoreError::Unavailable(format!("{units} units are there, {last:?} are wanted")));
+    }
+    let values = match sieve.variables {
+        0 => None,
+        variables => {
+            let values = Values::index(&recipients.values, variables);
+            let whole = values.filter(|values| values.recipients() == recipients.numbers.len());
+            Some(whole.ok_or_else(|| StoreError::Unusable("values of recipients are damaged".to_owned()))?)
+        }
+    };
+    let (numbers, accepted_s) = (recipients.numbers.into(), recipients.accepted_s.into());
+    Ok(ChunkData { first: 0, numbers, values, accepted_s })
 }

@@ -194,7 +194,7 @@ impl Engine {
     }
 
     fn expect_receipts(&self, running: &Running, chunk: u32, awaiting: &[AwaitedId]) {
-        let parts = running.message.parts.len();
+        let parts = usize::from(running.message.parts());
         let now = self.0.env.clock.now();
         let mut facts = Facts::default();
         let mut adopted = 0;

@@ -21,6 +21,8 @@ pub(crate) struct Sieve {
     pub(crate) parts: u8,
     pub(crate) routes: Arc<Routes>,
     pub(crate) suppressed: Arc<Suppressed>,
+    /// How many variables its text has.
+    pub(crate) variables: usize,
     /// Whether people who opted out still get it.
     pub(crate) transactional: bool,
     /// How long after its acceptance a number that came by a call is worth sending to, seconds.
@@ -170,7 +172,13 @@ impl<'a> Sifting<'a> {
         let not_after_ms = until.map_or(u64::MAX, |(validity_s, accepted_s)| {
             (u64::from(accepted_s) + u64::from(validity_s)) * 1000
         });
-        (Verdict::Send { route, not_after_ms }, u32::from(sieve.parts))
+        if self.data.values.is_none() {
+            return whole(Verdict::Send { route, not_after_ms });
+        }
+        match sieve.message.segments(self.data.row(recipient)) {
+            Ok(segments) => (Verdict::Send { route, not_after_ms }, u32::from(segments)),
+            Err(_) => whole(Verdict::Skip(UnitStatus::Failed, reason::RENDERING)),
+        }
     }
 
     fn add(&mut self, verdict: Verdict, from: u32, to: u32) {

@@ -15,7 +15,7 @@ use crate::dispatch::route::RouteNo;
 use crate::dispatch::sieve::{Sieve, Sifted};
 use crate::dispatch::wants::Wants;
 use crate::model::record::Skip;
-use crate::model::{CHUNK_RECIPIENTS, ChunkNo, Run};
+use crate::model::{CHUNK_RECIPIENTS, ChunkNo, Row, Run, Values};
 use jiff::civil::Date;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(crate) struct ChunkData {
     pub(crate) first: u16,
     /// E.164 digits.
     pub(crate) numbers: Box<[u64]>,
+    /// Their values of the text's variables; `None` for a text without.
+    pub(crate) values: Option<Values>,
     /// When each was accepted, seconds since 1970; empty unless they came one by one.
     pub(crate) accepted_s: Box<[u32]>,
 }
@@ -47,6 +49,15 @@ impl ChunkData {
     /// When it was accepted, if that is known, seconds since 1970.
     pub(crate) fn accepted_s(&self, recipient: u16) -> Option<u32> {
         self.accepted_s.get(self.place(recipient)?).copied()
+    }
+
+    /// The values of a recipient.
+    #[inline]
+    pub(crate) fn row(&self, recipient: u16) -> Row<'_> {
+        match &self.values {
+            None => Row::NONE,
+            Some(values) => values.row(usize::from(recipient.wrapping_sub(self.first))),
+        }
     }
 
     fn place(&self, recipient: u16) -> Option<usize> {

@@ -9,6 +9,7 @@ pub mod record;
 mod schedule;
 mod sender;
 mod unit;
+pub mod values;
 mod workspace;
 
 pub use audit::{AuditEvent, Principal};
@@ -21,4 +22,5 @@ pub use lifecycle::{HoldReason, Move, Status};
 pub use schedule::{LocalWindow, Plan, PlanSpan, QuietHours, Schedule};
 pub use sender::{Revision, RevisionStatus, Sender};
 pub use unit::{CHUNK_RECIPIENTS, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus};
+pub use values::{MAX_ROW_OCTETS, MAX_VALUE_CHARS, MAX_VARIABLES, Row, ValueFault, Values};
 pub use workspace::Workspace;
