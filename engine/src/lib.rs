@@ -14,6 +14,6 @@ pub mod text;
 
 pub use dispatch::{
     BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env,
-    MessageError, Net, Now, Progress, Tcp, Wire, Workers, boot_id, parts_of,
+    MessageError, Net, Now, Progress, RouteError, Tcp, Wire, Workers, boot_id, parts_of,
 };
 pub use pdu::MessageIdForm;

@@ -67,7 +67,10 @@ fn an_import_against_the_table_is_found() {
     assert_clean(&one("engine/src/model/number.rs", "use super::*; mod tests { use super::super::Id; }"));
     assert_clean(&one("engine/src/dispatch/recorder.rs", "use crate::store::Journal;"));
     assert_clean(&one("engine/src/text/compose.rs", "use super::Template; use crate::model::Variable;"));
-    assert_complains(&one("engine/src/text/compose.rs", "use crate::store::Journal;"), "text never imports store");
+    assert_complains(
+        &one("engine/src/text/compose.rs", "use crate::store::Journal;"),
+        "text never imports store",
+    );
     assert_complains(
         &one("engine/src/model/number.rs", "use crate::store::Journal;"),
         "model never imports store",

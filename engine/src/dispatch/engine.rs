@@ -18,9 +18,11 @@ use crate::dispatch::matcher::Matcher;
 use crate::dispatch::message::{Message, MessageError};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::{account_of, recover};
+use crate::dispatch::route::RouteError;
 use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
+use crate::dispatch::suppression::Suppressions;
 use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Move, Principal, Status, WorkspaceId};
 use crate::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StoreError};
 use ractor::ActorRef;
@@ -58,6 +60,9 @@ pub enum EngineError {
     /// Not approved as it stands.
     #[error("the campaign's present content is not approved")]
     NotApproved,
+    /// No channel takes it.
+    #[error(transparent)]
+    Route(#[from] RouteError),
     /// Its text cannot be sent.
     #[error(transparent)]
     Message(#[from] MessageError),
@@ -132,6 +137,9 @@ pub(super) struct Inner {
     pub(super) loader: Loader,
     pub(super) root: ActorRef<SupervisorMsg>,
     pub(super) channels: Vec<Channel>,
+    /// The same channels as configured.
+    pub(super) configured: Vec<ChannelConfig>,
+    pub(super) suppressions: Suppressions,
     pub(super) campaigns: Mutex<BTreeMap<CampaignNo, Arc<Running>>>,
     pub(super) tallies: Mutex<BTreeMap<CampaignId, Arc<Tally>>>,
     pub(super) workspaces: Mutex<BTreeMap<WorkspaceId, ActorRef<SupervisorMsg>>>,
@@ -163,7 +171,7 @@ impl Engine {
         marks.clear()?;
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);
         let failure = watch::Sender::new(None);
-        let loader = Loader::start(&env, Arc::clone(&journal), &failure)?;
+        let loader = Loader::start(&env, Arc::clone(&journal), Arc::clone(&recorder), &failure)?;
         let keeper_ended = assembly::start_keeper(&env, recovered.keeper, keeper_in, &failure)?;
         let recorder_ended =
             assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, &failure)?;
@@ -182,6 +190,8 @@ impl Engine {
             loader,
             root,
             channels,
+            configured: config.channels,
+            suppressions: Suppressions::default(),
             campaigns: Mutex::default(),
             tallies: Mutex::default(),
             workspaces: Mutex::default(),
@@ -222,6 +232,7 @@ impl Engine {
             return Err(EngineError::NotApproved);
         }
         Message::new(&campaign.content, 1)?;
+        self.routes(&campaign)?;
         let campaign = self.record_move(campaign, Move::Start, "start", by).await?;
         let account = Box::new(account_of(&campaign));
         let tally = Arc::new(Tally::default());

@@ -4,7 +4,7 @@
 
 use crate::dispatch::assembly::{Failure, report_panic};
 use crate::dispatch::backlog::Order;
-use crate::dispatch::env::{Clock, Env};
+use crate::dispatch::env::{Env, Now};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::sieve::Sieve;
 use crate::dispatch::supply::{ChunkData, SupplyMsg, SupplyRef};
@@ -60,7 +60,7 @@ impl Loader {
                 match read.and_then(|recipients| chunk_data(recipients, &order, &sieve)) {
                     Ok(data) => {
                         let sifted = sieve.sift(&Arc::new(data), &order.wanted);
-                        record(&sifted.skips, &recorder, &clock);
+                        record(&sifted.skips, &recorder, clock.now());
                         reply.send(SupplyMsg::Loaded(order.id, sifted));
                     }
                     Err(error) => {
@@ -84,7 +84,7 @@ impl Loader {
 }
 
 /// Hands the facts of units that are not sent to the recorder.
-pub(crate) fn record(skips: &[Skip], recorder: &Recorder, clock: &Clock) {
+pub(crate) fn record(skips: &[Skip], recorder: &Recorder, now: Now) {
     if skips.is_empty() {
         return;
     }
@@ -94,7 +94,7 @@ pub(crate) fn record(skips: &[Skip], recorder: &Recorder, clock: &Clock) {
         facts.skip(skip);
         units += u32::from(skip.run.count);
     }
-    recorder.append(facts.octets(), units, false, clock.now().mono_us);
+    recorder.append(facts.octets(), units, false, now.mono_us);
 }
 
 /// The recipients as the dispatcher has them; an error when they are not those that were asked for.

@@ -26,6 +26,7 @@ mod loader;
 mod mark;
 mod matcher;
 mod message;
+mod pace;
 mod recall;
 mod recorder;
 mod recovery;

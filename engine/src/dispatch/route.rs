@@ -206,12 +206,6 @@ impl Routes {
         self.weights.get(usize::from(channel)).copied().unwrap_or(1)
     }
 
-    /// Every route that a channel is one of.
-    pub(crate) fn of_channel(&self, channel: u8) -> impl Iterator<Item = RouteNo> + '_ {
-        let routes = (0..=u8::MAX).zip(&self.routes);
-        routes.filter(move |(_, route)| route.channels.contains(&channel)).map(|(at, _)| RouteNo(at))
-    }
-
     /// Whether the campaign may use a channel at all.
     pub(crate) fn uses(&self, channel: u8) -> bool {
         self.routes.iter().any(|r| r.channels.contains(&channel))

@@ -148,6 +148,8 @@ struct Ready {
     /// Never given out.
     fresh: VecDeque<Slice>,
     units: u64,
+    /// Whether some of it has just been given out: whoever got it will soon ask for more.
+    was_served: bool,
 }
 
 /// One of the queues of a route.
@@ -176,7 +178,9 @@ impl Supply {
     pub(crate) fn new(sieve: Arc<Sieve>, purse: Arc<Purse>, recipients: u64, remaining: Remaining) -> Self {
         let parts = u32::from(sieve.parts);
         let in_chunk = |chunk: &ChunkNo| {
-            recipients.saturating_sub(u64::from(*chunk) * CHUNK_RECIPIENTS as u64).min(CHUNK_RECIPIENTS as u64)
+            recipients
+                .saturating_sub(u64::from(*chunk) * CHUNK_RECIPIENTS as u64)
+                .min(CHUNK_RECIPIENTS as u64)
         };
         let untouched: u64 = remaining.untouched.iter().map(in_chunk).sum();
         let touched: u64 = remaining.runs.iter().map(|run| first_parts(run.from, run.count, parts)).sum();
@@ -222,6 +226,11 @@ impl Supply {
         self.is_poor = false;
     }
 
+    /// Whether anything may leave, until the terms are set anew.
+    pub(crate) fn set_open(&mut self, is_open: bool) {
+        self.terms.is_open = is_open;
+    }
+
     pub(crate) fn on(&mut self, message: SupplyMsg, now: Now) -> Vec<Do> {
         match message {
             SupplyMsg::Want(link, units) => self.wants.ask(link, units),
@@ -252,6 +261,7 @@ impl Supply {
                 ready.retries.push_back(slice);
             }
         }
+        self.ready.iter_mut().for_each(|ready| ready.was_served = false);
         let given = self.give(now);
         let mut todo: Vec<Do> = std::mem::take(&mut self.skips).into_iter().map(Do::Skip).collect();
         todo.extend(given);
@@ -333,9 +343,9 @@ impl Supply {
         let queues: [QueueOf; 3] = [|r| &mut r.again, |r| &mut r.retries, |r| &mut r.fresh];
         let usable = if self.later.is_full() { 2 } else { 3 };
         let most = units.clamp(1, u32::from(SLICE_RECIPIENTS) * u32::from(self.sieve.parts));
-        let routes = self.ready.len();
+        let (routes, first) = (self.ready.len(), self.last_route + 1);
         let mut taken = Vec::new();
-        for route in (0..routes).map(|step| (self.last_route + 1 + step) % routes) {
+        for route in (0..routes).map(|step| (first + step) % routes) {
             let number = RouteNo(u8::try_from(route).unwrap_or(u8::MAX));
             if self.ready[route].units == 0 || !self.sieve.routes.channels(number).contains(&channel) {
                 continue;
@@ -358,13 +368,7 @@ impl Supply {
     }
 
     /// The head of a queue as far as it is wanted, allowed and paid for.
-    fn take_from(
-        &mut self,
-        at: usize,
-        queue: QueueOf,
-        most: u16,
-        now: Now,
-    ) -> Option<Slice> {
+    fn take_from(&mut self, at: usize, queue: QueueOf, most: u16, now: Now) -> Option<Slice> {
         loop {
             let front = queue(&mut self.ready[at]).front()?;
             if let Some(sifted) = self.sieve.recheck(front, now.wall_ms) {
@@ -377,6 +381,7 @@ impl Supply {
             let count = self.pay(from, wanted, attempt, charged)?;
             let ready = &mut self.ready[at];
             ready.units = ready.units.saturating_sub(u64::from(count));
+            ready.was_served = true;
             let queue = queue(ready);
             let front = queue.front_mut()?;
             let head = Slice { count, charged: Some(self.terms.day), ..front.clone() };
@@ -435,7 +440,7 @@ impl Supply {
         let parts = u64::from(self.sieve.parts);
         let of = |(route, ready): (u8, &Ready)| Stock {
             recipients: ready.units / parts,
-            is_wanted: self.wants.asks_any(self.sieve.routes.channels(RouteNo(route))),
+            is_wanted: ready.was_served || self.wants.asks_any(self.sieve.routes.channels(RouteNo(route))),
         };
         (0..=u8::MAX).zip(&self.ready).map(of).collect()
     }
