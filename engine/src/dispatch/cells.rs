@@ -29,6 +29,9 @@ const STOPPED: u64 = 1;
 const BEGINNING: u64 = 2;
 const GENERATION_SHIFT: u32 = 2;
 
+/// Links stop this long before the end, milliseconds: a turn and its write to the socket take less.
+pub(crate) const CLOSING_MS: u64 = 10;
+
 /// Reasons to wait by their code, from 1.
 const HOLDS: [HoldReason; 8] = [
     HoldReason::AwaitingStart,
@@ -64,12 +67,23 @@ impl CampaignCells {
 
     /// Whether its calendar lets it send at a moment of the wall clock.
     pub(crate) fn is_open(&self, wall_ms: u64) -> bool {
-        self.open.holds(wall_ms)
+        self.open.holds_until(wall_ms).is_some()
     }
 
     /// Whether nothing of it may be written at a moment of the wall clock: stopped, beginning or closed.
     pub(crate) fn is_still(&self, wall_ms: u64) -> bool {
         self.is_stopped() || !self.is_open(wall_ms)
+    }
+
+    /// Whether a link that read the clock at the beginning of its turn may still write: not still, and not about to
+    /// close, because the octets leave a little later than the clock was read.
+    pub(crate) fn may_write(&self, wall_ms: u64) -> bool {
+        !self.is_stopped() && self.open.holds_until(wall_ms).is_some_and(|until| wall_ms + CLOSING_MS < until)
+    }
+
+    /// When links stop writing by themselves, milliseconds of the wall clock.
+    pub(crate) fn closes_at(&self) -> u64 {
+        self.open.until_ms.load(Ordering::Relaxed).saturating_sub(CLOSING_MS)
     }
 
     /// Why it waits, as its actor sees it.
@@ -138,12 +152,13 @@ impl Gate {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    fn holds(&self, wall_ms: u64) -> bool {
+    /// Its end, if the moment lies inside.
+    fn holds_until(&self, wall_ms: u64) -> Option<u64> {
         let version = self.version.load(Ordering::Acquire);
         let from_ms = self.from_ms.load(Ordering::Acquire);
         let until_ms = self.until_ms.load(Ordering::Acquire);
         let is_whole = version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version;
-        is_whole && from_ms <= wall_ms && wall_ms < until_ms
+        (is_whole && from_ms <= wall_ms && wall_ms < until_ms).then_some(until_ms)
     }
 }
 
@@ -296,6 +311,8 @@ mod tests {
         cells.set_open(1_000, 2_000);
         let open = [999, 1_000, 1_999, 2_000].map(|wall_ms| !cells.is_still(wall_ms));
         assert_eq!(open, [false, true, true, false]);
+        let writes = [999, 1_000, 1_999 - CLOSING_MS, 2_000 - CLOSING_MS].map(|at| cells.may_write(at));
+        assert_eq!((writes, cells.closes_at()), ([false, true, true, false], 2_000 - CLOSING_MS));
         cells.stop();
         assert!(cells.is_still(1_500) && cells.is_open(1_500));
         cells.set_open(0, 0);
@@ -328,10 +345,10 @@ mod tests {
                 done.store(true, Ordering::Release);
             });
             while !done.load(Ordering::Acquire) {
-                assert!(!gate.holds(15));
+                assert_eq!(gate.holds_until(15), None);
             }
         });
-        assert!(gate.holds(20) && !gate.holds(30));
+        assert_eq!((gate.holds_until(20), gate.holds_until(30)), (Some(30), None));
     }
 
     #[test]

@@ -193,6 +193,21 @@ impl Recorder {
     }
 }
 
+#[cfg(test)]
+impl Recorder {
+    /// Makes what is due durable, without a store; returns the row.
+    pub(crate) fn commit_due(&self, now_us: u64) -> Option<Vec<u8>> {
+        let batch = self.take(now_us).ok()?;
+        self.settle(batch.upto);
+        Some(batch.row)
+    }
+
+    /// When the next commit is due.
+    pub(crate) fn commit_at(&self) -> Option<u64> {
+        self.take(0).err().flatten()
+    }
+}
+
 /// Nobody waits for a worker that is gone, whether it returned or panicked.
 struct Ending(Arc<Recorder>);
 

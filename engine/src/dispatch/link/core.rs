@@ -42,6 +42,10 @@ pub(crate) struct LinkCore {
     /// Octets at the head of `out` that belong to a PDU whose beginning is on the wire, and its sequence number.
     pub(super) out_head: usize,
     pub(super) head_sequence: Option<u32>,
+    /// Flows that may have octets in `out`.
+    pub(super) output_flows: Vec<u32>,
+    /// Wall clock of the present turn, milliseconds.
+    pub(super) wall_ms: u64,
     pub(super) batch: u64,
     pub(super) batches: VecDeque<(u64, u64)>,
     pub(super) durable_batch: u64,
@@ -101,6 +105,8 @@ impl LinkCore {
             out: BytesMut::with_capacity(MAX_OUT),
             out_head: 0,
             head_sequence: None,
+            output_flows: Vec::new(),
+            wall_ms: 0,
             batch: 1,
             batches: VecDeque::new(),
             durable_batch: 0,
@@ -118,7 +124,9 @@ impl LinkCore {
 
     /// One turn after input was handled. Returns when the next one is due without any event.
     pub(crate) fn turn(&mut self, now: Now) -> Option<u64> {
+        self.wall_ms = now.wall_ms;
         self.obey_stops();
+        let closes_us = self.obey_gates(now);
         for message in self.inbox.take() {
             self.on_message(message);
         }
@@ -129,7 +137,8 @@ impl LinkCore {
         self.hand_over(now);
         self.shared.board.publish(&self.inbox.cells, self.obeyed);
         self.publish();
-        wake
+        // What came with this turn closes with the others or is looked at again when it is written.
+        [wake, closes_us].into_iter().flatten().min()
     }
 
     fn on_message(&mut self, message: LinkMsg) {
@@ -172,7 +181,7 @@ impl LinkCore {
     fn take_slices(&mut self, no: CampaignNo, slices: Vec<Slice>) {
         let at = self.flows.iter().position(|f| f.as_ref().is_some_and(|f| f.no() == no));
         let Some(at) = at else { return };
-        if self.is_halted() || self.flows[at].as_ref().is_some_and(|f| f.spec.cells.is_stopped()) {
+        if self.is_still(at) {
             if let Some(flow) = &mut self.flows[at] {
                 flow.wanting = false;
                 flow.spec.supply.send(SupplyMsg::Returned(slices));
@@ -273,7 +282,7 @@ impl LinkCore {
             let flows = &self.flows;
             let mut backlog = |id: FlowId| {
                 let flow = flows.get(id.0 as usize).and_then(Option::as_ref);
-                flow.filter(|f| !f.spec.cells.is_stopped()).map_or(0, |f| f.durable_units)
+                flow.filter(|f| f.spec.cells.may_write(now.wall_ms)).map_or(0, |f| f.durable_units)
             };
             let Some((id, units)) = self.fair.pick(tokens, &mut backlog) else { break };
             tokens -= units;
@@ -290,6 +299,10 @@ impl LinkCore {
             let Some(flow) = self.flows.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
             let Some(run) = flow.next_durable(units) else { return };
             units -= u32::from(run.count);
+            if !flow.in_output {
+                flow.in_output = true;
+                self.output_flows.push(id.0);
+            }
             let message = Arc::clone(&flow.spec.message);
             let data = Arc::clone(&self.chunks[run.owner as usize].data);
             let parts = u16::from(message.parts());
@@ -327,6 +340,12 @@ impl LinkCore {
         self.closing || self.shared.board.is_draining()
     }
 
+    /// Whether a flow must not send now: the session ends, it was stopped, or its time is over.
+    pub(super) fn is_still(&self, at: usize) -> bool {
+        let writes = |f: &Flow| f.spec.cells.may_write(self.wall_ms);
+        self.is_halted() || !self.flows.get(at).and_then(Option::as_ref).is_some_and(writes)
+    }
+
     fn has_durable(&self) -> bool {
         self.flows.iter().flatten().any(|f| f.durable_units > 0)
     }
@@ -344,7 +363,7 @@ impl LinkCore {
             |weight: u32| (LEAD.saturating_mul(weight) / weights.max(1)).max(u32::from(SLICE_RECIPIENTS) / 4);
         for at in 0..self.flows.len() {
             let Some(flow) = &mut self.flows[at] else { continue };
-            if flow.spec.cells.is_stopped() {
+            if !flow.spec.cells.may_write(now.wall_ms) {
                 continue;
             }
             let mut own = share(flow.spec.weight).saturating_sub(flow.lead()).min(room);
@@ -375,8 +394,9 @@ impl LinkCore {
         if self.is_halted() {
             return;
         }
+        let wall_ms = self.wall_ms;
         for flow in self.flows.iter_mut().flatten() {
-            if flow.wanting || flow.queued_units >= STOCK_UNITS || flow.spec.cells.is_stopped() {
+            if flow.wanting || flow.queued_units >= STOCK_UNITS || !flow.spec.cells.may_write(wall_ms) {
                 continue;
             }
             flow.wanting = true;

@@ -79,6 +79,8 @@ pub(crate) struct Flow {
     pub(crate) written: u64,
     /// What the written mark says.
     pub(crate) marked: u64,
+    /// Whether the link's output may hold octets of it.
+    pub(crate) in_output: bool,
     /// Whether the supply was asked and has not answered.
     pub(crate) wanting: bool,
 }
@@ -96,12 +98,18 @@ impl Flow {
             next_position: 1,
             written: 0,
             marked: 0,
+            in_output: false,
             wanting: false,
         }
     }
 
     pub(crate) fn no(&self) -> CampaignNo {
         self.spec.cells.no
+    }
+
+    /// Units that are here and not encoded.
+    pub(crate) fn unwritten(&self) -> u32 {
+        self.queued_units + self.lead()
     }
 
     /// Intents that are not on the wire yet.

@@ -7,6 +7,8 @@ mod flow;
 mod obey;
 mod session;
 mod shell;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub(crate) use flow::FlowSpec;

@@ -7,7 +7,12 @@
 use super::core::LinkCore;
 use super::flow::{journal_run, slice};
 use super::wire;
+use crate::dispatch::cells::CLOSING_MS;
+use crate::dispatch::env::Now;
 use crate::dispatch::supply::SupplyMsg;
+
+/// The longest sleep of a link that holds units of a campaign whose time will be over, milliseconds.
+const MAX_GATE_WAIT_MS: u64 = 60_000;
 
 impl LinkCore {
     /// Obeys every stop announced so far.
@@ -18,7 +23,7 @@ impl LinkCore {
         }
         let draining = self.shared.board.is_draining();
         for at in 0..self.flows.len() {
-            if self.flows[at].as_ref().is_some_and(|f| draining || f.spec.cells.is_stopped()) {
+            if self.flows[at].is_some() && (draining || self.is_still(at)) {
                 self.empty_flow(at);
             }
         }
@@ -26,6 +31,38 @@ impl LinkCore {
         if !self.output_holds_stopped() {
             self.obeyed = epoch;
         }
+    }
+
+    /// Treats a flow whose time is over as one that was stopped, without being told; returns when the next one's
+    /// time will be over, microseconds of the monotonic clock.
+    pub(super) fn obey_gates(&mut self, now: Now) -> Option<u64> {
+        let mut closes_at = u64::MAX;
+        let mut must_cut = false;
+        for at in 0..self.flows.len() {
+            let Some(flow) = &self.flows[at] else { continue };
+            if flow.unwritten() == 0 && !flow.in_output {
+                continue;
+            }
+            if flow.spec.cells.may_write(now.wall_ms) {
+                closes_at = closes_at.min(flow.spec.cells.closes_at());
+            } else {
+                must_cut |= flow.in_output;
+                self.empty_flow(at);
+            }
+        }
+        if must_cut {
+            self.cut_output();
+        }
+        // A wall clock that is set while nothing happens is noticed at the next write at the latest.
+        let wait_ms = closes_at.saturating_sub(now.wall_ms).min(MAX_GATE_WAIT_MS);
+        (closes_at < u64::MAX - CLOSING_MS).then(|| now.mono_us + wait_ms * 1000)
+    }
+
+    /// Whether the output holds octets that must not be written any more: its campaign's time is over, or it was
+    /// stopped since the turn.
+    pub(crate) fn must_look_again(&self, wall_ms: u64) -> bool {
+        let flows = self.output_flows.iter().filter_map(|at| self.flows.get(*at as usize)?.as_ref());
+        flows.into_iter().any(|flow| !flow.spec.cells.may_write(wall_ms))
     }
 
     /// Revokes the intents of a flow that are not on the wire and gives all its units back.
@@ -67,6 +104,16 @@ impl LinkCore {
             }
         }
         self.out.extend_from_slice(rest);
+        // Of a flow that is still at most the rest of one PDU is left, whose beginning is on the wire.
+        let mut output_flows = std::mem::take(&mut self.output_flows);
+        output_flows.retain(|at| {
+            let is_still = self.is_still(*at as usize);
+            if let Some(flow) = self.flows.get_mut(*at as usize).and_then(Option::as_mut) {
+                flow.in_output = !is_still;
+            }
+            !is_still
+        });
+        self.output_flows = output_flows;
     }
 
     /// The session ends: what is not on the wire stays off it.
@@ -76,14 +123,8 @@ impl LinkCore {
     }
 
     fn is_stopped_slot(&self, sequence: u32) -> bool {
-        let halted = self.is_halted();
-        let flow = self
-            .window
-            .peek(sequence)
-            .and_then(|slot| self.chunks.get(slot.owner as usize))
-            .and_then(|entry| self.flows.get(entry.flow as usize))
-            .and_then(Option::as_ref);
-        flow.is_some_and(|f| halted || f.spec.cells.is_stopped())
+        let entry = self.window.peek(sequence).and_then(|slot| self.chunks.get(slot.owner as usize));
+        entry.is_some_and(|entry| self.is_still(entry.flow as usize))
     }
 
     fn output_holds_stopped(&self) -> bool {
@@ -104,5 +145,12 @@ impl LinkCore {
             self.head_sequence = sequence;
         }
         bytes::Buf::advance(&mut self.out, count);
+        if self.out.is_empty() {
+            for at in self.output_flows.drain(..) {
+                if let Some(flow) = self.flows.get_mut(at as usize).and_then(Option::as_mut) {
+                    flow.in_output = false;
+                }
+            }
+        }
     }
 }

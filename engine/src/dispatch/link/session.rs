@@ -50,6 +50,7 @@ pub(crate) enum Lateness {
 impl LinkCore {
     /// Handles every whole PDU in `input`; returns how many octets they took.
     pub(crate) fn on_input(&mut self, input: &[u8], now: Now) -> (usize, Result<(), SessionEnd>) {
+        self.wall_ms = now.wall_ms;
         let shared = std::sync::Arc::clone(&self.shared);
         let mut desk = shared.desk();
         let mut at = 0;
@@ -161,9 +162,7 @@ impl LinkCore {
     /// Queues a definitely refused unit again; a stopped campaign takes it back instead.
     fn retry(&mut self, owner: u32, unit: u16, attempt: u8, status: CommandStatus, now: Now) {
         let Some(at) = self.chunks.get(owner as usize).map(|c| c.flow as usize) else { return };
-        let draining = self.shared.board.is_draining();
-        let stopped = self.flows.get(at).and_then(Option::as_ref).is_some_and(|f| f.spec.cells.is_stopped());
-        if stopped || draining {
+        if self.is_still(at) {
             self.return_unit(owner, unit, attempt);
             self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
             return;

@@ -359,10 +359,14 @@ impl Link {
     async fn wait(&mut self, wake_us: u64) -> Result<(), Gone> {
         let bell = Arc::clone(&self.core.inbox.cells.bell);
         let wake = self.clock.instant(wake_us);
-        let (wire, core, input) = (&mut self.wire, &mut self.core, &mut self.input);
+        let (wire, core, input, clock) = (&mut self.wire, &mut self.core, &mut self.input, self.clock);
         let io = poll_fn(|cx| {
             let mut progress = input.poll_fill(&mut **wire, cx)?;
             if !core.out().is_empty() {
+                // What the kernel did not take at once may have become too late meanwhile: a turn cuts it out.
+                if core.must_look_again(clock.now().wall_ms) {
+                    return Poll::Ready(Ok(()));
+                }
                 progress |= poll_write(&mut **wire, core, cx)?;
             }
             if progress { Poll::Ready(Ok(())) } else { Poll::Pending }
