@@ -23,6 +23,7 @@ use crate::dispatch::message::MessageError;
 use crate::dispatch::opt_out;
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::recover;
+use crate::dispatch::route::RouteError;
 use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
@@ -76,6 +77,9 @@ pub enum EngineError {
     /// Its time has passed.
     #[error("the campaign's time has passed")]
     TooLate,
+    /// No channel takes it.
+    #[error(transparent)]
+    Route(#[from] RouteError),
     /// Its text cannot be sent.
     #[error(transparent)]
     Message(#[from] MessageError),
@@ -146,8 +150,7 @@ pub(super) struct Inner {
     pub(super) env: Env,
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) journal: Arc<dyn Journal>,
-    /// The channels as configured.
-    pub(super) configured: Vec<ChannelConfig>,
+    pub(super) growth: Arc<Growth>,
     pub(super) agenda: mpsc::UnboundedSender<Agenda>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) keeper: mpsc::Sender<KeeperMsg>,
@@ -159,6 +162,8 @@ pub(super) struct Inner {
     pub(super) loader: Loader,
     pub(super) root: ActorRef<SupervisorMsg>,
     pub(super) channels: Vec<Channel>,
+    /// The same channels as configured.
+    pub(super) configured: Vec<ChannelConfig>,
     pub(super) campaigns: Mutex<BTreeMap<CampaignNo, Arc<Running>>>,
     pub(super) tallies: Mutex<BTreeMap<CampaignId, Arc<Tally>>>,
     pub(super) workspaces: Mutex<BTreeMap<WorkspaceId, ActorRef<SupervisorMsg>>>,
@@ -197,7 +202,7 @@ impl Engine {
         board.unheard.add(recovered.keeper.hear_replayed());
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);
         let failure = watch::Sender::new(None);
-        let loader = Loader::start(&env, (Arc::clone(&journal), growth), &failure)?;
+        let loader = Loader::start(&env, Arc::clone(&journal), Arc::clone(&recorder), &failure)?;
         let keeper_ended = assembly::start_keeper(&env, recovered.keeper, keeper_in, &failure)?;
         let recorder_ended =
             assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, &failure)?;
@@ -211,7 +216,7 @@ impl Engine {
             env,
             catalog,
             journal,
-            configured: config.channels,
+            growth,
             agenda,
             recorder,
             keeper,
@@ -222,6 +227,7 @@ impl Engine {
             loader,
             root,
             channels,
+            configured: config.channels,
             campaigns: Mutex::default(),
             tallies: Mutex::default(),
             workspaces: Mutex::default(),

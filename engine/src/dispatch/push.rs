@@ -9,7 +9,10 @@ use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::running::Running;
 use crate::dispatch::supply::{ChunkData, Slice, SupplyMsg};
 use crate::model::record::{Facts, Numbers};
-use crate::model::{CHUNK_RECIPIENTS, CampaignId, MAX_RECIPIENTS, Mode, Principal, Status, WorkspaceId};
+use crate::model::values::{ValueFault, pack_row};
+use crate::model::{
+    CHUNK_RECIPIENTS, CampaignId, MAX_RECIPIENTS, Mode, Principal, Status, Values, WorkspaceId,
+};
 use std::sync::{Arc, PoisonError};
 
 /// Most recipients of one call: larger ones are files.
@@ -61,6 +64,14 @@ pub enum PushError {
         given: usize,
         /// What the text needs.
         needed: usize,
+    },
+    /// A value that cannot be taken.
+    #[error("recipient {place}: {fault}")]
+    Value {
+        /// Which recipient.
+        place: usize,
+        /// What is wrong.
+        fault: ValueFault,
     },
     /// The journal takes nothing now.
     #[error("the store takes nothing at present")]
@@ -121,7 +132,7 @@ impl Engine {
         if let Some(refused) = refusal(&campaign) {
             return Err(refused);
         }
-        check(&pushes, campaign.content.variables.len())?;
+        let rows = pack(&pushes, campaign.content.variables.len())?;
         let first = end_now.next;
         let after = first + pushes.len() as u64;
         if after > MAX_RECIPIENTS {
@@ -130,7 +141,7 @@ impl Engine {
         if !self.0.recorder.takes_intents() {
             return Err(PushError::StoreUnavailable);
         }
-        let slices = self.append(running, first, &pushes);
+        let slices = self.append(running, first, &pushes, &rows);
         end_now.next = after;
         drop(end);
         self.recorder_flush().await?;
@@ -139,11 +150,11 @@ impl Engine {
     }
 
     /// Hands the facts to the recorder; the slices that they make.
-    fn append(&self, running: &Running, first: u64, pushes: &[Push]) -> Vec<Slice> {
+    fn append(&self, running: &Running, first: u64, pushes: &[Push], rows: &[Vec<u8>]) -> Vec<Slice> {
         let now = self.0.env.clock.now();
         let (mut facts, mut slices) = (Facts::default(), Vec::new());
         let mut ordinal = first;
-        let mut rest = pushes;
+        let (mut rest, mut rows) = (pushes, rows.iter());
         while !rest.is_empty() {
             let (chunk, from) = (ordinal / CHUNK_RECIPIENTS as u64, ordinal % CHUNK_RECIPIENTS as u64);
             let room = CHUNK_RECIPIENTS - usize::try_from(from).unwrap_or(0);
@@ -151,6 +162,7 @@ impl Engine {
             let chunk = u32::try_from(chunk).unwrap_or(u32::MAX);
             let from = u16::try_from(from).unwrap_or(u16::MAX);
             let count = u16::try_from(piece.len()).unwrap_or(u16::MAX);
+            let packed: Vec<u8> = piece.iter().zip(rows.by_ref()).flat_map(|(_, row)| row).copied().collect();
             let octets: Vec<u8> = piece.iter().flat_map(|push| push.number.to_le_bytes()).collect();
             facts.numbers(&Numbers {
                 campaign: running.campaign.no,
@@ -159,9 +171,9 @@ impl Engine {
                 at_ms: now.wall_ms,
                 count,
                 numbers: &octets,
-                values: &[],
+                values: &packed,
             });
-            slices.push(slice(running, (chunk, from), piece, now.wall_ms));
+            slices.push(slice(running, (chunk, from), (piece, &packed), now.wall_ms));
             (ordinal, rest) = (ordinal + u64::from(count), behind);
         }
         let messages = u32::try_from(pushes.len()).unwrap_or(u32::MAX);
@@ -180,22 +192,35 @@ fn refusal(campaign: &crate::model::Campaign) -> Option<PushError> {
     }
 }
 
-fn check(pushes: &[Push], variables: usize) -> Result<(), PushError> {
-    for (place, push) in pushes.iter().enumerate() {
+/// Checks every recipient; their values, packed.
+fn pack(pushes: &[Push], variables: usize) -> Result<Vec<Vec<u8>>, PushError> {
+    let packed = pushes.iter().enumerate().map(|(place, push)| {
         if !(1..1_000_000_000_000_000).contains(&push.number) {
             return Err(PushError::Number(place));
         }
         if push.values.len() != variables {
             return Err(PushError::Values { place, given: push.values.len(), needed: variables });
         }
-    }
-    Ok(())
+        let row: Vec<&str> = push.values.iter().map(String::as_str).collect();
+        let mut packed = Vec::new();
+        pack_row(&mut packed, &row).map_err(|fault| PushError::Value { place, fault })?;
+        Ok(packed)
+    });
+    packed.collect()
 }
 
-fn slice(running: &Running, (chunk, from): (u32, u16), pushes: &[Push], wall_ms: u64) -> Slice {
+fn slice(
+    running: &Running,
+    (chunk, from): (u32, u16),
+    (pushes, packed): (&[Push], &[u8]),
+    wall_ms: u64,
+) -> Slice {
     let parts = u16::from(running.campaign.content.parts);
     let accepted_s = u32::try_from(wall_ms / 1000).unwrap_or(u32::MAX);
     let data = ChunkData {
+        first: from,
+        values: Values::index(packed, running.campaign.content.variables.len())
+            .filter(|_| !packed.is_empty()),
         numbers: pushes.iter().map(|push| push.number).collect(),
         accepted_s: vec![accepted_s; pushes.len()].into(),
     };

@@ -15,6 +15,7 @@ use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Mode, Run, Status, Work
 use crate::schedule::Zone;
 use crate::store::{Catalog, Commit, Entity, Journal, Kind, MAX_PAGE, Query, RowSeq, Scope, StoreError};
 use bytes::Bytes;
+use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -26,13 +27,21 @@ pub(crate) struct Recovered {
     pub(crate) keeper: Keeper,
     pub(crate) newest: RowSeq,
     /// Campaigns whose facts may go on: running, paused, or ended with receipts to come.
-    pub(crate) campaigns: Vec<(Campaign, Arc<Tally>)>,
+    pub(crate) campaigns: Vec<Found>,
     /// Receipts that have no message yet, by channel.
     pub(crate) orphans: Vec<(u32, Early)>,
     /// Units whose fate is uncertain since this start.
     pub(crate) unknown: u64,
     /// Units that surely never left and are queued again.
     pub(crate) revoked: u64,
+}
+
+/// A campaign that recovery has found.
+pub(crate) struct Found {
+    pub(crate) campaign: Campaign,
+    pub(crate) tally: Arc<Tally>,
+    /// Recipients charged so far, by local day.
+    pub(crate) charges: Vec<(Date, u64)>,
 }
 
 /// Rebuilds the accounts and resolves what the last run left open.
@@ -64,12 +73,12 @@ pub(crate) async fn recover(
         let (account, watermark) = restore(&**journal, &campaign, zone).await?;
         let tally = Arc::new(Tally::default());
         keeper.open(account, Arc::clone(&tally), watermark);
-        campaigns.push((campaign, tally));
+        campaigns.push(Found { campaign, tally, charges: Vec::new() });
     }
     for (seq, row) in rows {
         keeper.replay(seq, &row).await?;
     }
-    let policies = campaigns.iter().map(|(c, _)| (c.no, c.delivery_policy)).collect();
+    let policies = campaigns.iter().map(|c| (c.campaign.no, c.campaign.delivery_policy)).collect();
     let (facts, unknown, revoked) = resolve(&keeper.unresolved(), marks, &policies, wall_ms);
     if let Some(row) = facts {
         newest += 1;
@@ -78,10 +87,11 @@ pub(crate) async fn recover(
             other => return Err(StoreError::Unavailable(format!("recovery row not stored: {other:?}"))),
         }
     }
-    for (campaign, _) in &campaigns {
+    for Found { campaign, charges, .. } in &mut campaigns {
         if let Some(unsent) = unsent(campaign.status) {
             keeper.settle_queued(campaign.no, unsent).await?;
         }
+        *charges = keeper.standing(campaign.no).charges;
     }
     keeper.show();
     let orphans = orphans.into_iter().map(|((channel, _), early)| (channel, early)).collect();

@@ -5,6 +5,7 @@
 //! functions, so what a person was shown is what happens.
 
 mod calendar;
+mod check;
 mod gate;
 mod infeasible;
 mod plan;
@@ -15,6 +16,9 @@ mod tests;
 mod zone;
 
 pub use calendar::{Calendar, Stretch};
+pub use check::{
+    Code, MAX_ATTEMPTS, MAX_RETRY_DELAY_S, MAX_RETRY_RULES, MAX_VALIDITY_S, Refusal, Warning, check,
+};
 pub use gate::{Gate, GateError, GateState, ON_TIME_GRACE_S};
 pub use infeasible::{Infeasible, Shortfall};
 pub use planner::{Charges, MAX_WINDOW_DAYS, PlanTerms, plan};

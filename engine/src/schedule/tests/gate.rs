@@ -1,6 +1,6 @@
 //! When the gate of a campaign opens, closes and ends.
 
-use super::{at, calendar, quiet, window, zone};
+use super::{at, calendar, is_quiet, quiet, time_of, window, zone};
 use crate::model::{HoldReason, LocalWindow, Mode, QuietHours, SendingRules};
 use crate::schedule::{Calendar, Gate, GateError, GateState};
 use jiff::Timestamp;
@@ -211,8 +211,7 @@ proptest! {
     ) {
         let (name, base) = CHANGES[place];
         let zone = zone(name);
-        let time = |second: i32| jiff::civil::Time::midnight() + jiff::Span::new().seconds(second);
-        let hours = QuietHours { from: time(from), to: time(to) };
+        let hours = QuietHours { from: time_of(from), to: time_of(to) };
         let calendar =
             Calendar { zone: zone.clone(), quiet: Some(hours), daily_limit: daily.then_some(1) };
         let start = at(base).as_second() + offset;
@@ -234,13 +233,13 @@ proptest! {
             };
             prop_assert!(until > now);
             answer = Some((asked, until));
-            let clock = local(now).time();
-            let is_quiet = if hours.from <= hours.to {
-                hours.from <= clock && clock < hours.to
-            } else {
-                clock >= hours.from || clock < hours.to
+            let is_quiet = is_quiet(hours, local(now).time());
+            let want = match now {
+                _ if now >= ends => "over",
+                _ if now < opens => "scheduled",
+                _ if is_quiet => "quiet",
+                _ => "open",
             };
-            let want = if now >= ends { "over" } else if now < opens { "scheduled" } else if is_quiet { "quiet" } else { "open" };
             let got = match asked {
                 GateState::Over => "over",
                 GateState::Open { until } => {

@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod check;
 mod gate;
 mod plans;
+mod respread;
 mod zones;
 
 use super::{Calendar, PlanTerms, Zone};
 use crate::model::{LocalWindow, QuietHours, Schedule, SendingRules};
 use jiff::Timestamp;
+use jiff::civil::Time;
 
 pub(super) fn zone(name: &str) -> Zone {
     Zone::named(name).unwrap()
@@ -34,4 +37,18 @@ pub(super) fn window(from: &str, to: &str, time_zone: &str) -> SendingRules {
 
 pub(super) fn terms<'a>(rules: &'a SendingRules, calendar: &'a Calendar, now: &str) -> PlanTerms<'a> {
     PlanTerms { rules, calendar, charged: &[], workspace_charged: &[], now: at(now) }
+}
+
+/// Whether a clock shows a quiet time of day: the definition, by which the arithmetic is judged.
+pub(super) fn is_quiet(hours: QuietHours, clock: Time) -> bool {
+    if hours.from <= hours.to {
+        hours.from <= clock && clock < hours.to
+    } else {
+        clock >= hours.from || clock < hours.to
+    }
+}
+
+/// A time of day by its second.
+pub(super) fn time_of(second: i32) -> Time {
+    Time::midnight() + jiff::Span::new().seconds(second)
 }

@@ -1,12 +1,13 @@
 //! What a plan promises: every row in one allowed second, even days, even seconds, limits kept, nothing squeezed.
 
-use super::{at, calendar, quiet, terms, window, zone};
+use super::{at, calendar, is_quiet, quiet, terms, time_of, window, zone};
 use crate::model::{LocalWindow, Plan, PlanSpan, QuietHours};
 use crate::schedule::{Calendar, Infeasible, PlanTerms, Shortfall, plan};
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 fn per_day(plan: &Plan) -> Vec<u64> {
     plan.per_day().into_iter().map(|(_, rows)| rows).collect()
@@ -202,13 +203,7 @@ fn counted(case: &Case, calendar: &Calendar, from_s: i64, to_s: i64) -> BTreeMap
     for second in from_s.min(case.start_s) - 7200..to_s {
         let local = calendar.zone.local(Timestamp::from_second(second).unwrap());
         day = day.max(local.date());
-        let clock = local.time();
-        let is_quiet = if hours.from <= hours.to {
-            hours.from <= clock && clock < hours.to
-        } else {
-            clock >= hours.from || clock < hours.to
-        };
-        if second >= from_s && !is_quiet {
+        if second >= from_s && !is_quiet(hours, local.time()) {
             days.entry(day).or_default().push(second);
         }
     }
@@ -227,14 +222,30 @@ fn is_level(days: &BTreeMap<Date, Vec<i64>>, rows: &BTreeMap<Date, u64>, cap: u6
     })
 }
 
+/// `due` and `next_due` agree with the seconds of the rows, and spans lie in order and hold what they say.
+fn counts_what_is_planned(made: &Plan, planned: &[i64], seconds: Range<i64>) -> Result<(), TestCaseError> {
+    for second in seconds {
+        let want = planned.partition_point(|planned| *planned <= second) as u64;
+        prop_assert_eq!(made.due(Timestamp::from_second(second).unwrap()), want);
+    }
+    for (row, second) in planned.iter().enumerate() {
+        prop_assert_eq!(made.next_due(row as u64), Some(*second));
+    }
+    prop_assert!(made.spans.windows(2).all(|pair| pair[0].to_s <= pair[1].from_s));
+    for span in &made.spans {
+        let inside = planned.iter().filter(|at| (span.from_s..span.to_s).contains(*at)).count() as u64;
+        prop_assert_eq!(inside, span.rows);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
     fn a_plan_is_what_counting_second_by_second_gives(case in cases(), interval in 1..5000_usize) {
         let zone = zone(case.name);
-        let time = |second: i32| jiff::civil::Time::midnight() + jiff::Span::new().seconds(second);
-        let hours = QuietHours { from: time(case.quiet.0), to: time(case.quiet.1) };
+        let hours = QuietHours { from: time_of(case.quiet.0), to: time_of(case.quiet.1) };
         let calendar = Calendar { zone: zone.clone(), quiet: Some(hours), daily_limit: None };
         let local = |second: i64| zone.local(Timestamp::from_second(second).unwrap());
         let mut rules = window("2026-01-01T00:00", "2026-01-02T00:00", case.name);
@@ -275,31 +286,14 @@ proptest! {
         prop_assert!(rows_of.values().all(|rows| *rows <= cap));
         prop_assert!(is_level(&days, &rows_of, cap), "{:?}", rows_of);
 
-        // `due` counts the rows planned, in every second.
-        for second in from_s - 2..to_s + 2 {
-            let want = planned.partition_point(|planned| *planned <= second) as u64;
-            prop_assert_eq!(made.due(Timestamp::from_second(second).unwrap()), want);
-        }
-        for (row, second) in planned.iter().enumerate() {
-            prop_assert_eq!(made.next_due(row as u64), Some(*second));
-        }
-
+        counts_what_is_planned(&made, &planned, from_s - 2..to_s + 2)?;
         // Intervals of one length inside a day differ by at most one row, over quiet hours too.
         for seconds in days.values().filter(|seconds| seconds.len() >= interval) {
-            let rows: Vec<usize> = seconds
-                .windows(interval)
-                .map(|part| {
-                    let (first, last) = (part[0], part[interval - 1]);
-                    planned.partition_point(|at| *at <= last) - planned.partition_point(|at| *at < first)
-                })
-                .collect();
-            prop_assert!(rows.iter().max().unwrap() - rows.iter().min().unwrap() <= 1);
-        }
-        // Spans lie in order, and each day's rows are those of its spans.
-        prop_assert!(made.spans.windows(2).all(|pair| pair[0].to_s <= pair[1].from_s));
-        for span in &made.spans {
-            let inside = planned.iter().filter(|at| (span.from_s..span.to_s).contains(*at)).count() as u64;
-            prop_assert_eq!(inside, span.rows);
+            let rows = seconds.windows(interval).map(|part| {
+                let (first, last) = (part[0], part[interval - 1]);
+                planned.partition_point(|at| *at <= last) - planned.partition_point(|at| *at < first)
+            });
+            prop_assert!(rows.clone().max().unwrap() - rows.min().unwrap() <= 1);
         }
     }
 }
