@@ -6,6 +6,7 @@ mod dispatch;
 mod faults;
 mod judge;
 mod kill;
+mod life;
 mod oracles;
 mod runner;
 mod scale;

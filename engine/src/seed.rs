@@ -123,11 +123,42 @@ impl Seed {
     }
 
     /// Creates a campaign whose recipients are already stored under `no`, has it approved by the second person and
-    /// leaves it `Building`, for the engine to build.
+    /// leaves it `Pending`, ready to be started, without the engine's checks.
     ///
     /// # Errors
     /// A text that cannot be sent, and the store's.
+    pub async fn campaign(
+        &self,
+        catalog: &dyn Catalog,
+        no: crate::model::CampaignNo,
+        seed: CampaignSeed,
+        at: Timestamp,
+    ) -> Result<CampaignId, SeedError> {
+        let campaign = self.submit(catalog, no, seed, at).await?;
+        let campaign = self.decide(catalog, campaign, Move::Approve, at).await?;
+        Ok(self.decide(catalog, campaign, Move::Built, at).await?.id)
+    }
+
+    /// The same up to the approval: `Building`, to be built by the engine.
+    ///
+    /// # Errors
+    /// As for [`Self::campaign`].
     pub async fn approved(
+        &self,
+        catalog: &dyn Catalog,
+        no: crate::model::CampaignNo,
+        seed: CampaignSeed,
+        at: Timestamp,
+    ) -> Result<CampaignId, SeedError> {
+        let campaign = self.submit(catalog, no, seed, at).await?;
+        Ok(self.decide(catalog, campaign, Move::Approve, at).await?.id)
+    }
+
+    /// Creates a campaign as its author leaves it: `New`, waiting for an approval.
+    ///
+    /// # Errors
+    /// As for [`Self::campaign`].
+    pub async fn submit(
         &self,
         catalog: &dyn Catalog,
         no: crate::model::CampaignNo,
@@ -139,28 +170,11 @@ impl Seed {
         let entity = Entity::Campaign(Box::new(campaign.clone()));
         let change = Change { scope, expect: Expect::Absent, entity, action: "campaign.create" };
         catalog.apply(vec![change], &principal(self.author, "Author"), at).await?;
-        let content_hash = campaign.content_hash();
-        let approval = Approval { by: self.moderator, at, version: campaign.version, content_hash };
-        let approved = Campaign { approvals: vec![approval], ..campaign };
-        self.moved(catalog, approved, Move::Approve, at).await
+        Ok(campaign)
     }
 
-    /// The same, left `Pending` without the engine's checks: for lists and plans that nobody looks at.
-    ///
-    /// # Errors
-    /// As [`Seed::approved`].
-    pub async fn campaign(
-        &self,
-        catalog: &dyn Catalog,
-        no: crate::model::CampaignNo,
-        seed: CampaignSeed,
-        at: Timestamp,
-    ) -> Result<CampaignId, SeedError> {
-        let campaign = self.approved(catalog, no, seed, at).await?;
-        Ok(self.moved(catalog, campaign, Move::Built, at).await?.id)
-    }
-
-    async fn moved(
+    /// The second person's move.
+    async fn decide(
         &self,
         catalog: &dyn Catalog,
         campaign: Campaign,
@@ -168,17 +182,33 @@ impl Seed {
         at: Timestamp,
     ) -> Result<Campaign, SeedError> {
         let expect = Expect::Version(campaign.state_version);
-        let moved = Campaign {
+        let mut changed = Campaign {
             status: campaign.status.after(what).unwrap_or(campaign.status),
             hold_reason: what.hold_reason(),
             state_version: campaign.state_version + 1,
             ..campaign
         };
-        let entity = Entity::Campaign(Box::new(moved.clone()));
-        let scope = Scope::Workspace(self.workspace);
-        let change = Change { scope, expect, entity, action: what.action() };
+        if what == Move::Approve {
+            let (version, content_hash) = (changed.version, changed.content_hash());
+            changed.approvals = vec![Approval { by: self.moderator, at, version, content_hash }];
+        }
+        let entity = Entity::Campaign(Box::new(changed.clone()));
+        let change =
+            Change { scope: Scope::Workspace(self.workspace), expect, entity, action: what.action() };
         catalog.apply(vec![change], &principal(self.moderator, "Moderator"), at).await?;
-        Ok(moved)
+        Ok(changed)
+    }
+
+    /// The second person as the one who acts.
+    #[must_use]
+    pub fn moderator(&self) -> Principal {
+        principal(self.moderator, "Moderator")
+    }
+
+    /// The pinned sender revision.
+    #[must_use]
+    pub fn revision(&self) -> &Revision {
+        &self.revision
     }
 
     /// The author as the one who acts.

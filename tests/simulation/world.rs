@@ -5,7 +5,7 @@ use engine::model::{CampaignId, Counts};
 use engine::seed::{CampaignSeed, Seed};
 use engine::store::fault::{FaultJournal, FaultPlan};
 use engine::store::{Catalog, Journal, SqliteStore};
-use engine::{Clock, Dial, Engine, Env, Net, Workers};
+use engine::{Clock, Engine, Env, Workers};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +13,12 @@ use std::time::Duration;
 use tests::doubles::Slow;
 use tests::outfit::{Outfit, pass};
 use tests::rig::{FIRST_NUMBER, RigOptions};
+use tests::solo::Memory;
 use tests::verdict::Verdict;
 use tokio::time::Instant;
 
 /// Wall clock at the beginning of every run, milliseconds since 1970.
 const BEGINNING_MS: u64 = 1_767_225_600_000;
-/// Room of an in-memory stream each way.
-const STREAM_OCTETS: usize = 64 << 10;
 /// Virtual time from one look to the next.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -64,21 +63,6 @@ impl Chance {
     /// A share from 0 to `most` thousandths.
     fn share(&mut self, most: u32) -> f64 {
         f64::from(u32::try_from(self.below(u64::from(most) * 100 + 1)).unwrap_or(0)) / 100_000.0
-    }
-}
-
-/// Connections in memory to one simulator.
-struct Memory(Smsc);
-
-impl Net for Memory {
-    fn dial(&self, _: &str) -> Dial {
-        let smsc = self.0.clone();
-        Box::pin(async move {
-            pass(Duration::from_millis(3)).await;
-            let (ours, theirs) = tokio::io::duplex(STREAM_OCTETS);
-            smsc.serve_stream(theirs);
-            Ok(Box::new(ours) as Box<dyn engine::Wire>)
-        })
     }
 }
 

@@ -10,6 +10,7 @@ pub mod outfit;
 mod place;
 pub mod rig;
 mod skip;
+pub mod solo;
 pub mod stage;
 pub mod verdict;
 

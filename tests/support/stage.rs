@@ -252,7 +252,7 @@ impl Stage {
                 _ => digest.finish().to_string(),
             },
         };
-        let id = seed.approved(&*self.store, no, campaign, self.now()).await?.id;
+        let id = seed.approved(&*self.store, no, campaign, self.now()).await?;
         self.engine.build(seed.workspace, id, &seed.author()).await?;
         self.campaigns.push((id, first));
         Ok(id)

@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Receipts waiting for the fold; 12 MiB at 12 octets each, then they are folded.
 pub(crate) const MAX_LATE: usize = 1 << 20;
 
+/// Most units of one run: a full chunk of sixteen parts has one more than a run can count.
+const MAX_RUN: u16 = 1 << 15;
+
 /// Counts of recipients by status, readable from any thread; slots by [`UnitStatus`] discriminant.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -92,6 +95,8 @@ pub(crate) struct Account {
     charged: Charges,
     /// Recipients that were given up without a part of them ever having been handed to the wire.
     never_handed: u64,
+    /// Whether recipients are added while it runs.
+    is_growing: bool,
 }
 
 impl Account {
@@ -117,12 +122,19 @@ impl Account {
             days: LocalDays::default(),
             charged: Charges::new(),
             never_handed: 0,
+            is_growing: false,
         }
     }
 
     /// The same account with its recipients charged to days of this zone.
     pub(crate) fn in_zone(mut self, zone: Zone) -> Self {
         self.days = LocalDays::new(zone);
+        self
+    }
+
+    /// The same account of a list that grows.
+    pub(crate) fn growing(mut self, is_growing: bool) -> Self {
+        self.is_growing = is_growing;
         self
     }
 
@@ -386,6 +398,26 @@ impl Account {
         state.errors = errors.into_iter().collect();
     }
 
+    /// Adds recipients behind those that are there, queued; whether there is anything new about them. The columns of
+    /// a saved chunk must be there.
+    pub(crate) fn grow(&mut self, chunk: ChunkNo, from: u16, count: u16) -> bool {
+        let parts = usize::from(self.parts);
+        let end = chunk as usize * CHUNK_RECIPIENTS + usize::from(from) + usize::from(count);
+        let had = self.status.len() / parts;
+        if end <= had {
+            return false;
+        }
+        self.status.resize(end * parts, UnitStatus::Queued as u8);
+        self.units = (end * parts) as u64;
+        self.counts[UnitStatus::Queued as usize] += (end - had) as u64;
+        self.saved.resize(end.div_ceil(CHUNK_RECIPIENTS), false);
+        let len = self.len_of(chunk);
+        if let Some(open) = self.open.get_mut(&chunk) {
+            open.grow(len);
+        }
+        true
+    }
+
     /// Chunks with something queued.
     pub(crate) fn queued_chunks(&self) -> Vec<ChunkNo> {
         if self.is_settled() {
@@ -414,15 +446,20 @@ impl Account {
                 continue;
             }
             match runs.last_mut() {
-                Some(run) if run.from + run.count == unit => run.count += 1,
+                Some(run) if run.count < MAX_RUN && run.from.wrapping_add(run.count) == unit => {
+                    run.count += 1
+                }
                 _ => runs.push(Run { chunk, from: unit, count: 1 }),
             }
         }
         runs
     }
 
-    /// Whether every unit of the chunk is still queued.
+    /// Whether every unit of the chunk is still queued, and it will not grow.
     pub(crate) fn is_untouched(&self, chunk: ChunkNo) -> bool {
+        if self.is_growing {
+            return false;
+        }
         let from = chunk as usize * self.chunk_units();
         self.status[from..from + self.len_of(chunk)].iter().all(|s| *s == UnitStatus::Queued as u8)
     }
@@ -845,6 +882,36 @@ mod tests {
             };
             prop_assert_eq!(total(&live), (0..4).filter(is_held).count() as u64);
         }
+    }
+
+    #[test]
+    fn a_list_grows_into_an_open_chunk_and_over_its_end_and_once() {
+        let mut account = Account::new(CampaignNo(1), 0, 2, 0).growing(true);
+        assert!(account.is_settled());
+        assert!(account.grow(0, 0, 3));
+        account.intent(1, &intent(1, 0, 0, 6).1);
+        settle(&mut account, 0, 0..6, Fate::Accepted(b"x"));
+        assert!(account.is_settled() && account.complete_chunks() == 1);
+        assert!(account.grow(0, 3, 4_093) && account.grow(1, 0, 7));
+        assert!(!account.grow(0, 3, 4_093) && !account.grow(1, 0, 7));
+        assert_eq!((counts(&account).queued, counts(&account).total, account.chunks()), (4_100, 4_103, 2));
+        assert_eq!(account.complete_chunks(), 0);
+        assert!(!account.is_untouched(1), "it may grow while it is read");
+        let run = |chunk, from, count| Run { chunk, from, count };
+        assert_eq!(account.queued_runs(0), [run(0, 6, 8_186)]);
+        assert_eq!(account.queued_runs(1), [run(1, 0, 14)]);
+        account.intent(2, &intent(2, 0, 8_190, 2).1);
+        settle(&mut account, 0, 8_190..8_192, Fate::Accepted(b"y"));
+        assert_eq!(counts(&account).sent, 4);
+        assert_eq!(account.columns(true)[0].status.len(), 8_192);
+    }
+
+    #[test]
+    fn runs_of_a_full_chunk_of_sixteen_parts_hold_every_unit() {
+        let account = Account::new(CampaignNo(1), 4_096, 16, 0).growing(true);
+        let runs = account.queued_runs(0);
+        assert_eq!(runs.iter().map(|run| u32::from(run.count)).sum::<u32>(), 65_536);
+        assert_eq!(runs.last().map(|run| run.from), Some(32_768));
     }
 
     proptest! {

@@ -5,13 +5,12 @@
 
 use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::message::Message;
-use crate::dispatch::route::Routes;
 use crate::intake::ListHasher;
 use crate::model::{
     CHUNK_RECIPIENTS, Campaign, CampaignId, Mode, Move, Plan, Principal, Revision, RevisionStatus, Status,
     WorkspaceId,
 };
-use crate::schedule::{Gate, PlanTerms, plan};
+use crate::schedule::{Code, PlanTerms, check, plan};
 use crate::store::{Entity, Kind, Scope, StoreError};
 
 /// What stands for the digest of a list that grows.
@@ -71,26 +70,28 @@ impl Engine {
         if let Some(why) = unusable(campaign, revision.as_ref(), &[RevisionStatus::Approved]) {
             return Err(unfit(why));
         }
-        let message = Message::new(&campaign.content, 1).map_err(unfit)?;
-        if message.parts() != campaign.content.parts {
-            return Err(unfit("the text does not have the number of segments that was approved"));
-        }
+        Message::new(&campaign.content, 1).map_err(unfit)?;
         let rules = &campaign.content.rules;
-        let pinned = rules.channel.as_deref();
-        Routes::new(&self.0.channel_configs, campaign.workspace_id, pinned).map_err(unfit)?;
+        self.routes(campaign).map_err(unfit)?;
         self.check_recipients(campaign).await?;
-        let settings = self.tenant(campaign.workspace_id).await?.settings();
-        Gate::new(campaign.mode, rules, &settings.calendar).map_err(unfit)?;
+        let tenant = self.tenant(campaign.workspace_id).await?;
+        let settings = tenant.settings();
+        let now = self.timestamp();
+        let today = settings.calendar.zone.day_of(now);
+        let used = [(today, tenant.budget.used(today))];
+        let calendar = &settings.calendar;
+        let terms = PlanTerms { rules, calendar, charged: &[], workspace_charged: &used, now };
+        if let Err(refusals) = check(campaign.mode, campaign.recipients, &terms) {
+            // A time that has passed since it was approved is for the calendar to judge.
+            let lasting: Vec<_> = refusals.into_iter().filter(|r| r.code != Code::InThePast).collect();
+            if !lasting.is_empty() {
+                let words: Vec<_> = lasting.into_iter().map(|r| r.message).collect();
+                return Err(unfit(words.join("; ")));
+            }
+        }
         if campaign.mode != Mode::Spread {
             return Ok(None);
         }
-        let terms = PlanTerms {
-            rules,
-            calendar: &settings.calendar,
-            charged: &[],
-            workspace_charged: &[],
-            now: self.timestamp(),
-        };
         plan(campaign.recipients, &terms).map(Some).map_err(unfit)
     }
 

@@ -76,6 +76,11 @@ impl ChunkCharges {
         Self { of: vec![NONE; recipients], days: Vec::new() }
     }
 
+    /// Makes room for recipients behind those that are there.
+    pub(super) fn grow(&mut self, recipients: usize) {
+        self.of.resize(recipients, NONE);
+    }
+
     /// The place of a day.
     pub(super) fn place(&mut self, day: Date) -> DayPlace {
         let at = self.days.iter().position(|known| known.day == day).unwrap_or_else(|| {

@@ -93,6 +93,20 @@ impl OpenChunk {
         }
     }
 
+    /// Makes room for units that are queued behind those that are there.
+    pub(super) fn grow(&mut self, len: usize) {
+        let more = len.saturating_sub(self.tags.len());
+        self.tags.resize(len, NO_ID);
+        self.ids.resize(len, 0);
+        self.channel_of.resize(len, 0);
+        self.submitted_ms.resize(len, NO_TIME);
+        self.final_ms.resize(len, NO_TIME);
+        self.run_of.resize(len, NO_RUN);
+        self.charges.grow(len / self.parts);
+        self.moving += u32::try_from(more).unwrap_or(u32::MAX);
+        self.dirty = true;
+    }
+
     /// The recipient that a unit belongs to.
     pub(super) fn recipient(&self, unit: u16) -> usize {
         if self.parts == 1 { usize::from(unit) } else { usize::from(unit) / self.parts }

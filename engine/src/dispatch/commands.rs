@@ -17,6 +17,9 @@ use crate::store::{Change, Entity, Expect, Scope, StoreError};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// How often a command is tried again that lost to a change which concerns nobody.
+const MAX_TRIES: u32 = 3;
+
 /// What is asked of a campaign.
 #[derive(Clone, Debug)]
 pub(super) enum Command {
@@ -119,8 +122,18 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let (engine, by) = (self.clone(), by.clone());
         detached(async move {
-            let campaign = engine.campaign(workspace, id).await?;
-            engine.carry_out(campaign, command, &by).await
+            let mut tries = 0;
+            loop {
+                let campaign = engine.campaign(workspace, id).await?;
+                let (status, done) =
+                    (campaign.status, engine.carry_out(campaign, command.clone(), &by).await);
+                let Err(EngineError::Store(StoreError::Conflict { .. })) = &done else { return done };
+                // Lost to something that left the status as it was, a new plan for instance: not to a person.
+                tries += 1;
+                if tries > MAX_TRIES || engine.campaign(workspace, id).await?.status != status {
+                    return done;
+                }
+            }
         })
         .await
     }
@@ -169,11 +182,12 @@ impl Engine {
         let (workspace, id) = (campaign.workspace_id, campaign.id);
         let zone = self.tenant(workspace).await?.settings().calendar.zone.clone();
         let campaign = self.record(Campaign { started: true, ..campaign }, (Move::Start, None), by).await?;
-        let account = Box::new(account_of(&campaign, zone));
+        let account = Box::new(account_of(&campaign, zone, 0));
         let tally = Arc::new(Tally::default());
         account.publish(&tally);
-        let running = self.running(campaign, Arc::clone(&tally))?;
-        self.tell_keeper(KeeperMsg::Open(account, tally)).await?;
+        // The account first: it must know every row of a campaign that may be pushed to.
+        self.tell_keeper(KeeperMsg::Open(account, Arc::clone(&tally))).await?;
+        let running = self.running(campaign, tally).await?;
         // Stopped between the record and the moment when the stop could find it running.
         let status = self.campaign(workspace, id).await.map_or(Status::Sending, |c| c.status);
         if status != Status::Sending {
@@ -204,7 +218,15 @@ impl Engine {
             return Err(EngineError::State(campaign.status, Move::Finish.word()));
         }
         let no = campaign.no;
-        self.record(Campaign { finished: true, ..campaign }, (Move::Finish, None), by).await?;
+        let running = self.campaigns().get(&no).cloned();
+        {
+            // No call is between its look at the campaign and its ordinals.
+            let _list = match &running {
+                Some(running) => Some(running.list.lock().await),
+                None => None,
+            };
+            self.record(Campaign { finished: true, ..campaign }, (Move::Finish, None), by).await?;
+        }
         self.recorder_flush().await?;
         self.tell_keeper(KeeperMsg::Tell(no)).await
     }

@@ -10,6 +10,7 @@ use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::env::Env;
+use crate::dispatch::growth::Growth;
 use crate::dispatch::hearing::Hearing;
 use crate::dispatch::inbound::InboundConfig;
 use crate::dispatch::keeper::{self, Keeper, KeeperMsg};
@@ -22,6 +23,7 @@ use crate::dispatch::message::MessageError;
 use crate::dispatch::opt_out;
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::recover;
+use crate::dispatch::route::RouteError;
 use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
@@ -75,6 +77,9 @@ pub enum EngineError {
     /// Its time has passed.
     #[error("the campaign's time has passed")]
     TooLate,
+    /// No channel takes it.
+    #[error(transparent)]
+    Route(#[from] RouteError),
     /// Its text cannot be sent.
     #[error(transparent)]
     Message(#[from] MessageError),
@@ -145,7 +150,7 @@ pub(super) struct Inner {
     pub(super) env: Env,
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) journal: Arc<dyn Journal>,
-    pub(super) channel_configs: Vec<ChannelConfig>,
+    pub(super) growth: Arc<Growth>,
     pub(super) agenda: mpsc::UnboundedSender<Agenda>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) keeper: mpsc::Sender<KeeperMsg>,
@@ -157,6 +162,8 @@ pub(super) struct Inner {
     pub(super) loader: Loader,
     pub(super) root: ActorRef<SupervisorMsg>,
     pub(super) channels: Vec<Channel>,
+    /// The same channels as configured.
+    pub(super) configured: Vec<ChannelConfig>,
     pub(super) campaigns: Mutex<BTreeMap<CampaignNo, Arc<Running>>>,
     pub(super) tallies: Mutex<BTreeMap<CampaignId, Arc<Tally>>>,
     pub(super) workspaces: Mutex<BTreeMap<WorkspaceId, ActorRef<SupervisorMsg>>>,
@@ -185,7 +192,9 @@ impl Engine {
         let read = marks.read_all();
         let recorder = Arc::new(Recorder::new());
         let (inbound, inbound_in) = mpsc::unbounded_channel();
-        let keeper = Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), events, inbound);
+        let growth = Arc::new(Growth::default());
+        let keeper =
+            Keeper::new(Arc::clone(&journal), Arc::clone(&recorder), Arc::clone(&growth), (events, inbound));
         let suppressions = opt_out::load(&*catalog).await?;
         let mut recovered = recover((&*catalog, &journal), keeper, &read, wall_ms).await?;
         marks.clear()?;
@@ -193,7 +202,7 @@ impl Engine {
         board.unheard.add(recovered.keeper.hear_replayed());
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);
         let failure = watch::Sender::new(None);
-        let loader = Loader::start(&env, Arc::clone(&journal), &failure)?;
+        let loader = Loader::start(&env, Arc::clone(&journal), Arc::clone(&recorder), &failure)?;
         let keeper_ended = assembly::start_keeper(&env, recovered.keeper, keeper_in, &failure)?;
         let recorder_ended =
             assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, &failure)?;
@@ -207,7 +216,7 @@ impl Engine {
             env,
             catalog,
             journal,
-            channel_configs: config.channels,
+            growth,
             agenda,
             recorder,
             keeper,
@@ -218,6 +227,7 @@ impl Engine {
             loader,
             root,
             channels,
+            configured: config.channels,
             campaigns: Mutex::default(),
             tallies: Mutex::default(),
             workspaces: Mutex::default(),

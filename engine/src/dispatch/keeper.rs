@@ -4,10 +4,11 @@
 //! was read back from the campaigns' files after they were saved.
 
 use crate::dispatch::account::{Account, Late, Tally, Unsent};
+use crate::dispatch::growth::Growth;
 use crate::dispatch::inbound::{Incoming, Unheard};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::supply::Slice;
-use crate::model::record::{self, Fact, Facts, Orphan};
+use crate::model::record::{self, Fact, Facts, Numbers, Orphan};
 use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run, UnitStatus};
 use crate::store::{Journal, RowSeq, StateSave, StoreError};
 use bytes::Bytes;
@@ -125,6 +126,8 @@ pub(crate) struct Keeper {
     journal: Arc<dyn Journal>,
     /// Orphans are written anew before the rows that hold them are trimmed.
     recorder: Arc<Recorder>,
+    /// What Trigger calls have added and no file holds.
+    growth: Arc<Growth>,
     held: BTreeMap<CampaignNo, Held>,
     applied: RowSeq,
     octets: usize,
@@ -143,12 +146,13 @@ impl Keeper {
     pub(crate) fn new(
         journal: Arc<dyn Journal>,
         recorder: Arc<Recorder>,
-        events: mpsc::UnboundedSender<KeeperEvent>,
-        inbound: mpsc::UnboundedSender<Vec<Incoming>>,
+        growth: Arc<Growth>,
+        (events, inbound): (mpsc::UnboundedSender<KeeperEvent>, mpsc::UnboundedSender<Vec<Incoming>>),
     ) -> Self {
         Self {
             journal,
             recorder,
+            growth,
             held: BTreeMap::new(),
             applied: 0,
             octets: 0,
@@ -267,10 +271,13 @@ impl Keeper {
                 Fact::Outcomes { campaign, chunk, .. } => Some((*campaign, *chunk)),
                 Fact::Revoke { campaign, run } => Some((*campaign, run.chunk)),
                 Fact::Skip(skip) => Some((skip.campaign, skip.run.chunk)),
+                Fact::Numbers(added) => {
+                    self.ensure_chunk(seq, added).await?;
+                    Some((added.campaign, added.chunk))
+                }
                 Fact::Receipts { .. }
                 | Fact::Orphan(_)
                 | Fact::Adopted { .. }
-                | Fact::Numbers(_)
                 | Fact::Inbound(_)
                 | Fact::Heard { .. } => None,
             };
@@ -331,6 +338,26 @@ impl Keeper {
         self.load_columns(no, chunk).await
     }
 
+    /// The recipients of a chunk that grows behind those which its file holds.
+    async fn ensure_chunk(&mut self, seq: RowSeq, added: &Numbers<'_>) -> Result<(), StoreError> {
+        let (no, chunk) = (added.campaign, added.chunk);
+        let wanted = |held: &Held| !(self.replaying && seq <= held.watermark);
+        if !self.held.get(&no).is_some_and(wanted) || self.growth.holds(no, chunk) {
+            return Ok(());
+        }
+        loop {
+            match self.journal.recipients(no, chunk).await {
+                Ok(recipients) => return Ok(self.growth.enter(no, chunk, recipients)),
+                Err(StoreError::NotFound) => return Ok(()),
+                Err(StoreError::Unavailable(reason)) => {
+                    tracing::warn!(campaign = no.0, chunk, reason, "recipients not read; asking again");
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     async fn load_columns(&mut self, no: CampaignNo, chunk: ChunkNo) -> Result<(), StoreError> {
         if !self.held.get(&no).is_some_and(|held| held.account.wants_columns(chunk)) {
             return Ok(());
@@ -371,8 +398,12 @@ impl Keeper {
                     held.account.skip(&skip);
                 }
             }
-            // Nobody writes these yet.
-            Fact::Numbers(_) => {}
+            Fact::Numbers(added) => {
+                if let Some(held) = self.touch(seq, added.campaign) {
+                    held.account.grow(added.chunk, added.from, added.count);
+                    self.growth.add(&added);
+                }
+            }
             Fact::Inbound(inbound) => self.unheard.take(seq, &inbound),
             Fact::Heard { row } => self.unheard.heard(row),
             Fact::Orphan(orphan) => self.keep_orphan(seq, &orphan),
@@ -496,7 +527,7 @@ impl Keeper {
     async fn save_complete(&mut self) -> Result<(), StoreError> {
         for (no, held) in &mut self.held {
             let chunks = held.account.columns(false);
-            save(&*self.journal, *no, held, chunks, held.watermark).await?;
+            save((&*self.journal, &self.growth), *no, held, chunks, held.watermark).await?;
         }
         Ok(())
     }
@@ -507,7 +538,7 @@ impl Keeper {
         let mut smallest = self.applied;
         let mut failed = None;
         for (no, held) in &mut self.held {
-            let saved = match save_all(&*self.journal, *no, held, self.applied).await {
+            let saved = match save_all((&*self.journal, &self.growth), *no, held, self.applied).await {
                 Ok(()) => self.journal.header(*no).await.map(|header| header.watermark),
                 Err(error) => Err(error),
             };
@@ -530,50 +561,49 @@ impl Keeper {
     }
 }
 
-async fn save_all(
-    journal: &dyn Journal,
-    no: CampaignNo,
-    held: &mut Held,
-    applied: RowSeq,
-) -> Result<(), StoreError> {
-    fold_late(journal, no, held).await?;
+/// Where state is saved to, and the recipients that are saved with it.
+type To<'a> = (&'a dyn Journal, &'a Growth);
+
+async fn save_all(to: To<'_>, no: CampaignNo, held: &mut Held, applied: RowSeq) -> Result<(), StoreError> {
+    fold_late(to, no, held).await?;
     let watermark = held.account.watermark(applied);
     let chunks = held.account.columns(true);
-    save(journal, no, held, chunks, watermark).await
+    save(to, no, held, chunks, watermark).await
 }
 
 async fn save(
-    journal: &dyn Journal,
+    (journal, growth): To<'_>,
     no: CampaignNo,
     held: &mut Held,
     chunks: Vec<ChunkState>,
     watermark: RowSeq,
 ) -> Result<(), StoreError> {
-    if chunks.is_empty() && watermark == held.watermark {
+    if chunks.is_empty() && watermark == held.watermark && !growth.is_unsaved(no) {
         return Ok(());
     }
     let numbers: Vec<ChunkNo> = chunks.iter().map(|c| c.chunk).collect();
     let charges = held.account.charges_saved_with(&numbers);
-    journal.save_state(no, StateSave { watermark, chunks, charges, recipients: Vec::new() }).await?;
+    journal.save_state(no, StateSave { watermark, chunks, charges, recipients: growth.unsaved(no) }).await?;
     held.account.saved(&numbers);
+    growth.saved(no);
     held.watermark = watermark;
     Ok(())
 }
 
 /// Folds waiting receipts into the saved columns, chunk by chunk; a failure keeps them in memory.
-async fn fold_late(journal: &dyn Journal, no: CampaignNo, held: &mut Held) -> Result<(), StoreError> {
+async fn fold_late(to: To<'_>, no: CampaignNo, held: &mut Held) -> Result<(), StoreError> {
     let late = held.account.take_late();
     let mut chunks = Vec::new();
     let mut failed = None;
     for receipts in late.chunk_by(|a, b| a.chunk == b.chunk) {
         let folded = match failed {
-            None => fold_chunk(journal, no, held, receipts, &mut chunks).await,
+            None => fold_chunk(to, no, held, receipts, &mut chunks).await,
             Some(_) => Ok(()),
         };
         failed = failed.or(folded.err());
     }
     if failed.is_none() {
-        failed = save(journal, no, held, chunks, held.watermark).await.err();
+        failed = save(to, no, held, chunks, held.watermark).await.err();
     }
     match failed {
         None => Ok(()),
@@ -585,18 +615,18 @@ async fn fold_late(journal: &dyn Journal, no: CampaignNo, held: &mut Held) -> Re
 }
 
 async fn fold_chunk(
-    journal: &dyn Journal,
+    to: To<'_>,
     no: CampaignNo,
     held: &mut Held,
     receipts: &[Late],
     chunks: &mut Vec<ChunkState>,
 ) -> Result<(), StoreError> {
     let Some(first) = receipts.first() else { return Ok(()) };
-    let Some(mut state) = journal.state(no, first.chunk).await? else { return Ok(()) };
+    let Some(mut state) = to.0.state(no, first.chunk).await? else { return Ok(()) };
     held.account.fold(&mut state, receipts);
     chunks.push(state);
     if chunks.len() >= SAVE_CHUNKS {
-        save(journal, no, held, std::mem::take(chunks), held.watermark).await?;
+        save(to, no, held, std::mem::take(chunks), held.watermark).await?;
     }
     Ok(())
 }

@@ -110,7 +110,6 @@ impl Message {
     ///
     /// # Errors
     /// [`Rendering`]: its values cannot be sent.
-    #[cfg_attr(not(test), expect(dead_code, reason = "whoever slices personalised recipients asks"))]
     #[inline]
     pub(crate) fn segments(&self, values: Row<'_>) -> Result<u8, Rendering> {
         match &self.body {

@@ -11,10 +11,11 @@ use crate::dispatch::mark::Marks;
 use crate::dispatch::matcher::Early;
 use crate::dispatch::tenant::calendar_of;
 use crate::model::record::{self, Fact, Facts, Fate, Intent, Numbers, Orphan, Outcome, Skip};
-use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Run, Status, WorkspaceId};
+use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Mode, Run, Status, WorkspaceId};
 use crate::schedule::Zone;
 use crate::store::{Catalog, Commit, Entity, Journal, Kind, MAX_PAGE, Query, RowSeq, Scope, StoreError};
 use bytes::Bytes;
+use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -26,13 +27,21 @@ pub(crate) struct Recovered {
     pub(crate) keeper: Keeper,
     pub(crate) newest: RowSeq,
     /// Campaigns whose facts may go on: running, paused, or ended with receipts to come.
-    pub(crate) campaigns: Vec<(Campaign, Arc<Tally>)>,
+    pub(crate) campaigns: Vec<Found>,
     /// Receipts that have no message yet, by channel.
     pub(crate) orphans: Vec<(u32, Early)>,
     /// Units whose fate is uncertain since this start.
     pub(crate) unknown: u64,
     /// Units that surely never left and are queued again.
     pub(crate) revoked: u64,
+}
+
+/// A campaign that recovery has found.
+pub(crate) struct Found {
+    pub(crate) campaign: Campaign,
+    pub(crate) tally: Arc<Tally>,
+    /// Recipients charged so far, by local day.
+    pub(crate) charges: Vec<(Date, u64)>,
 }
 
 /// Rebuilds the accounts and resolves what the last run left open.
@@ -64,12 +73,12 @@ pub(crate) async fn recover(
         let (account, watermark) = restore(&**journal, &campaign, zone).await?;
         let tally = Arc::new(Tally::default());
         keeper.open(account, Arc::clone(&tally), watermark);
-        campaigns.push((campaign, tally));
+        campaigns.push(Found { campaign, tally, charges: Vec::new() });
     }
     for (seq, row) in rows {
         keeper.replay(seq, &row).await?;
     }
-    let policies = campaigns.iter().map(|(c, _)| (c.no, c.delivery_policy)).collect();
+    let policies = campaigns.iter().map(|c| (c.campaign.no, c.campaign.delivery_policy)).collect();
     let (facts, unknown, revoked) = resolve(&keeper.unresolved(), marks, &policies, wall_ms);
     if let Some(row) = facts {
         newest += 1;
@@ -78,10 +87,11 @@ pub(crate) async fn recover(
             other => return Err(StoreError::Unavailable(format!("recovery row not stored: {other:?}"))),
         }
     }
-    for (campaign, _) in &campaigns {
+    for Found { campaign, charges, .. } in &mut campaigns {
         if let Some(unsent) = unsent(campaign.status) {
             keeper.settle_queued(campaign.no, unsent).await?;
         }
+        *charges = keeper.standing(campaign.no).charges;
     }
     keeper.show();
     let orphans = orphans.into_iter().map(|((channel, _), early)| (channel, early)).collect();
@@ -154,12 +164,12 @@ async fn restore(
     campaign: &Campaign,
     zone: Zone,
 ) -> Result<(Box<Account>, RowSeq), StoreError> {
-    let mut account = Box::new(account_of(campaign, zone));
     let header = match journal.header(campaign.no).await {
         // Rejected, removed, or a campaign that never had recipients: an account with nothing saved.
-        Err(StoreError::NotFound) => return Ok((account, 0)),
+        Err(StoreError::NotFound) => return Ok((Box::new(account_of(campaign, zone, 0)), 0)),
         header => header?,
     };
+    let mut account = Box::new(account_of(campaign, zone, header.recipients));
     // Below the first watermark the journal holds every fact, those that saved columns show included.
     if header.watermark > 0 || campaign.counts.is_some() {
         account.restore_charges(header.charges);
@@ -172,10 +182,13 @@ async fn restore(
     Ok((account, header.watermark))
 }
 
-/// A fresh account of a campaign whose recipients are charged to days of this zone.
-pub(crate) fn account_of(campaign: &Campaign, zone: Zone) -> Account {
+/// A fresh account of a campaign whose recipients are charged to days of this zone; a Trigger campaign has as many as
+/// its file holds, `stored`.
+pub(crate) fn account_of(campaign: &Campaign, zone: Zone, stored: u64) -> Account {
     let base_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
-    Account::new(campaign.no, campaign.recipients, campaign.content.parts, base_ms).in_zone(zone)
+    let is_growing = campaign.mode == Mode::Trigger;
+    let recipients = if is_growing { stored } else { campaign.recipients };
+    Account::new(campaign.no, recipients, campaign.content.parts, base_ms).in_zone(zone).growing(is_growing)
 }
 
 /// The zone whose days a workspace's limits count.

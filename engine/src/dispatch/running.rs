@@ -5,21 +5,26 @@
 
 use crate::dispatch::account::Tally;
 use crate::dispatch::assembly::{self, start_child};
-use crate::dispatch::campaign::{self, CampaignActor, CampaignMsg};
+use crate::dispatch::budget::Purse;
+use crate::dispatch::campaign::CampaignMsg;
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg, Standing};
-use crate::dispatch::link::FlowSpec;
+use crate::dispatch::launch::plan_of;
 use crate::dispatch::matcher::{Early, ordinal_in};
 use crate::dispatch::message::Message;
+use crate::dispatch::push::ListEnd;
+use crate::dispatch::recovery::Found;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::model::record::{Facts, ReceiptFact};
-use crate::model::{CHUNK_RECIPIENTS, Campaign, CampaignNo, Mode, Move, Principal, Status, WorkspaceId};
+use crate::model::{
+    CHUNK_RECIPIENTS, Campaign, CampaignNo, MAX_RECIPIENTS, Mode, Move, Plan, Principal, Status, WorkspaceId,
+};
 use crate::store::{Expect, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -37,12 +42,18 @@ pub(super) struct Running {
     pub(super) actor: Mutex<Option<ActorRef<CampaignMsg>>>,
     /// Whether it has an actor, or will have one in a moment: a second one would send everything again.
     pub(super) launched: AtomicBool,
+    /// How far the list of a Trigger campaign is; held while an actor begins.
+    pub(super) list: tokio::sync::Mutex<ListEnd>,
+    /// What it draws on; it outlives its actors.
+    pub(super) purse: Arc<Purse>,
+    /// Its plan as it is now.
+    pub(super) plan: Mutex<Option<Plan>>,
 }
 
 impl Engine {
     pub(super) async fn resume_recovered(
         &self,
-        campaigns: Vec<(Campaign, Arc<Tally>)>,
+        campaigns: Vec<Found>,
         orphans: Vec<(u32, Early)>,
     ) -> Result<(), EngineError> {
         {
@@ -52,10 +63,15 @@ impl Engine {
             }
         }
         let mut recovered = Vec::new();
-        for (campaign, tally) in campaigns {
+        for Found { campaign, tally, charges } in campaigns {
             let (no, ended) = (campaign.no, campaign.status.is_final());
-            match self.running(campaign, tally) {
-                Ok(running) => recovered.push(running),
+            // What is recorded with its end is charged when its tenant is made.
+            let charges = if campaign.counts.is_none() { charges } else { Vec::new() };
+            match self.running(campaign, tally).await {
+                Ok(running) => {
+                    charges.iter().for_each(|(day, count)| running.purse.charge_at_start(*day, *count));
+                    recovered.push(running);
+                }
                 // Nothing more is sent for it: it must not keep the others from going on.
                 Err(error) if ended => tracing::warn!(campaign = no.0, %error, "ended campaign left aside"),
                 Err(error) => return Err(error),
@@ -75,13 +91,23 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn running(&self, campaign: Campaign, tally: Arc<Tally>) -> Result<Arc<Running>, EngineError> {
+    pub(super) async fn running(
+        &self,
+        campaign: Campaign,
+        tally: Arc<Tally>,
+    ) -> Result<Arc<Running>, EngineError> {
+        let tenant = self.tenant(campaign.workspace_id).await?;
         let reference = u16::try_from(campaign.no.0 % 255).unwrap_or(0) + 1;
         let message = Arc::new(Message::new(&campaign.content, reference)?);
         let cells = Arc::new(CampaignCells::new(campaign.no, campaign.stop_gen));
-        let base = self.desk().matcher.register(campaign.no, campaign.recipients, campaign.content.parts);
+        // A list that grows has its place in the receipt index reserved.
+        let most = if campaign.mode == Mode::Trigger { MAX_RECIPIENTS } else { campaign.recipients };
+        let base = self.desk().matcher.register(campaign.no, most, campaign.content.parts);
+        let next = tally.counts().total;
         self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).insert(campaign.id, Arc::clone(&tally));
         let running = Arc::new(Running {
+            purse: Self::purse(&campaign, &tenant),
+            plan: plan_of(&campaign),
             campaign,
             cells,
             tally,
@@ -89,28 +115,13 @@ impl Engine {
             base,
             actor: Mutex::default(),
             launched: AtomicBool::new(false),
+            list: tokio::sync::Mutex::new(ListEnd { next, known: 0 }),
         });
         self.campaigns().insert(running.campaign.no, Arc::clone(&running));
         Ok(running)
     }
 
-    /// Starts the campaign's actor under its workspace's supervisor, once.
-    pub(super) async fn launch(&self, running: &Arc<Running>) -> Result<(), EngineError> {
-        if running.launched.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let supervisor = self.workspace(running.campaign.workspace_id).await?;
-        let (engine, of) = (self.clone(), Arc::clone(running));
-        let on_start: campaign::OnStart = Arc::new(move |actor| engine.campaign_started(&of, actor));
-        let (no, parts, loader) =
-            (running.campaign.no, running.campaign.content.parts, self.0.loader.clone());
-        let recipe = Recipe::new::<CampaignActor, _>(format!("campaign {}", no.0), move || {
-            campaign::Arguments { no, parts, loader: loader.clone(), on_start: Arc::clone(&on_start) }
-        });
-        start_child(&supervisor, recipe).await.map(drop)
-    }
-
-    async fn workspace(&self, id: WorkspaceId) -> Result<ActorRef<SupervisorMsg>, EngineError> {
+    pub(super) async fn workspace(&self, id: WorkspaceId) -> Result<ActorRef<SupervisorMsg>, EngineError> {
         let known = self.workspaces().get(&id).cloned();
         if let Some(supervisor) = known {
             return Ok(supervisor);
@@ -124,7 +135,7 @@ impl Engine {
 
     /// A new incarnation of a campaign's actor: whatever links still hold is called back, facts are flushed, and
     /// the keeper tells what is left. The same for the first start, a resume after a crash and after a panic.
-    fn campaign_started(&self, running: &Arc<Running>, actor: ActorRef<CampaignMsg>) {
+    pub(super) fn campaign_started(&self, running: &Arc<Running>, actor: ActorRef<CampaignMsg>) {
         let (engine, running) = (self.clone(), Arc::clone(running));
         tokio::spawn(async move {
             running.cells.hold_for_beginning();
@@ -138,49 +149,13 @@ impl Engine {
         });
     }
 
-    /// Tells every bind the new mailbox first: what binds give back from then on reaches it, and it keeps what the
-    /// keeper did not know to be queued yet.
-    async fn begin(&self, running: &Running, actor: &ActorRef<CampaignMsg>) -> Result<(), EngineError> {
-        let gone = |what: &str| EngineError::NotRunning(what.to_owned());
-        running.cells.set_open(0, u64::MAX);
-        let (high, low) = running.campaign.workspace_id.0.as_u64_pair();
-        let spec = FlowSpec {
-            cells: Arc::clone(&running.cells),
-            message: Arc::clone(&running.message),
-            policy: running.campaign.delivery_policy,
-            workspace: (high ^ low, 1),
-            weight: running.campaign.weight.max(1),
-            lane: running.campaign.content.rules.lane,
-            rates: Vec::new(),
-            retry: running.campaign.content.rules.retry.as_slice().into(),
-            suppressed: self.0.suppressions.of(running.campaign.workspace_id),
-            transactional: running.campaign.content.rules.transactional,
-            base: running.base,
-            supply: campaign::supply_ref(actor),
-        };
-        for channel in &self.0.channels {
-            let (told, answer) = oneshot::channel();
-            let register = ChannelMsg::Register(Box::new(spec.clone()), told);
-            channel.actor.cast(register).map_err(|_| gone("channel"))?;
-            answer.await.map_err(|_| gone("channel"))?;
-        }
-        self.0.board.all_obey(self.0.board.announce_stop()).await;
-        self.recorder_flush().await?;
-        let (reply, remaining) = oneshot::channel();
-        self.tell_keeper(KeeperMsg::Remaining(running.campaign.no, reply)).await?;
-        let remaining = remaining.await.map_err(|_| gone("keeper"))?;
-        actor.cast(CampaignMsg::Begin(remaining)).map_err(|_| gone("campaign"))?;
-        *running.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
-        Ok(())
-    }
-
     /// Fills the receipt index for recovered campaigns in the background: the first PDU does not wait for it, and a
     /// receipt that comes before its entry is adopted by it.
     fn index_receipts(&self, campaigns: Vec<Arc<Running>>) -> Result<(), EngineError> {
         let engine = self.clone();
         self.0.env.start("receipt-index", async move {
             for running in campaigns.iter().filter(|running| running.message.receipts) {
-                for chunk in 0..chunks_of(&running.campaign) {
+                for chunk in 0..chunks_of(&running.tally) {
                     let (reply, awaiting) = oneshot::channel();
                     let question = KeeperMsg::Awaiting(running.campaign.no, chunk, reply);
                     if engine.tell_keeper(question).await.is_err() {
@@ -257,14 +232,12 @@ impl Engine {
             // Settled for the moment: more numbers may come.
             return Ok(());
         }
-        let (reply, standing) = oneshot::channel();
-        self.tell_keeper(KeeperMsg::Standing(no, reply)).await?;
-        let gone = |_| EngineError::NotRunning("keeper".to_owned());
-        let Standing { is_settled, charges } = standing.await.map_err(gone)?;
+        let Standing { is_settled, charges } = self.standing(no).await?;
         if !is_settled {
             // What had settled then has grown since; the keeper tells again.
             return Ok(());
         }
+        let counts = running.tally.counts();
         let expect = Expect::Version(campaign.state_version);
         let status = campaign.status.after(Move::Complete).unwrap_or(campaign.status);
         if status.is_final() && campaign.counts.is_none() {
@@ -274,7 +247,8 @@ impl Engine {
                 state_version: campaign.state_version + 1,
                 ended_at: campaign.ended_at.or_else(|| Some(self.timestamp())),
                 charged: charges,
-                counts: Some(running.tally.counts()),
+                recipients: if campaign.mode == Mode::Trigger { counts.total } else { campaign.recipients },
+                counts: Some(counts),
                 ..campaign
             };
             self.apply(ended, expect, Move::Complete, &Principal::engine()).await?;
@@ -294,7 +268,7 @@ impl Engine {
     }
 }
 
-/// Chunks that a campaign has when it begins.
-fn chunks_of(campaign: &Campaign) -> u32 {
-    u32::try_from(campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64)).unwrap_or(u32::MAX)
+/// Chunks that a campaign has now.
+fn chunks_of(tally: &Tally) -> u32 {
+    u32::try_from(tally.counts().total.div_ceil(CHUNK_RECIPIENTS as u64)).unwrap_or(u32::MAX)
 }

@@ -3,12 +3,14 @@
 //! One [`Tenant`] a workspace, made when it is first needed and changed live: whoever holds it sees the change at the
 //! next look. It never decides by itself what a campaign does.
 
+use crate::dispatch::bucket::Bucket;
+use crate::dispatch::budget::Budget;
 use crate::dispatch::engine::{Engine, EngineError};
-use crate::model::{Workspace, WorkspaceId};
+use crate::model::{Campaign, SenderId, Status, Workspace, WorkspaceId};
 use crate::schedule::Calendar;
-use crate::store::{Entity, Kind, Scope, StoreError};
+use crate::store::{Entity, Kind, MAX_PAGE, Query, Scope, StoreError};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a workspace says, as it was last read.
 #[derive(Clone, Debug)]
@@ -25,46 +27,142 @@ impl Settings {
     }
 }
 
+/// A rate and the bucket that keeps it; `None` for no limit.
+type Rate = (u32, Option<Arc<Bucket>>);
+
+/// Burst of a rate bucket, as a part of a second of its rate.
+const BURST_PER_S: u32 = 20;
+
+fn rate(rate_per_s: u32) -> Rate {
+    let bucket = || Arc::new(Bucket::new(rate_per_s, (rate_per_s / BURST_PER_S).max(1)));
+    (rate_per_s, (rate_per_s > 0).then(bucket))
+}
+
 /// A workspace as the dispatcher knows it.
 pub(crate) struct Tenant {
     settings: Mutex<Arc<Settings>>,
+    rate: Mutex<Rate>,
+    pub(crate) budget: Arc<Budget>,
 }
 
 impl Tenant {
     fn new(workspace: &Workspace) -> Self {
-        Self { settings: Mutex::new(Arc::new(Settings::of(workspace))) }
+        Self {
+            settings: Mutex::new(Arc::new(Settings::of(workspace))),
+            rate: Mutex::new(rate(workspace.rate_per_s)),
+            budget: Arc::new(Budget::new(workspace.daily_limit)),
+        }
     }
 
     /// What the workspace says now.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// The bucket of its rate, if it has one.
+    pub(crate) fn rate(&self) -> Option<Arc<Bucket>> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    fn change(&self, workspace: &Workspace) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Settings::of(workspace));
+        self.budget.set_limit(workspace.daily_limit);
+        change_rate(&mut self.rate.lock().unwrap_or_else(PoisonError::into_inner), workspace.rate_per_s);
+    }
 }
 
-/// Every tenant that was needed so far.
+/// A rate that stays keeps what was spent of it.
+fn change_rate(known: &mut Rate, rate_per_s: u32) {
+    if known.0 != rate_per_s {
+        *known = rate(rate_per_s);
+    }
+}
+
+/// Every tenant that was needed so far, and the rates of senders.
 #[derive(Default)]
-pub(crate) struct Tenants(Mutex<BTreeMap<WorkspaceId, Arc<Tenant>>>);
-
-impl Tenants {
-    fn get(&self, id: WorkspaceId) -> Option<Arc<Tenant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
-    }
-
-    /// The tenant, made of `workspace` unless somebody was first.
-    fn enter(&self, workspace: &Workspace) -> Arc<Tenant> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = known.entry(workspace.id).or_insert_with(|| Arc::new(Tenant::new(workspace)));
-        Arc::clone(made)
-    }
+pub(crate) struct Tenants {
+    known: tokio::sync::Mutex<BTreeMap<WorkspaceId, Arc<Tenant>>>,
+    senders: Mutex<BTreeMap<SenderId, Rate>>,
 }
 
 impl Engine {
-    /// What the campaigns of this workspace share.
+    /// What the campaigns of this workspace share. A new one is charged with what campaigns that ended have used of
+    /// the days that still count; running ones charge it themselves.
     pub(super) async fn tenant(&self, id: WorkspaceId) -> Result<Arc<Tenant>, EngineError> {
-        if let Some(tenant) = self.0.tenants.get(id) {
-            return Ok(tenant);
+        // Held while it is made: nobody may draw on a budget that is not charged yet.
+        let mut known = self.0.tenants.known.lock().await;
+        if let Some(tenant) = known.get(&id) {
+            return Ok(Arc::clone(tenant));
         }
-        Ok(self.0.tenants.enter(&self.read_workspace(id).await?))
+        let tenant = Arc::new(Tenant::new(&self.read_workspace(id).await?));
+        self.charge_ended(id, &tenant).await?;
+        known.insert(id, Arc::clone(&tenant));
+        Ok(tenant)
+    }
+
+    async fn charge_ended(&self, id: WorkspaceId, tenant: &Tenant) -> Result<(), EngineError> {
+        let today = tenant.settings().calendar.zone.day_of(self.timestamp());
+        let statuses = [Status::Done, Status::Cancelled, Status::Failed, Status::Expired];
+        let mut after = None;
+        loop {
+            let statuses = statuses.iter().map(Status::to_string).collect();
+            let query = Query { kind: Kind::Campaign, statuses, after, limit: MAX_PAGE };
+            let page = self.0.catalog.list(Scope::Workspace(id), query).await?;
+            for entity in page.items {
+                let Entity::Campaign(campaign) = entity else { continue };
+                for (day, count) in campaign.charged.into_iter().filter(|(day, _)| *day >= today) {
+                    tenant.budget.charge_at_start(day, count);
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads a workspace again and applies what has changed to its running campaigns: zone, quiet hours, daily limit,
+    /// weight, rates, and the rates of its senders.
+    ///
+    /// # Errors
+    /// The store's; nothing has changed then.
+    pub async fn workspace_changed(&self, id: WorkspaceId) -> Result<(), EngineError> {
+        let workspace = self.read_workspace(id).await?;
+        let tenant = self.tenant(id).await?;
+        tenant.change(&workspace);
+        let senders: Vec<SenderId> = {
+            let campaigns = self.campaigns();
+            let of = campaigns.values().filter(|r| r.campaign.workspace_id == id);
+            of.map(|r| r.campaign.content.sender_id).collect()
+        };
+        for sender in senders {
+            let rate_per_s = self.read_sender_rate(id, sender).await?;
+            change_rate(self.senders().entry(sender).or_insert((0, None)), rate_per_s);
+        }
+        self.apply_to_running(id).await
+    }
+
+    /// The bucket of a campaign's sender, if its rate is limited; shared by all campaigns that use it.
+    pub(super) async fn sender_rate(&self, campaign: &Campaign) -> Result<Option<Arc<Bucket>>, EngineError> {
+        let id = campaign.content.sender_id;
+        let known = self.senders().get(&id).cloned();
+        if let Some((_, bucket)) = known {
+            return Ok(bucket);
+        }
+        let rate_per_s = self.read_sender_rate(campaign.workspace_id, id).await?;
+        Ok(self.senders().entry(id).or_insert_with(|| rate(rate_per_s)).1.clone())
+    }
+
+    async fn read_sender_rate(&self, workspace: WorkspaceId, id: SenderId) -> Result<u32, EngineError> {
+        match self.0.catalog.get(Scope::Workspace(workspace), Kind::Sender, id.into()).await {
+            Ok(Entity::Sender(sender)) => Ok(sender.rate_per_s),
+            Ok(_) | Err(StoreError::NotFound) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn senders(&self) -> MutexGuard<'_, BTreeMap<SenderId, Rate>> {
+        self.0.tenants.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read_workspace(&self, id: WorkspaceId) -> Result<Workspace, EngineError> {

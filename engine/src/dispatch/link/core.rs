@@ -15,7 +15,7 @@ use crate::dispatch::recall::Recall;
 use crate::dispatch::supply::{SLICE_RECIPIENTS, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
 use crate::model::record::{Facts, Fate, Intent, Outcome};
-use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, Row, UnitStatus};
+use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, UnitStatus};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -326,9 +326,10 @@ impl LinkCore {
             let mut unsendable = Vec::new();
             for unit in run.from..=run.from + (run.count - 1) {
                 let (recipient, part) = if parts == 1 { (unit, 0) } else { (unit / parts, unit % parts) };
-                let number = data.numbers.get(usize::from(recipient)).copied().unwrap_or(0);
+                let number = data.number(recipient).unwrap_or(0);
                 let sequence = self.window.push(run.owner, unit, run.attempt, sent_us);
-                let pushed = message.push(usize::from(part), sequence, number, Row::NONE, &mut self.out);
+                let values = data.row(recipient);
+                let pushed = message.push(usize::from(part), sequence, number, values, &mut self.out);
                 if pushed.is_err() {
                     self.window.take(sequence);
                     unsendable.push(unit);
