@@ -11,7 +11,7 @@ pub mod seed;
 pub mod store;
 
 pub use dispatch::{
-    BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env,
-    MessageError, Net, Now, Progress, Tcp, Wire, Workers, boot_id, parts_of,
+    BindKind, BreakerState, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError,
+    Env, MessageError, Net, Now, Progress, Tcp, Wire, Workers, boot_id, parts_of,
 };
 pub use pdu::MessageIdForm;
