@@ -29,8 +29,6 @@ struct Seen {
     destination: u64,
     part: u8,
     accept: Accept,
-    connection: u32,
-    sequence: u32,
 }
 
 struct Case {
@@ -76,8 +74,6 @@ pub async fn check(stage: &Stage) -> anyhow::Result<()> {
                 destination: submit.destination,
                 part: submit.part,
                 accept: submit.accept,
-                connection: submit.connection,
-                sequence: submit.sequence,
             });
         }
     }
