@@ -3,7 +3,7 @@
 //! A [`SubmitTemplate`] holds the whole `submit_sm` of a campaign part once per length of destination number.
 //! A [`ResponseImage`] is a short PDU that differs only in its sequence number. Neither can write a wrong length.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
 use crate::{Address, CommandId, CommandStatus, EncodeError, HEADER_LEN, Pdu, SubmitSm};
 
@@ -73,23 +73,37 @@ impl SubmitTemplate {
         short_message: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), EncodeError> {
+        self.push_with(sequence, dest_digits, out, |out| {
+            out.extend_from_slice(short_message);
+            Ok(())
+        })
+    }
+
+    /// Appends the `submit_sm` with what `write` appends as its text, user data header included: so a text is made
+    /// where it is sent from. `write` must only append.
+    ///
+    /// # Errors
+    /// `Destination` and `TooLong` as for [`push_text`](Self::push_text), and what `write` says; nothing is appended
+    /// then.
+    #[inline]
+    pub fn push_with<E: From<EncodeError>>(
+        &self,
+        sequence: u32,
+        dest_digits: u64,
+        out: &mut BytesMut,
+        write: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<(), E> {
         let image = self.image(dest_digits)?;
-        let len =
-            u8::try_from(short_message.len()).map_err(|_| EncodeError::TooLong("short_message", 255))?;
-        let (head, tail) = (&image.octets[..image.text_at], &image.octets[image.tail_at..]);
         let start = out.len();
-        let whole = head.len() + 1 + short_message.len() + tail.len();
-        let command_length =
-            u32::try_from(whole).map_err(|_| EncodeError::TooLong("PDU", u32::MAX as usize))?;
-        out.reserve(whole);
-        out.extend_from_slice(head);
-        out.put_u8(len);
-        out.extend_from_slice(short_message);
-        out.extend_from_slice(tail);
-        let pdu = &mut out[start..];
-        pdu[..4].copy_from_slice(&command_length.to_be_bytes());
-        image.patch(pdu, sequence, dest_digits);
-        Ok(())
+        let text = start + image.text_at + 1;
+        out.reserve(image.octets.len());
+        out.extend_from_slice(&image.octets[..=image.text_at]);
+        let done = write(out).and_then(|()| Ok(image.close(start, text, out)?));
+        match done {
+            Ok(()) => image.patch(&mut out[start..], sequence, dest_digits),
+            Err(_) => out.truncate(start),
+        }
+        done
     }
 
     #[inline]
@@ -130,6 +144,18 @@ impl Image {
             text_at: tail_at - message.short_message.len() - 1,
             tail_at,
         })
+    }
+
+    /// Ends a PDU that began at `start` and whose text, appended last, began at `text`.
+    #[inline]
+    fn close(&self, start: usize, text: usize, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let len = out.len().checked_sub(text).and_then(|len| u8::try_from(len).ok());
+        out[text - 1] = len.ok_or(EncodeError::TooLong("short_message", 255))?;
+        out.extend_from_slice(&self.octets[self.tail_at..]);
+        let whole =
+            u32::try_from(out.len() - start).map_err(|_| EncodeError::TooLong("PDU", u32::MAX as usize))?;
+        out[start..start + 4].copy_from_slice(&whole.to_be_bytes());
+        Ok(())
     }
 
     /// Writes digits and sequence number into a copy of the image.
@@ -312,6 +338,12 @@ mod tests {
         assert_eq!(too_long, Err(EncodeError::TooLong("short_message", 255)));
         assert_eq!(template.push_text(5, 0, b"", &mut out), Err(EncodeError::Destination));
         assert!(out.is_empty());
+        out.extend_from_slice(b"earlier");
+        let refused = template.push_with(5, 1, &mut out, |out| {
+            out.extend_from_slice(b"half");
+            Err(EncodeError::NulInside("a value"))
+        });
+        assert_eq!((refused, &out[..]), (Err(EncodeError::NulInside("a value")), &b"earlier"[..]));
     }
 
     #[test]

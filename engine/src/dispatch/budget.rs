@@ -32,7 +32,9 @@ impl Budget {
     pub(crate) fn take(&self, day: Date, want: u64) -> u64 {
         let mut days = self.lock();
         let granted = want.min(days.left(day));
-        days.add(day, granted);
+        if granted > 0 {
+            days.add(day, granted);
+        }
         granted
     }
 
@@ -48,6 +50,11 @@ impl Budget {
     /// Counts what was charged before this start, beyond the limit if need be.
     pub(crate) fn charge_at_start(&self, day: Date, count: u64) {
         self.lock().add(day, count);
+    }
+
+    /// A day has begun: those before it are over.
+    pub(crate) fn enter(&self, day: Date) {
+        self.lock().add(day, 0);
     }
 
     /// How many recipients `day` has left.
@@ -85,7 +92,7 @@ impl Days {
     }
 
     fn add(&mut self, day: Date, count: u64) {
-        if count == 0 || self.forgotten.is_some_and(|last| day <= last) {
+        if self.forgotten.is_some_and(|last| day <= last) {
             return;
         }
         let used = self.used.entry(day).or_default();
@@ -126,6 +133,12 @@ impl Purse {
     pub(crate) fn give_back(&self, day: Date, count: u64) {
         let mut drawn = self.lock();
         self.return_to_both(&mut drawn, day, count);
+    }
+
+    /// A day has begun: those before it are over.
+    pub(crate) fn enter(&self, day: Date) {
+        self.campaign.enter(day);
+        self.workspace.enter(day);
     }
 
     /// Counts what was charged to `day` before this start.

@@ -21,6 +21,7 @@ use crate::dispatch::message::{Message, MessageError};
 use crate::dispatch::opt_out;
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::{account_of, recover};
+use crate::dispatch::route::RouteError;
 use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
@@ -64,6 +65,9 @@ pub enum EngineError {
     /// Not approved as it stands.
     #[error("the campaign's present content is not approved")]
     NotApproved,
+    /// No channel takes it.
+    #[error(transparent)]
+    Route(#[from] RouteError),
     /// Its text cannot be sent.
     #[error(transparent)]
     Message(#[from] MessageError),
@@ -143,6 +147,8 @@ pub(super) struct Inner {
     pub(super) loader: Loader,
     pub(super) root: ActorRef<SupervisorMsg>,
     pub(super) channels: Vec<Channel>,
+    /// The same channels as configured.
+    pub(super) configured: Vec<ChannelConfig>,
     pub(super) campaigns: Mutex<BTreeMap<CampaignNo, Arc<Running>>>,
     pub(super) tallies: Mutex<BTreeMap<CampaignId, Arc<Tally>>>,
     pub(super) workspaces: Mutex<BTreeMap<WorkspaceId, ActorRef<SupervisorMsg>>>,
@@ -163,6 +169,7 @@ impl Engine {
         journal: Arc<dyn Journal>,
         env: Env,
     ) -> Result<Self, EngineError> {
+        let hearing = Hearing::new(&config, Arc::clone(&journal))?;
         let epoch = catalog.next_epoch().await?;
         let marks = Arc::new(MarkDir::open(&config.marks, config.boot_id.clone(), config.installation)?);
         let (events, events_in) = mpsc::unbounded_channel();
@@ -178,7 +185,7 @@ impl Engine {
         board.unheard.add(recovered.keeper.hear_replayed());
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);
         let failure = watch::Sender::new(None);
-        let loader = Loader::start(&env, Arc::clone(&journal), &failure)?;
+        let loader = Loader::start(&env, Arc::clone(&journal), Arc::clone(&recorder), &failure)?;
         let keeper_ended = assembly::start_keeper(&env, recovered.keeper, keeper_in, &failure)?;
         let recorder_ended =
             assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, &failure)?;
@@ -198,6 +205,7 @@ impl Engine {
             loader,
             root,
             channels,
+            configured: config.channels,
             campaigns: Mutex::default(),
             tallies: Mutex::default(),
             workspaces: Mutex::default(),
@@ -210,7 +218,7 @@ impl Engine {
         engine.resume_recovered(recovered.campaigns, recovered.orphans).await?;
         // Behind the recovered campaigns: an event about one that is not known yet would be lost.
         engine.watch_events(events_in)?;
-        engine.watch_inbound(Hearing::new(&config, journal)?, inbound_in)?;
+        engine.watch_inbound(hearing, inbound_in)?;
         Ok(engine)
     }
 
@@ -239,6 +247,7 @@ impl Engine {
             return Err(EngineError::NotApproved);
         }
         Message::new(&campaign.content, 1)?;
+        self.routes(&campaign)?;
         let campaign = self.record_move(campaign, Move::Start, "start", by).await?;
         let account = Box::new(account_of(&campaign));
         let tally = Arc::new(Tally::default());

@@ -17,6 +17,29 @@ const MAX_ROUTES: usize = 255;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RouteNo(pub(crate) u8);
 
+/// A set of routes of one campaign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RouteSet([u64; 4]);
+
+impl RouteSet {
+    /// The first so many routes.
+    pub(crate) fn first(count: usize) -> Self {
+        let mut set = Self::default();
+        (0..=u8::MAX).take(count).for_each(|route| set.add(RouteNo(route)));
+        set
+    }
+
+    /// Adds a route.
+    pub(crate) fn add(&mut self, route: RouteNo) {
+        self.0[usize::from(route.0 >> 6)] |= 1 << (route.0 & 63);
+    }
+
+    /// Whether a route is among them.
+    pub(crate) fn has(&self, route: RouteNo) -> bool {
+        self.0[usize::from(route.0 >> 6)] & (1 << (route.0 & 63)) != 0
+    }
+}
+
 /// Why a campaign cannot be routed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
@@ -42,7 +65,7 @@ pub enum RouteError {
     TooMany(usize),
 }
 
-/// The channels of one route with their weights, in the order of the configuration.
+/// The channels of one route, in the order of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) channels: Vec<u8>,
@@ -328,6 +351,14 @@ mod tests {
         let routes = Routes::new(&channels, OURS, Some("de")).expect("routed");
         assert_eq!((taken_by(&routes, 4_912_345), routes.route_of(4_312_345)), (vec![1], None));
         assert!(routes.uses(1) && !routes.uses(0));
+    }
+
+    #[test]
+    fn a_set_of_routes_holds_what_was_added() {
+        let mut set = RouteSet::first(3);
+        set.add(RouteNo(254));
+        let has = [0, 2, 3, 67, 254, 255].map(|route| set.has(RouteNo(route)));
+        assert_eq!(has, [true, true, false, false, true, false]);
     }
 
     fn prefixes() -> impl Strategy<Value = Vec<String>> {

@@ -5,6 +5,7 @@
 
 use crate::dispatch::account::Tally;
 use crate::dispatch::assembly::{self, start_child};
+use crate::dispatch::budget::{Budget, Purse};
 use crate::dispatch::campaign::{self, CampaignActor, CampaignMsg};
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::channel::ChannelMsg;
@@ -13,11 +14,15 @@ use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg};
 use crate::dispatch::link::FlowSpec;
 use crate::dispatch::matcher::{Early, ordinal_in};
 use crate::dispatch::message::Message;
+use crate::dispatch::pace::Pace;
 use crate::dispatch::recovery::account_of;
+use crate::dispatch::route::{RouteError, Routes};
+use crate::dispatch::sieve::Sieve;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::model::record::{Facts, ReceiptFact};
-use crate::model::{Campaign, CampaignNo, Move, Principal, Status, WorkspaceId};
-use crate::store::{Expect, StoreError};
+use crate::model::{Campaign, CampaignNo, HoldReason, Mode, Move, Principal, Status, WorkspaceId};
+use crate::schedule::{Calendar, Gate, Zone};
+use crate::store::{Entity, Expect, Kind, Scope, StoreError};
 use pdu::MessageIdForm;
 use ractor::ActorRef;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,12 +108,74 @@ impl Engine {
         let supervisor = self.workspace(running.campaign.workspace_id).await?;
         let (engine, of) = (self.clone(), Arc::clone(running));
         let on_start: campaign::OnStart = Arc::new(move |actor| engine.campaign_started(&of, actor));
-        let (no, parts, loader) =
-            (running.campaign.no, running.campaign.content.parts, self.0.loader.clone());
-        let recipe = Recipe::new::<CampaignActor, _>(format!("campaign {}", no.0), move || {
-            campaign::Arguments { no, parts, loader: loader.clone(), on_start: Arc::clone(&on_start) }
-        });
+        let arguments = match self.arguments(running, on_start) {
+            // Its channels were taken away since it started: it must not keep the others from going on.
+            Err(EngineError::Route(error)) => {
+                tracing::warn!(campaign = running.campaign.no.0, %error, "campaign waits for a channel");
+                running.cells.set_hold(Some(HoldReason::NoChannel));
+                return Ok(());
+            }
+            arguments => arguments?,
+        };
+        let name = format!("campaign {}", arguments.no.0);
+        let recipe = Recipe::new::<CampaignActor, _>(name, move || arguments.clone());
         start_child(&supervisor, recipe).await.map(drop)
+    }
+
+    fn arguments(
+        &self,
+        running: &Running,
+        on_start: campaign::OnStart,
+    ) -> Result<campaign::Arguments, EngineError> {
+        let campaign = &running.campaign;
+        let rules = &campaign.content.rules;
+        let sieve = Sieve {
+            no: campaign.no,
+            message: Arc::clone(&running.message),
+            parts: campaign.content.parts,
+            routes: Arc::new(self.routes(campaign)?),
+            suppressed: self.0.suppressions.of(campaign.workspace_id),
+            variables: campaign.content.variables.len(),
+            transactional: rules.transactional,
+            validity_s: rules.validity_s.filter(|_| campaign.mode == Mode::Trigger),
+        };
+        let purse = Purse::new(Arc::new(Budget::new(rules.daily_limit)), Arc::default());
+        Ok(campaign::Arguments {
+            no: campaign.no,
+            recipients: campaign.recipients,
+            sieve: Arc::new(sieve),
+            purse: Arc::new(purse),
+            cells: Arc::clone(&running.cells),
+            board: Arc::clone(&self.0.board),
+            recorder: Arc::clone(&self.0.recorder),
+            clock: self.0.env.clock,
+            loader: self.0.loader.clone(),
+            source: None,
+            on_start,
+            on_overdue: Arc::new(|no| tracing::warn!(campaign = no.0, "nobody makes a new plan")),
+        })
+    }
+
+    /// Over which channels a campaign may send.
+    pub(super) fn routes(&self, campaign: &Campaign) -> Result<Routes, RouteError> {
+        let pinned = campaign.content.rules.channel.as_deref();
+        Routes::new(&self.0.configured, campaign.workspace_id, pinned)
+    }
+
+    async fn pace(&self, campaign: &Campaign) -> Result<Pace, EngineError> {
+        let id = campaign.workspace_id;
+        let found = self.0.catalog.get(Scope::Platform, Kind::Workspace, id.into()).await;
+        let refused = |error: &dyn std::fmt::Display| EngineError::NotRunning(error.to_string());
+        let calendar = match found {
+            Ok(Entity::Workspace(workspace)) => Calendar::of(&workspace).map_err(|e| refused(&e))?,
+            Ok(_) | Err(StoreError::NotFound) => {
+                let zone = Zone::named("UTC").map_err(|e| refused(&e))?;
+                Calendar { zone, quiet: None, daily_limit: None }
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let gate = Gate::new(campaign.mode, &campaign.content.rules, &calendar).map_err(|e| refused(&e))?;
+        Ok(Pace::new(gate, calendar.zone, campaign.plan.clone()))
     }
 
     async fn workspace(&self, id: WorkspaceId) -> Result<ActorRef<SupervisorMsg>, EngineError> {
@@ -143,8 +210,8 @@ impl Engine {
     /// keeper did not know to be queued yet.
     async fn begin(&self, running: &Running, actor: &ActorRef<CampaignMsg>) -> Result<(), EngineError> {
         let gone = |what: &str| EngineError::NotRunning(what.to_owned());
-        running.cells.set_open(0, u64::MAX);
         let (high, low) = running.campaign.workspace_id.0.as_u64_pair();
+        let routes = self.routes(&running.campaign)?;
         let spec = FlowSpec {
             cells: Arc::clone(&running.cells),
             message: Arc::clone(&running.message),
@@ -159,7 +226,8 @@ impl Engine {
             base: running.base,
             supply: campaign::supply_ref(actor),
         };
-        for channel in &self.0.channels {
+        let usable = (0..=u8::MAX).zip(&self.0.channels).filter(|(at, _)| routes.uses(*at));
+        for (_, channel) in usable {
             let (told, answer) = oneshot::channel();
             let register = ChannelMsg::Register(Box::new(spec.clone()), told);
             channel.actor.cast(register).map_err(|_| gone("channel"))?;
@@ -170,7 +238,8 @@ impl Engine {
         let (reply, remaining) = oneshot::channel();
         self.tell_keeper(KeeperMsg::Remaining(running.campaign.no, reply)).await?;
         let remaining = remaining.await.map_err(|_| gone("keeper"))?;
-        actor.cast(CampaignMsg::Begin(remaining)).map_err(|_| gone("campaign"))?;
+        let pace = Box::new(self.pace(&running.campaign).await?);
+        actor.cast(CampaignMsg::Begin(remaining, pace)).map_err(|_| gone("campaign"))?;
         *running.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
         Ok(())
     }
@@ -196,7 +265,7 @@ impl Engine {
     }
 
     fn expect_receipts(&self, running: &Running, chunk: u32, awaiting: &[AwaitedId]) {
-        let parts = running.message.parts.len();
+        let parts = usize::from(running.message.parts());
         let now = self.0.env.clock.now();
         let mut facts = Facts::default();
         let mut adopted = 0;

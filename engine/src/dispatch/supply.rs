@@ -1,34 +1,75 @@
 //! The pure core of a campaign: which units are still to be handed to links, and who has asked for some.
 //!
-//! Links ask with credit and are answered with slices of at most 256 recipients; chunks are fetched ahead of need.
-//! A unit is in exactly one place: untouched on disk, here, or with one link. What a link gives back comes first.
+//! Links ask with credit and are answered with slices of at most 256 recipients of routes that their channel is part
+//! of; chunks are fetched ahead of need. A unit is in exactly one place: untouched on disk, here, or with one link.
+//! What a link gives back comes first. Nothing leaves beyond the terms, and every recipient that leaves for the first
+//! time on a day is charged to that day.
 
+use crate::dispatch::backlog::{Backlog, Order, Stock};
+use crate::dispatch::budget::Purse;
+use crate::dispatch::env::Now;
 use crate::dispatch::keeper::Remaining;
+use crate::dispatch::later::Later;
 use crate::dispatch::link::LinkInbox;
-use crate::model::{CHUNK_RECIPIENTS, ChunkNo, Run};
+use crate::dispatch::route::RouteNo;
+use crate::dispatch::sieve::{Sieve, Sifted};
+use crate::dispatch::wants::Wants;
+use crate::model::record::Skip;
+use crate::model::{CHUNK_RECIPIENTS, ChunkNo, Row, Run, Values};
 use jiff::civil::Date;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Recipients in one slice: the cost of a mailbox hop is then 4 ns a recipient; nothing is gained beyond.
 pub(crate) const SLICE_RECIPIENTS: u16 = 256;
-/// Chunks fetched or in hand ahead of demand.
-const PREFETCH: usize = 3;
 
-/// Recipients of one chunk.
+/// Units of one route that were pushed and wait in memory; more are left to be read when their turn comes, so that a
+/// night of calls in quiet hours costs none.
+const MAX_PUSHED: u64 = 16_384;
+
+/// Recipients of one chunk, or of a stretch of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChunkData {
+    /// Place in the chunk of the first one.
+    pub(crate) first: u16,
     /// E.164 digits.
     pub(crate) numbers: Box<[u64]>,
+    /// Their values of the text's variables; `None` for a text without.
+    pub(crate) values: Option<Values>,
     /// When each was accepted, seconds since 1970; empty unless they came one by one.
     pub(crate) accepted_s: Box<[u32]>,
+}
+
+impl ChunkData {
+    /// The number of a recipient, by its place in the chunk.
+    pub(crate) fn number(&self, recipient: u16) -> Option<u64> {
+        self.numbers.get(self.place(recipient)?).copied()
+    }
+
+    /// When it was accepted, if that is known, seconds since 1970.
+    pub(crate) fn accepted_s(&self, recipient: u16) -> Option<u32> {
+        self.accepted_s.get(self.place(recipient)?).copied()
+    }
+
+    /// The values of a recipient.
+    #[inline]
+    pub(crate) fn row(&self, recipient: u16) -> Row<'_> {
+        match &self.values {
+            None => Row::NONE,
+            Some(values) => values.row(usize::from(recipient.wrapping_sub(self.first))),
+        }
+    }
+
+    fn place(&self, recipient: u16) -> Option<usize> {
+        recipient.checked_sub(self.first).map(usize::from)
+    }
 }
 
 /// Consecutive units of one chunk with whom to send them to, all of one route and one attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Slice {
     pub(crate) chunk: ChunkNo,
-    /// The whole chunk.
+    /// The chunk, as far as these units need it.
     pub(crate) data: Arc<ChunkData>,
     pub(crate) from: u16,
     pub(crate) count: u16,
@@ -43,7 +84,7 @@ pub(crate) struct Slice {
     pub(crate) charged: Option<Date>,
 }
 
-/// What a link says to a campaign.
+/// What a campaign is told about its units.
 pub(crate) enum SupplyMsg {
     /// The link can take this many units.
     Want(Arc<LinkInbox>, u32),
@@ -51,10 +92,12 @@ pub(crate) enum SupplyMsg {
     Returned(Vec<Slice>),
     /// Units refused for a while: not to be given out before `due_us` on the monotonic clock.
     Later(Vec<Slice>, u64),
-    /// A fetched chunk.
-    Loaded(ChunkNo, Arc<ChunkData>),
-    /// A chunk could not be read; it is asked for again.
-    NotLoaded(ChunkNo),
+    /// What of an ordered chunk may be sent; the skips are with the recorder already.
+    Loaded(u32, Sifted),
+    /// An ordered chunk could not be read; it is asked for again.
+    NotLoaded(u32),
+    /// Units that a program has added and nobody has sifted; they go before everything fresh.
+    Pushed(Vec<Slice>),
 }
 
 /// Where a link sends [`SupplyMsg`]; the campaign's mailbox.
@@ -67,215 +110,356 @@ impl SupplyRef {
     }
 }
 
-/// What the shell has to do.
+/// What the shell has to do, in this order.
 #[derive(Debug)]
 pub(crate) enum Do {
-    /// Fetch the numbers of a chunk.
-    Fetch(ChunkNo),
+    /// Hand a fact to the recorder.
+    Skip(Skip),
+    /// Fetch a chunk.
+    Fetch(Order),
     /// Put slices into a link's inbox.
     Give(Arc<LinkInbox>, Vec<Slice>),
 }
 
+/// What the calendar and the plan allow, see `pace`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Whether anything may leave.
+    pub(crate) is_open: bool,
+    /// The local day that recipients are charged to.
+    pub(crate) day: Date,
+    /// Recipients that may leave for the first time under these terms; `u64::MAX` without a plan.
+    pub(crate) fresh: u64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { is_open: false, day: Date::ZERO, fresh: 0 }
+    }
+}
+
+/// The units of one route that are in hand, in the order in which they are looked at.
+#[derive(Debug, Default)]
+struct Ready {
+    /// Given back unsent, or pushed.
+    again: VecDeque<Slice>,
+    /// Refused for a while and due again; charged to the day of their first attempt.
+    retries: VecDeque<Slice>,
+    /// Never given out.
+    fresh: VecDeque<Slice>,
+    units: u64,
+    /// Whether some of it has just been given out: whoever got it will soon ask for more.
+    was_served: bool,
+}
+
+/// One of the queues of a route.
+type QueueOf = fn(&mut Ready) -> &mut VecDeque<Slice>;
+
 /// The core.
 pub(crate) struct Supply {
-    parts: u16,
-    untouched: VecDeque<ChunkNo>,
-    runs: VecDeque<Run>,
-    fetching: Vec<(ChunkNo, Vec<Run>)>,
-    ready: VecDeque<Slice>,
-    wants: VecDeque<(Arc<LinkInbox>, u32)>,
+    sieve: Arc<Sieve>,
+    purse: Arc<Purse>,
+    terms: Terms,
+    backlog: Backlog,
+    ready: Vec<Ready>,
+    later: Later,
+    wants: Wants,
+    /// The route that was served last; the next one goes first.
+    last_route: usize,
+    /// Recipients that have not left, or came back unsent.
+    remaining: u64,
+    skips: Vec<Skip>,
+    /// Whether something stayed here for want of budget since the terms were set.
+    is_poor: bool,
 }
 
 impl Supply {
-    pub(crate) fn new(parts: u8, remaining: Remaining) -> Self {
+    /// What is left of a campaign of so many recipients; closed until [`Self::set_terms`].
+    pub(crate) fn new(sieve: Arc<Sieve>, purse: Arc<Purse>, recipients: u64, remaining: Remaining) -> Self {
+        let parts = u32::from(sieve.parts);
+        let in_chunk = |chunk: &ChunkNo| {
+            recipients
+                .saturating_sub(u64::from(*chunk) * CHUNK_RECIPIENTS as u64)
+                .min(CHUNK_RECIPIENTS as u64)
+        };
+        let untouched: u64 = remaining.untouched.iter().map(in_chunk).sum();
+        let touched: u64 = remaining.runs.iter().map(|run| first_parts(run.from, run.count, parts)).sum();
+        let routes = sieve.routes.len();
         Self {
-            parts: u16::from(parts),
-            untouched: remaining.untouched.into(),
-            runs: remaining.runs.into(),
-            fetching: Vec::new(),
-            ready: VecDeque::new(),
-            wants: VecDeque::new(),
+            sieve,
+            purse,
+            terms: Terms::default(),
+            backlog: Backlog::new(remaining, routes),
+            ready: (0..routes).map(|_| Ready::default()).collect(),
+            later: Later::default(),
+            wants: Wants::default(),
+            last_route: 0,
+            remaining: untouched + touched,
+            skips: Vec::new(),
+            is_poor: false,
         }
     }
 
-    pub(crate) fn on(&mut self, message: SupplyMsg) -> Vec<Do> {
+    /// Recipients that have not left.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// Whether a link asks for units.
+    pub(crate) fn is_asked(&self) -> bool {
+        !self.wants.is_empty()
+    }
+
+    /// Whether units stayed here because a budget is used up.
+    pub(crate) fn is_poor(&self) -> bool {
+        self.is_poor
+    }
+
+    /// When the first delayed unit is due, microseconds of the monotonic clock.
+    pub(crate) fn next_due_us(&self) -> Option<u64> {
+        self.later.next_due_us()
+    }
+
+    /// What holds from now on; the answers that it allows come with the next message or [`Self::go_on`].
+    pub(crate) fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+        self.is_poor = false;
+    }
+
+    /// Whether anything may leave, until the terms are set anew.
+    pub(crate) fn set_open(&mut self, is_open: bool) {
+        self.terms.is_open = is_open;
+    }
+
+    pub(crate) fn on(&mut self, message: SupplyMsg, now: Now) -> Vec<Do> {
         match message {
-            SupplyMsg::Want(link, units) => self.wants.push_back((link, units)),
-            SupplyMsg::Returned(slices) | SupplyMsg::Later(slices, _) => {
-                for slice in slices.into_iter().rev() {
-                    self.ready.push_front(slice);
+            SupplyMsg::Want(link, units) => self.wants.ask(link, units),
+            SupplyMsg::Returned(slices) => slices.into_iter().rev().for_each(|slice| self.returned(slice)),
+            SupplyMsg::Later(slices, due_us) => self.later.add(slices, due_us),
+            SupplyMsg::Loaded(id, sifted) => {
+                if self.backlog.answered(id).is_some() {
+                    for slice in sifted.slices {
+                        let ready = self.ready_of(&slice);
+                        ready.units += u64::from(slice.count);
+                        ready.fresh.push_back(slice);
+                    }
+                    self.settled(&sifted.skips);
                 }
             }
-            SupplyMsg::Loaded(chunk, data) => self.loaded(chunk, &data),
-            SupplyMsg::NotLoaded(chunk) => return vec![Do::Fetch(chunk)],
+            SupplyMsg::NotLoaded(id) => return self.backlog.again(id).map(Do::Fetch).into_iter().collect(),
+            SupplyMsg::Pushed(slices) => slices.iter().for_each(|slice| self.pushed(slice)),
         }
-        let mut todo = self.give();
-        todo.extend(self.fetch());
+        self.go_on(now)
+    }
+
+    /// Gives what may be given and fetches what will be needed.
+    pub(crate) fn go_on(&mut self, now: Now) -> Vec<Do> {
+        while let Some(due) = self.later.take_due(now.mono_us) {
+            for slice in due {
+                let ready = self.ready_of(&slice);
+                ready.units += u64::from(slice.count);
+                ready.retries.push_back(slice);
+            }
+        }
+        self.ready.iter_mut().for_each(|ready| ready.was_served = false);
+        let given = self.give(now);
+        let mut todo: Vec<Do> = std::mem::take(&mut self.skips).into_iter().map(Do::Skip).collect();
+        todo.extend(given);
+        while let Some(order) = self.backlog.next(&self.stock()) {
+            todo.push(Do::Fetch(order));
+        }
         todo
     }
 
-    fn loaded(&mut self, chunk: ChunkNo, data: &Arc<ChunkData>) {
-        let Some(at) = self.fetching.iter().position(|(c, _)| *c == chunk) else { return };
-        let (_, mut runs) = self.fetching.swap_remove(at);
-        if runs.is_empty() {
-            let units = data.numbers.len() * usize::from(self.parts);
-            // A chunk of 4096 recipients with 16 parts has one unit more than a run can count.
-            let half = u16::try_from(units / 2).unwrap_or(u16::MAX);
-            let rest = u16::try_from(units - usize::from(half)).unwrap_or(u16::MAX);
-            runs = vec![Run { chunk, from: 0, count: half }, Run { chunk, from: half, count: rest }];
-        }
-        let most = SLICE_RECIPIENTS * self.parts;
-        for run in runs {
-            let mut from = run.from;
-            let mut left = run.count;
-            while left > 0 {
-                let count = left.min(most);
-                self.ready.push_back(Slice {
-                    chunk,
-                    data: Arc::clone(data),
-                    from,
-                    count,
-                    attempt: 0,
-                    sieved: 0,
-                    not_after_ms: u64::MAX,
-                    route: 0,
-                    charged: None,
-                });
-                from = from.wrapping_add(count);
-                left -= count;
+    fn returned(&mut self, mut slice: Slice) {
+        let recipients = self.first_parts_of(&slice);
+        let is_unsent = slice.attempt == 0;
+        if is_unsent {
+            // It was never written: its day gets it back, if that day still lasts.
+            if let Some(day) = slice.charged.take() {
+                self.purse.give_back(day, recipients);
             }
+            self.remaining += recipients;
+            self.terms.fresh = self.terms.fresh.saturating_add(recipients);
         }
+        let ready = self.ready_of(&slice);
+        ready.units += u64::from(slice.count);
+        if is_unsent { ready.again.push_front(slice) } else { ready.retries.push_front(slice) }
     }
 
-    /// Answers waiting links in turn, one slice at a time, so that a small campaign is spread over its links.
-    fn give(&mut self) -> Vec<Do> {
+    fn pushed(&mut self, slice: &Slice) {
+        self.remaining += self.first_parts_of(slice);
+        let in_hand: u64 = self.ready.iter().map(|ready| ready.units).max().unwrap_or(0);
+        if in_hand >= MAX_PUSHED || !self.backlog.is_empty() {
+            // In order: behind what is to be read, everything is.
+            self.backlog.add(Run { chunk: slice.chunk, from: slice.from, count: slice.count });
+            return;
+        }
+        let sifted = self.sieve.sift_slice(slice);
+        for slice in sifted.slices {
+            let ready = self.ready_of(&slice);
+            ready.units += u64::from(slice.count);
+            ready.again.push_back(slice);
+        }
+        self.settled(&sifted.skips);
+        self.skips.extend(sifted.skips);
+    }
+
+    /// Counts what will not be sent as gone.
+    fn settled(&mut self, skips: &[Skip]) {
+        let parts = u32::from(self.sieve.parts);
+        let gone: u64 = skips.iter().map(|skip| first_parts(skip.run.from, skip.run.count, parts)).sum();
+        self.remaining = self.remaining.saturating_sub(gone);
+    }
+
+    /// Answers links: the channel whose turn it is, one slice at a time, so that a small campaign is spread.
+    fn give(&mut self, now: Now) -> Vec<Do> {
         let mut answers: Vec<(Arc<LinkInbox>, Vec<Slice>)> = Vec::new();
-        while let Some((link, units)) = self.wants.pop_front() {
-            if self.ready.is_empty() || link.is_closed() {
-                if !link.is_closed() {
-                    self.wants.push_front((link, units));
-                    break;
-                }
+        let mut empty_handed = Vec::new();
+        while self.terms.is_open {
+            let Some(channel) = self.wants.next(|channel| !empty_handed.contains(&channel)) else { break };
+            let Some((link, units)) = self.wants.front(channel).map(|(l, units)| (Arc::clone(l), units))
+            else {
+                break;
+            };
+            let slices = self.take(channel, units, now);
+            if slices.is_empty() {
+                empty_handed.push(channel);
                 continue;
             }
-            let Some(slice) = self.take(units) else { break };
-            let left = units.saturating_sub(u32::from(slice.count));
+            let count = slices.iter().map(|s| u32::from(s.count)).sum();
+            self.wants.given(channel, self.sieve.routes.weight(channel), count);
             match answers.iter_mut().find(|(l, _)| Arc::ptr_eq(l, &link)) {
-                Some((_, slices)) => slices.push(slice),
-                None => answers.push((Arc::clone(&link), vec![slice])),
-            }
-            if left > 0 && !self.ready.is_empty() {
-                self.wants.push_back((link, left));
+                Some((_, known)) => known.extend(slices),
+                None => answers.push((link, slices)),
             }
         }
+        answers.iter().for_each(|(link, _)| self.wants.answered(link));
         answers.into_iter().map(|(link, slices)| Do::Give(link, slices)).collect()
     }
 
-    fn take(&mut self, units: u32) -> Option<Slice> {
-        let front = self.ready.front_mut()?;
-        let most = u16::try_from(units.max(1)).unwrap_or(u16::MAX);
-        if front.count <= most {
-            return self.ready.pop_front();
-        }
-        let head = Slice { count: most, ..front.clone() };
-        front.from += most;
-        front.count -= most;
-        Some(head)
-    }
-
-    fn fetch(&mut self) -> Vec<Do> {
-        let mut todo = Vec::new();
-        let per_chunk = CHUNK_RECIPIENTS / usize::from(SLICE_RECIPIENTS);
-        while self.fetching.len() + self.ready.len().div_ceil(per_chunk) < PREFETCH {
-            let Some((chunk, runs)) = self.next_chunk() else { break };
-            self.fetching.push((chunk, runs));
-            todo.push(Do::Fetch(chunk));
-        }
-        todo
-    }
-
-    fn next_chunk(&mut self) -> Option<(ChunkNo, Vec<Run>)> {
-        if let Some(first) = self.runs.pop_front() {
-            let mut runs = vec![first];
-            while self.runs.front().is_some_and(|r| r.chunk == first.chunk) {
-                runs.extend(self.runs.pop_front());
+    /// At most `units`, and what one slice may hold, for a channel, from the next of its routes that has some.
+    fn take(&mut self, channel: u8, units: u32, now: Now) -> Vec<Slice> {
+        let queues: [QueueOf; 3] = [|r| &mut r.again, |r| &mut r.retries, |r| &mut r.fresh];
+        let usable = if self.later.is_full() { 2 } else { 3 };
+        let most = units.clamp(1, u32::from(SLICE_RECIPIENTS) * u32::from(self.sieve.parts));
+        let (routes, first) = (self.ready.len(), self.last_route + 1);
+        let mut taken = Vec::new();
+        for route in (0..routes).map(|step| (first + step) % routes) {
+            let number = RouteNo(u8::try_from(route).unwrap_or(u8::MAX));
+            if self.ready[route].units == 0 || !self.sieve.routes.channels(number).contains(&channel) {
+                continue;
             }
-            return Some((first.chunk, runs));
+            let mut left = u16::try_from(most).unwrap_or(u16::MAX);
+            for queue in &queues[..usable] {
+                while left > 0
+                    && let Some(slice) = self.take_from(route, *queue, left, now)
+                {
+                    left -= slice.count;
+                    taken.push(slice);
+                }
+            }
+            if !taken.is_empty() {
+                self.last_route = route;
+                break;
+            }
         }
-        self.untouched.pop_front().map(|chunk| (chunk, Vec::new()))
+        taken
     }
+
+    /// The head of a queue as far as it is wanted, allowed and paid for.
+    fn take_from(&mut self, at: usize, queue: QueueOf, most: u16, now: Now) -> Option<Slice> {
+        loop {
+            let front = queue(&mut self.ready[at]).front()?;
+            if let Some(sifted) = self.sieve.recheck(front, now.wall_ms) {
+                let before = queue(&mut self.ready[at]).pop_front();
+                self.replace(before, sifted, queue, at);
+                continue;
+            }
+            let (from, wanted) = (front.from, front.count.min(most));
+            let (attempt, charged) = (front.attempt, front.charged);
+            let count = self.pay(from, wanted, attempt, charged)?;
+            let ready = &mut self.ready[at];
+            ready.units = ready.units.saturating_sub(u64::from(count));
+            ready.was_served = true;
+            let queue = queue(ready);
+            let front = queue.front_mut()?;
+            let head = Slice { count, charged: Some(self.terms.day), ..front.clone() };
+            if front.count == count {
+                queue.pop_front();
+            } else {
+                front.from += count;
+                front.count -= count;
+            }
+            return Some(head);
+        }
+    }
+
+    /// How many of the first `count` units may leave now, after charging their recipients; `None` for none.
+    fn pay(&mut self, from: u16, count: u16, attempt: u8, charged: Option<Date>) -> Option<u16> {
+        if charged == Some(self.terms.day) {
+            return Some(count);
+        }
+        let parts = u32::from(self.sieve.parts);
+        let recipients = first_parts(from, count, parts);
+        let allowed = if attempt == 0 { recipients.min(self.terms.fresh) } else { recipients };
+        let granted = self.purse.take(self.terms.day, allowed);
+        self.is_poor |= granted < allowed;
+        if attempt == 0 {
+            self.remaining = self.remaining.saturating_sub(granted);
+            // Without a plan there is nothing to count down.
+            if self.terms.fresh != u64::MAX {
+                self.terms.fresh -= granted;
+            }
+        }
+        if granted == recipients {
+            return Some(count);
+        }
+        // Up to the first part of the first recipient that must wait.
+        let lead = (parts - u32::from(from) % parts) % parts;
+        let units = u64::from(lead) + granted * u64::from(parts);
+        u16::try_from(units).ok().map(|units| units.min(count)).filter(|units| *units > 0)
+    }
+
+    /// Puts what a second check left of a slice back in its place.
+    fn replace(&mut self, before: Option<Slice>, sifted: Sifted, queue: QueueOf, at: usize) {
+        let Some(before) = before else { return };
+        let ready = &mut self.ready[at];
+        ready.units = ready.units.saturating_sub(u64::from(before.count));
+        for slice in sifted.slices.into_iter().rev() {
+            ready.units += u64::from(slice.count);
+            queue(ready).push_front(slice);
+        }
+        if before.attempt == 0 {
+            self.settled(&sifted.skips);
+        }
+        self.skips.extend(sifted.skips);
+    }
+
+    fn stock(&self) -> Vec<Stock> {
+        let parts = u64::from(self.sieve.parts);
+        let of = |(route, ready): (u8, &Ready)| Stock {
+            recipients: ready.units / parts,
+            is_wanted: ready.was_served || self.wants.asks_any(self.sieve.routes.channels(RouteNo(route))),
+        };
+        (0..=u8::MAX).zip(&self.ready).map(of).collect()
+    }
+
+    fn ready_of(&mut self, slice: &Slice) -> &mut Ready {
+        let last = self.ready.len() - 1;
+        &mut self.ready[usize::from(slice.route).min(last)]
+    }
+
+    fn first_parts_of(&self, slice: &Slice) -> u64 {
+        first_parts(slice.from, slice.count, u32::from(self.sieve.parts))
+    }
+}
+
+/// How many of so many units are the first part of a recipient: those recipients are charged.
+fn first_parts(from: u16, count: u16, parts: u32) -> u64 {
+    let (from, end) = (u32::from(from), u32::from(from) + u32::from(count));
+    u64::from(end.div_ceil(parts) - from.div_ceil(parts))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn link() -> Arc<LinkInbox> {
-        Arc::new(LinkInbox::new(Arc::default(), 0))
-    }
-
-    fn numbers(count: usize) -> Arc<ChunkData> {
-        Arc::new(ChunkData { numbers: vec![1; count].into(), ..ChunkData::default() })
-    }
-
-    fn given(todo: &[Do]) -> u32 {
-        let units = |d: &Do| match d {
-            Do::Give(_, slices) => slices.iter().map(|s| u32::from(s.count)).sum(),
-            Do::Fetch(_) => 0,
-        };
-        todo.iter().map(units).sum()
-    }
-
-    #[test]
-    fn a_want_fetches_ahead_and_is_answered_with_no_more_than_was_wanted() {
-        let remaining = Remaining { untouched: (0..10).collect(), runs: Vec::new() };
-        let mut supply = Supply::new(1, remaining);
-        let todo = supply.on(SupplyMsg::Want(link(), 600));
-        assert!(matches!(todo[..], [Do::Fetch(0), Do::Fetch(1), Do::Fetch(2)]), "{todo:?}");
-        let todo = supply.on(SupplyMsg::Loaded(0, numbers(4096)));
-        assert_eq!(given(&todo), 600);
-        assert_eq!(given(&supply.on(SupplyMsg::Want(link(), 10_000))), 4096 - 600);
-    }
-
-    #[test]
-    fn what_a_link_gives_back_is_given_out_first_and_exactly_once() {
-        let runs = vec![Run { chunk: 4, from: 7, count: 3 }];
-        let mut supply = Supply::new(1, Remaining { untouched: Vec::new(), runs });
-        let todo = supply.on(SupplyMsg::Want(link(), 100));
-        assert!(matches!(todo[..], [Do::Fetch(4)]));
-        let todo = supply.on(SupplyMsg::Loaded(4, numbers(50)));
-        let [Do::Give(_, slices)] = &todo[..] else { panic!("{todo:?}") };
-        assert_eq!((slices.len(), slices[0].from, slices[0].count), (1, 7, 3));
-        let slices = slices.clone();
-        assert_eq!(given(&supply.on(SupplyMsg::Want(link(), 100))), 0);
-        assert_eq!(given(&supply.on(SupplyMsg::Returned(slices))), 3);
-        assert_eq!(given(&supply.on(SupplyMsg::Want(link(), 100))), 0);
-    }
-
-    #[test]
-    fn every_unit_of_a_chunk_with_the_most_parts_is_given_out_once() {
-        let remaining = Remaining { untouched: vec![0], runs: Vec::new() };
-        let mut supply = Supply::new(16, remaining);
-        supply.on(SupplyMsg::Want(link(), u32::MAX));
-        let todo = supply.on(SupplyMsg::Loaded(0, numbers(4096)));
-        assert_eq!(given(&todo), 4096 * 16);
-        let [Do::Give(_, slices)] = &todo[..] else { panic!("{todo:?}") };
-        let mut next = 0u32;
-        for slice in slices {
-            assert_eq!(u32::from(slice.from), next);
-            next += u32::from(slice.count);
-        }
-    }
-
-    #[test]
-    fn a_closed_link_gets_nothing() {
-        let mut supply = Supply::new(1, Remaining { untouched: vec![0], runs: Vec::new() });
-        let (closed, open) = (link(), link());
-        supply.on(SupplyMsg::Want(Arc::clone(&closed), 10));
-        drop(closed.close());
-        supply.on(SupplyMsg::Want(Arc::clone(&open), 10));
-        let todo = supply.on(SupplyMsg::Loaded(0, numbers(100)));
-        let [Do::Give(to, _)] = &todo[..] else { panic!("{todo:?}") };
-        assert!(Arc::ptr_eq(to, &open));
-    }
-}
+pub(crate) mod tests;

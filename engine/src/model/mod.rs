@@ -11,6 +11,7 @@ mod schedule;
 mod sender;
 mod suppression;
 mod unit;
+pub mod values;
 mod workspace;
 
 pub use audit::{AuditEvent, Principal};
@@ -25,4 +26,5 @@ pub use schedule::{LocalWindow, Plan, PlanSpan, QuietHours, Schedule};
 pub use sender::{Revision, RevisionStatus, Sender};
 pub use suppression::{MAX_SOURCE_CHARS, Suppression, SuppressionKind};
 pub use unit::{CHUNK_RECIPIENTS, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus};
+pub use values::{MAX_ROW_OCTETS, MAX_VALUE_CHARS, MAX_VARIABLES, Row, ValueFault, Values};
 pub use workspace::Workspace;

@@ -7,9 +7,16 @@ mod gsm;
 mod pack;
 mod segment;
 
+use bytes::BytesMut;
+
 pub use gsm::{ESCAPE, Septets, septets};
 pub use pack::{fill_bits, pack, unpack};
-pub use segment::{Concat, MAX_SEGMENTS, Measure, Segment, SegmentError, SegmentIter, Segments, measure};
+pub use segment::{
+    Concat, MAX_SEGMENTS, Measure, Meter, Segment, SegmentError, SegmentIter, Segments, measure,
+};
+
+/// Octets that [`Encoding::append`] gathers before it appends them; a usual value of a variable fits.
+const APPEND_OCTETS: usize = 64;
 
 /// How text becomes octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,6 +140,49 @@ impl Encoding {
             Self::Ucs2 => {
                 out.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
                 Ok(())
+            }
+        }
+    }
+
+    /// Appends the encoded text to a buffer of PDUs, without another allocation than its growth.
+    ///
+    /// # Errors
+    /// The first character outside the encoding; `out` is as before then.
+    #[inline]
+    pub fn append(self, text: &str, out: &mut BytesMut) -> Result<(), Unencodable> {
+        let start = out.len();
+        // Octets gather here, because a reservation for every character would cost more than the character.
+        let (mut gathered, mut count) = ([0; APPEND_OCTETS], 0);
+        for c in text.chars() {
+            if count > APPEND_OCTETS - 4 {
+                out.extend_from_slice(&gathered[..count]);
+                count = 0;
+            }
+            let Some((octets, width)) = self.octets(c) else {
+                out.truncate(start);
+                return Err(Unencodable(c));
+            };
+            gathered[count..count + 4].copy_from_slice(&octets);
+            count += width;
+        }
+        out.extend_from_slice(&gathered[..count]);
+        Ok(())
+    }
+
+    /// The encoded character: the first so many of four octets.
+    #[inline]
+    fn octets(self, c: char) -> Option<([u8; 4], usize)> {
+        match self {
+            Self::Gsm7 => Some(match septets(c)? {
+                Septets::One(septet) => ([septet, 0, 0, 0], 1),
+                Septets::Two(septet) => ([ESCAPE, septet, 0, 0], 2),
+            }),
+            Self::Latin1 => Some(([u8::try_from(c).ok()?, 0, 0, 0], 1)),
+            Self::Ucs2 => {
+                let mut units = [0; 2];
+                let width = c.encode_utf16(&mut units).len() * 2;
+                let [[a, b], [c, d]] = units.map(u16::to_be_bytes);
+                Some(([a, b, c, d], width))
             }
         }
     }

@@ -70,24 +70,63 @@ impl Concat {
     }
 }
 
+/// Counts units and segments of a text that comes character by character.
+///
+/// Wider characters and further ones never lower the count, so that a text measured at its widest bounds all others
+/// (`a_wider_or_longer_text_never_needs_fewer_segments`).
+#[derive(Clone, Copy, Debug)]
+pub struct Meter {
+    single: usize,
+    limit: usize,
+    units: usize,
+    segments: usize,
+    used: usize,
+}
+
+impl Meter {
+    /// A text without characters yet.
+    #[must_use]
+    pub const fn new(encoding: Encoding, concat: Concat) -> Self {
+        let (single, limit) = (concat.single_limit(encoding), concat.segment_limit(encoding));
+        Self { single, limit, units: 0, segments: 1, used: 0 }
+    }
+
+    /// Adds a character of so many units, one or two.
+    #[inline]
+    pub const fn add(&mut self, width: usize) {
+        self.units += width;
+        if self.used + width > self.limit {
+            self.segments += 1;
+            self.used = 0;
+        }
+        self.used += width;
+    }
+
+    /// Adds every character of a text; one outside the encoding counts as one unit.
+    #[inline]
+    pub fn add_text(&mut self, text: &str, encoding: Encoding) {
+        for c in text.chars() {
+            self.add(encoding.units(c).unwrap_or(1));
+        }
+    }
+
+    /// What the characters so far cost.
+    #[must_use]
+    pub const fn measure(&self) -> Measure {
+        let Self { single, limit, units, segments, used } = *self;
+        if units <= single {
+            return Measure { units, segments: 1, left: single - units };
+        }
+        Measure { units, segments, left: limit - used }
+    }
+}
+
 /// Counts units and segments of a text without encoding it.
 #[must_use]
 pub fn measure(text: &str, encoding: Encoding, concat: Concat) -> Measure {
-    let (single, limit) = (concat.single_limit(encoding), concat.segment_limit(encoding));
-    let (mut units, mut segments, mut used) = (0, 1, 0);
-    for c in text.chars() {
-        let width = encoding.units(c).unwrap_or(1);
-        units += width;
-        if used + width > limit {
-            segments += 1;
-            used = 0;
-        }
-        used += width;
-    }
-    if units <= single {
-        return Measure { units, segments: 1, left: single - units };
-    }
-    Measure { units, segments, left: limit - used }
+    let mut meter = Meter::new(encoding, concat);
+    meter.add_text(text, encoding);
+    meter.measure()
 }
 
 /// An encoded text and its cuts.

@@ -1,8 +1,9 @@
 //! Goal: for any text at all, measuring, encoding, cutting, headers and packing agree with each other.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use bytes::BytesMut;
 use pdu::{
-    text::{Concat, Encoding, SegmentError, Segments, fill_bits, measure, pack, unpack},
+    text::{Concat, Encoding, Meter, SegmentError, Segments, fill_bits, measure, pack, unpack},
     udh::Udh,
 };
 use proptest::{collection::vec, prelude::*};
@@ -28,7 +29,11 @@ proptest! {
             let mut octets = vec![1, 2, 3];
             let missing = encoding.missing(&text);
             prop_assert_eq!(missing.is_empty(), encoding.fits(&text));
-            match encoding.encode(&text, &mut octets) {
+            let mut appended = BytesMut::from(&octets[..]);
+            let outcome = encoding.append(&text, &mut appended);
+            prop_assert_eq!(outcome, encoding.encode(&text, &mut octets));
+            prop_assert_eq!(&appended[..], &octets[..]);
+            match outcome {
                 Ok(()) => {
                     prop_assert!(missing.is_empty());
                     prop_assert_eq!(encoding.decode(&octets[3..]), text.clone());
@@ -81,6 +86,23 @@ proptest! {
                     prop_assert!(concat == Concat::Payload || air <= 140 * 8);
                 }
                 prop_assert_eq!(joined, text.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn a_wider_or_longer_text_never_needs_fewer_segments(
+        widths in vec(1_usize..=2, 0..400), widened in vec(any::<bool>(), 400), further in 0_usize..50,
+    ) {
+        for encoding in ENCODINGS {
+            for concat in CONCATS {
+                let (mut meter, mut larger) = (Meter::new(encoding, concat), Meter::new(encoding, concat));
+                for (width, wide) in widths.iter().zip(&widened) {
+                    meter.add(*width);
+                    larger.add(if *wide { 2 } else { *width });
+                }
+                (0..further).for_each(|_| larger.add(1));
+                prop_assert!(meter.measure().segments <= larger.measure().segments);
             }
         }
     }

@@ -322,13 +322,15 @@ impl LinkCore {
             }
             let message = Arc::clone(&flow.spec.message);
             let data = Arc::clone(&self.chunks[run.owner as usize].data);
-            let parts = u16::try_from(message.parts.len()).unwrap_or(1);
+            let parts = u16::from(message.parts());
             let mut unsendable = Vec::new();
             for unit in run.from..=run.from + (run.count - 1) {
                 let (recipient, part) = if parts == 1 { (unit, 0) } else { (unit / parts, unit % parts) };
-                let number = data.numbers.get(usize::from(recipient)).copied().unwrap_or(0);
+                let number = data.number(recipient).unwrap_or(0);
                 let sequence = self.window.push(run.owner, unit, run.attempt, sent_us);
-                if message.parts[usize::from(part)].push(sequence, number, &mut self.out).is_err() {
+                let values = data.row(recipient);
+                let pushed = message.push(usize::from(part), sequence, number, values, &mut self.out);
+                if pushed.is_err() {
                     self.window.take(sequence);
                     unsendable.push(unit);
                 }

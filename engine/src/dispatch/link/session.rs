@@ -114,7 +114,7 @@ impl LinkCore {
         let Some(flow) = self.flows.get(entry.flow as usize).and_then(Option::as_ref) else { return };
         let (campaign, chunk) = (flow.no(), entry.chunk);
         let awaits = flow.spec.message.receipts.then_some(flow.spec.base);
-        let parts = flow.spec.message.parts.len();
+        let parts = usize::from(flow.spec.message.parts());
         self.outcome(slot.owner, slot.unit, latency_ms, fate, now);
         let Some(base) = awaits else { return };
         let ordinal = base + crate::dispatch::matcher::ordinal_in(chunk, slot.unit, parts);

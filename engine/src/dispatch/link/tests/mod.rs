@@ -316,7 +316,9 @@ impl World {
                         assert!(due_us > self.now.mono_us);
                         camp.later.extend(slices.into_iter().map(|s| (due_us, s)));
                     }
-                    SupplyMsg::Loaded(..) | SupplyMsg::NotLoaded(_) => unreachable!("nothing is loaded"),
+                    SupplyMsg::Loaded(..) | SupplyMsg::NotLoaded(_) | SupplyMsg::Pushed(_) => {
+                        unreachable!("nothing is loaded")
+                    }
                 }
             }
             let now_us = self.now.mono_us;

@@ -1,0 +1,537 @@
+//! The supply without actors: what leaves to whom, in which order, exactly once.
+
+use super::*;
+use crate::dispatch::budget::Budget;
+use crate::dispatch::config::{BindKind, ChannelConfig};
+use crate::dispatch::message::Message;
+use crate::dispatch::route::Routes;
+use crate::dispatch::suppression::{Listed, Suppressions};
+use crate::model::record::reason;
+use crate::model::{CampaignNo, Content, SenderId, SendingRules, UnitStatus, Variable, WorkspaceId};
+use crate::store::Scope;
+use jiff::civil::date;
+use pdu::MessageIdForm;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use uuid::Uuid;
+
+const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
+const TODAY: Date = date(2026, 3, 1);
+
+/// Channels in the order of their place, by prefixes and weight.
+pub(crate) fn channels(table: &[(&[&str], u32)]) -> Vec<ChannelConfig> {
+    let of = |(prefixes, weight): &(&[&str], u32)| ChannelConfig {
+        name: "c".to_owned(),
+        address: String::new(),
+        system_id: String::new(),
+        password: String::new(),
+        system_type: String::new(),
+        bind: BindKind::Transceiver,
+        binds: 1,
+        window: 10,
+        rate_per_s: 0,
+        enquire_link: Duration::ZERO,
+        response_timeout: Duration::ZERO,
+        message_id: MessageIdForm::Auto,
+        prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
+        weight: *weight,
+        workspaces: Vec::new(),
+    };
+    table.iter().map(of).collect()
+}
+
+pub(crate) fn content(text: &str, parts: u8, variables: &[&str]) -> Content {
+    Content {
+        text: text.to_owned(),
+        variables: variables.iter().map(|n| Variable { name: (*n).to_owned(), max_chars: 200 }).collect(),
+        sender_id: SenderId(Uuid::nil()),
+        revision_id: Uuid::nil(),
+        saddr: "Shop".to_owned(),
+        ston: 5,
+        snpi: 0,
+        dton: 1,
+        dnpi: 1,
+        parts,
+        receipts: false,
+        recipients_digest: String::new(),
+        rules: SendingRules::default(),
+    }
+}
+
+/// A sieve over these channels, and the lists that it looks at.
+pub(crate) fn sieve(parts: u8, table: &[(&[&str], u32)]) -> (Sieve, Suppressions) {
+    let lists = Suppressions::default();
+    let sieve = Sieve {
+        no: CampaignNo(7),
+        message: Arc::new(Message::new(&content("hello", 1, &[]), 1).expect("a message")),
+        parts,
+        routes: Arc::new(Routes::new(&channels(table), WORKSPACE, None).expect("routed")),
+        suppressed: lists.of(WORKSPACE),
+        variables: 0,
+        transactional: false,
+        validity_s: None,
+    };
+    (sieve, lists)
+}
+
+pub(crate) fn slice(chunk: ChunkNo, from: u16, count: u16) -> Slice {
+    Slice {
+        chunk,
+        data: numbers(usize::from(from) + usize::from(count)),
+        from,
+        count,
+        attempt: 0,
+        sieved: 1,
+        not_after_ms: u64::MAX,
+        route: 0,
+        charged: None,
+    }
+}
+
+pub(crate) fn link(channel: u8) -> Arc<LinkInbox> {
+    Arc::new(LinkInbox::new(Arc::default(), channel))
+}
+
+fn numbers(count: usize) -> Arc<ChunkData> {
+    data(&vec![1; count])
+}
+
+fn data(numbers: &[u64]) -> Arc<ChunkData> {
+    Arc::new(ChunkData { numbers: numbers.into(), ..ChunkData::default() })
+}
+
+/// A supply with its purse, and what the loader would do.
+struct Bench {
+    supply: Supply,
+    sieve: Arc<Sieve>,
+    lists: Suppressions,
+    budget: Arc<Budget>,
+    now: Now,
+    /// What a fetched chunk holds.
+    chunk: Arc<ChunkData>,
+    orders: VecDeque<Order>,
+    skips: Vec<Skip>,
+}
+
+impl Bench {
+    fn new(parts: u8, table: &[(&[&str], u32)], chunk: Arc<ChunkData>, remaining: Remaining) -> Self {
+        let (sieve, lists) = sieve(parts, table);
+        let (sieve, budget) = (Arc::new(sieve), Arc::new(Budget::new(None)));
+        let purse = Arc::new(Purse::new(Arc::clone(&budget), Arc::default()));
+        let recipients = 10 * CHUNK_RECIPIENTS as u64;
+        let supply = Supply::new(Arc::clone(&sieve), purse, recipients, remaining);
+        let (orders, skips, now) = (VecDeque::new(), Vec::new(), Now::default());
+        let mut bench = Self { supply, sieve, lists, budget, now, chunk, orders, skips };
+        bench.terms(u64::MAX);
+        bench
+    }
+
+    /// One route, everything queued in runs of one chunk.
+    fn plain(chunk: usize, runs: Vec<Run>) -> Self {
+        Self::new(1, &[(&[], 1)], numbers(chunk), Remaining { untouched: Vec::new(), runs })
+    }
+
+    fn terms(&mut self, fresh: u64) {
+        self.supply.set_terms(Terms { is_open: true, day: TODAY, fresh });
+    }
+
+    /// What is given out; orders and skips are kept.
+    fn on(&mut self, message: SupplyMsg) -> Vec<(Arc<LinkInbox>, Slice)> {
+        let todo = self.supply.on(message, self.now);
+        self.sort(todo)
+    }
+
+    fn go_on(&mut self) -> Vec<(Arc<LinkInbox>, Slice)> {
+        let todo = self.supply.go_on(self.now);
+        self.sort(todo)
+    }
+
+    fn sort(&mut self, todo: Vec<Do>) -> Vec<(Arc<LinkInbox>, Slice)> {
+        let mut given = Vec::new();
+        for step in todo {
+            match step {
+                Do::Skip(skip) => self.skips.push(skip),
+                Do::Fetch(order) => self.orders.push_back(order),
+                Do::Give(link, slices) => given.extend(slices.into_iter().map(|s| (Arc::clone(&link), s))),
+            }
+        }
+        given
+    }
+
+    /// Carries out the oldest order.
+    fn load(&mut self) -> Vec<(Arc<LinkInbox>, Slice)> {
+        let order = self.orders.pop_front().expect("an order");
+        let sifted = self.sieve.sift(&self.chunk, &order.wanted);
+        self.skips.extend(&sifted.skips);
+        self.on(SupplyMsg::Loaded(order.id, sifted))
+    }
+
+    fn want(&mut self, link: &Arc<LinkInbox>, units: u32) -> Vec<(Arc<LinkInbox>, Slice)> {
+        self.on(SupplyMsg::Want(Arc::clone(link), units))
+    }
+}
+
+fn given(slices: &[(Arc<LinkInbox>, Slice)]) -> u32 {
+    slices.iter().map(|(_, s)| u32::from(s.count)).sum()
+}
+
+fn run(chunk: ChunkNo, from: u16, count: u16) -> Run {
+    Run { chunk, from, count }
+}
+
+#[test]
+fn a_want_fetches_ahead_and_is_answered_with_no_more_than_was_wanted() {
+    let remaining = Remaining { untouched: (0..10).collect(), runs: Vec::new() };
+    let mut bench = Bench::new(1, &[(&[], 1)], numbers(4096), remaining);
+    assert_eq!(given(&bench.want(&link(0), 600)), 0);
+    assert_eq!(bench.orders.iter().map(|o| o.wanted.chunk).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(given(&bench.load()), 600);
+    assert_eq!(given(&bench.want(&link(0), 10_000)), 4096 - 600);
+}
+
+#[test]
+fn what_a_link_gives_back_is_given_out_first_and_exactly_once() {
+    let mut bench = Bench::plain(50, vec![run(4, 7, 3)]);
+    bench.want(&link(0), 100);
+    assert_eq!(bench.orders.len(), 1);
+    let slices: Vec<Slice> = bench.load().into_iter().map(|(_, s)| s).collect();
+    assert_eq!((slices.len(), slices[0].from, slices[0].count), (1, 7, 3));
+    assert_eq!(given(&bench.want(&link(0), 100)), 0);
+    assert_eq!(given(&bench.on(SupplyMsg::Returned(slices))), 3);
+    assert_eq!(given(&bench.want(&link(0), 100)), 0);
+}
+
+#[test]
+fn every_unit_of_a_chunk_with_the_most_parts_is_given_out_once() {
+    let remaining = Remaining { untouched: vec![0], runs: Vec::new() };
+    let mut bench = Bench::new(16, &[(&[], 1)], numbers(4096), remaining);
+    bench.want(&link(0), u32::MAX);
+    let slices = bench.load();
+    assert_eq!(given(&slices), 4096 * 16);
+    let mut next = 0u32;
+    for (_, slice) in slices {
+        assert_eq!(u32::from(slice.from), next);
+        next += u32::from(slice.count);
+    }
+    assert_eq!((bench.budget.used(TODAY), bench.supply.remaining()), (4096, 10 * 4096 - 10 * 4096));
+}
+
+#[test]
+fn a_closed_link_gets_nothing_and_what_comes_back_from_it_goes_to_the_others_at_once() {
+    let mut bench = Bench::plain(100, vec![run(0, 0, 100)]);
+    let (closed, open) = (link(0), link(0));
+    bench.want(&closed, 40);
+    let slices: Vec<Slice> = bench.load().into_iter().map(|(_, s)| s).collect();
+    assert_eq!(slices[0].count, 40);
+    bench.want(&closed, 10);
+    assert_eq!(given(&bench.want(&open, 200)), 50, "the rest");
+    drop(closed.close());
+    bench.want(&open, 200);
+    let again = bench.on(SupplyMsg::Returned(slices));
+    assert!(again.iter().all(|(to, _)| Arc::ptr_eq(to, &open)));
+    assert_eq!(given(&again), 40);
+}
+
+#[test]
+fn a_number_goes_only_to_channels_of_its_route() {
+    let table: [(&[&str], u32); 3] = [(&["49"], 1), (&["43"], 1), (&[], 1)];
+    let list: Vec<u64> = (0..30).map(|n| [4_911, 4_311, 7_911][n % 3] * 1000 + n as u64).collect();
+    let remaining = Remaining { untouched: Vec::new(), runs: vec![run(0, 0, 30)] };
+    let mut bench = Bench::new(1, &table, data(&list), remaining);
+    let links: Vec<_> = (0..3).map(link).collect();
+    links.iter().for_each(|link| drop(bench.want(link, 100)));
+    let slices = bench.load();
+    assert_eq!(given(&slices), 30);
+    for (to, slice) in slices {
+        for unit in slice.from..slice.from + slice.count {
+            assert_eq!(unit % 3, u16::from(to.channel));
+        }
+    }
+}
+
+#[test]
+fn a_number_without_a_route_is_settled_and_not_sent() {
+    let remaining = Remaining { untouched: Vec::new(), runs: vec![run(2, 0, 6)] };
+    let mut bench = Bench::new(2, &[(&["49"], 1)], data(&[491, 441, 492]), remaining);
+    bench.want(&link(0), 100);
+    let slices = bench.load();
+    assert_eq!(slices.iter().map(|(_, s)| (s.from, s.count)).collect::<Vec<_>>(), [(0, 2), (4, 2)]);
+    let expected = Skip {
+        campaign: CampaignNo(7),
+        run: run(2, 2, 2),
+        status: UnitStatus::Failed,
+        reason: reason::NO_ROUTE,
+    };
+    assert_eq!((bench.skips.as_slice(), bench.supply.remaining()), (&[expected][..], 0));
+}
+
+#[test]
+fn a_route_that_nobody_serves_keeps_nobody_from_going_on() {
+    let table: [(&[&str], u32); 2] = [(&["49"], 1), (&["43"], 1)];
+    let list: Vec<u64> = (0..4096).map(|n| if n % 64 == 0 { 4_300_000 } else { 4_900_000 } + n).collect();
+    let remaining = Remaining { untouched: (0..10).collect(), runs: Vec::new() };
+    let mut bench = Bench::new(1, &table, data(&list), remaining);
+    let (dead, alive) = (link(0), link(1));
+    let mut seen = BTreeSet::new();
+    let collect = |bench: &mut Bench, seen: &mut BTreeSet<(ChunkNo, u16)>, link: &Arc<LinkInbox>| {
+        let mut slices = bench.want(link, 50_000);
+        while !bench.orders.is_empty() {
+            slices.extend(bench.load());
+            slices.extend(bench.want(link, 50_000));
+        }
+        for (_, slice) in slices {
+            for unit in slice.from..slice.from + slice.count {
+                assert!(seen.insert((slice.chunk, unit)), "given twice");
+            }
+        }
+    };
+    collect(&mut bench, &mut seen, &alive);
+    assert_eq!(seen.len(), 640, "all of the route that is served");
+    let in_hand: u64 = bench.supply.ready.iter().map(|ready| ready.units).sum();
+    assert!(in_hand < 6 * 4096, "{in_hand} units of the other in memory");
+    collect(&mut bench, &mut seen, &dead);
+    assert_eq!((seen.len(), bench.supply.remaining()), (40_960, 0));
+}
+
+#[test]
+fn channels_of_a_route_share_by_weight_and_one_that_does_not_ask_loses_its_share() {
+    let table: [(&[&str], u32); 2] = [(&[], 3), (&[], 1)];
+    let remaining = Remaining { untouched: vec![0], runs: Vec::new() };
+    let mut bench = Bench::new(1, &table, numbers(4096), remaining);
+    let links = [link(0), link(1)];
+    links.iter().for_each(|link| drop(bench.want(link, 2_048)));
+    let slices = bench.load();
+    let of = |link: &Arc<LinkInbox>, slices: &[(Arc<LinkInbox>, Slice)]| {
+        slices.iter().filter(|(to, _)| Arc::ptr_eq(to, link)).map(|(_, s)| u32::from(s.count)).sum::<u32>()
+    };
+    // Both asked for half: while both could take, it went three to one, then the rest to the lighter one.
+    assert_eq!((of(&links[0], &slices), of(&links[1], &slices)), (2_048, 2_048));
+    let first: Vec<u8> = slices.iter().map(|(to, _)| to.channel).collect();
+    assert_eq!(first.iter().filter(|c| **c == 0).count(), 8);
+    let mut bench = Bench::new(
+        1,
+        &table,
+        numbers(1_024),
+        Remaining { untouched: Vec::new(), runs: vec![run(0, 0, 1_024)] },
+    );
+    links.iter().for_each(|link| drop(bench.want(link, 2_048)));
+    let slices = bench.load();
+    assert_eq!((of(&links[0], &slices), of(&links[1], &slices)), (768, 256));
+}
+
+#[test]
+fn delayed_units_come_when_they_are_due_and_too_many_of_them_hold_everything_fresh_back() {
+    let mut bench = Bench::plain(4_096, vec![run(0, 0, 4_096)]);
+    let link = link(0);
+    bench.want(&link, 100);
+    let mut slices: Vec<Slice> = bench.load().into_iter().map(|(_, s)| s).collect();
+    assert_eq!((slices[0].count, bench.budget.used(TODAY)), (100, 100));
+    slices[0].attempt = 1;
+    bench.on(SupplyMsg::Later(slices, 5_000));
+    assert_eq!(given(&bench.want(&link, 10)), 10, "fresh ones go on");
+    let flood: Vec<Slice> = (0..17).map(|n| Slice { attempt: 1, ..slice(n, 0, 4_096) }).collect();
+    bench.on(SupplyMsg::Later(flood, 9_000));
+    assert_eq!(given(&bench.want(&link, 10)), 0);
+    bench.now.mono_us = 5_000;
+    let due = bench.go_on();
+    assert_eq!((given(&due), due[0].1.from, due[0].1.attempt), (10, 0, 1));
+    assert_eq!(bench.budget.used(TODAY), 110, "a retry is not charged twice");
+    assert_eq!(bench.supply.next_due_us(), Some(9_000));
+}
+
+#[test]
+fn nothing_leaves_beyond_the_plan_and_what_comes_back_may_leave_again() {
+    let mut bench = Bench::plain(4_096, vec![run(0, 0, 4_096)]);
+    let link = link(0);
+    bench.terms(30);
+    bench.want(&link, 2_000);
+    let slices = bench.load();
+    assert_eq!((given(&slices), bench.supply.remaining()), (30, 4_066));
+    assert_eq!(given(&bench.want(&link, 2_000)), 0);
+    bench.on(SupplyMsg::Returned(slices.into_iter().map(|(_, s)| s).collect()));
+    assert_eq!((bench.supply.remaining(), bench.budget.used(TODAY)), (4_066, 30), "out again at once");
+    bench.terms(7);
+    assert_eq!(given(&bench.go_on()), 0, "a want is answered once");
+    assert_eq!(given(&bench.want(&link, 2_000)), 7);
+}
+
+#[test]
+fn a_daily_limit_counts_recipients_by_their_first_part() {
+    let remaining = Remaining { untouched: Vec::new(), runs: vec![run(0, 1, 29)] };
+    let mut bench = Bench::new(3, &[(&[], 1)], numbers(10), remaining);
+    bench.budget.set_limit(Some(4));
+    assert_eq!(bench.supply.remaining(), 9, "of the first one a part is gone already");
+    bench.want(&link(0), 100);
+    let slices = bench.load();
+    assert_eq!(given(&slices), 2 + 4 * 3);
+    assert!(bench.supply.is_poor());
+    bench.supply.set_terms(Terms { is_open: true, day: date(2026, 3, 2), fresh: u64::MAX });
+    assert_eq!(given(&bench.want(&link(0), 100)), 12);
+    let old: Vec<Slice> = slices.into_iter().map(|(_, s)| s).collect();
+    bench.on(SupplyMsg::Returned(old));
+    assert_eq!(bench.budget.used(TODAY), 4, "a day that has passed is not refilled");
+}
+
+#[test]
+fn nothing_leaves_while_it_is_closed_and_wants_are_kept() {
+    let mut bench = Bench::plain(100, vec![run(0, 0, 100)]);
+    bench.supply.set_terms(Terms::default());
+    bench.want(&link(0), 40);
+    assert_eq!(given(&bench.load()), 0);
+    bench.terms(u64::MAX);
+    assert_eq!(given(&bench.go_on()), 40);
+}
+
+#[test]
+fn a_number_that_is_listed_meanwhile_is_left_out_at_the_last_moment() {
+    let list: Vec<u64> = (0..100).map(|n| 4_900 + n).collect();
+    let remaining = Remaining { untouched: Vec::new(), runs: vec![run(0, 0, 100)] };
+    let mut bench = Bench::new(1, &[(&[], 1)], data(&list), remaining);
+    bench.want(&link(0), 10);
+    bench.load();
+    bench.lists.add(Scope::Workspace(WORKSPACE), &[4_950, 4_951], Listed::OPT_OUT);
+    let rest = bench.want(&link(0), 1_000);
+    assert_eq!(rest.iter().map(|(_, s)| (s.from, s.count)).collect::<Vec<_>>(), [(10, 40), (52, 48)]);
+    let skipped: Vec<_> = bench.skips.iter().map(|s| (s.run.from, s.status, s.reason)).collect();
+    let out = (UnitStatus::Skipped, reason::OPTED_OUT);
+    assert_eq!(skipped, [(50, out.0, out.1), (51, out.0, out.1)]);
+    assert_eq!((bench.supply.remaining(), bench.budget.used(TODAY)), (0, 98));
+}
+
+#[test]
+fn what_a_program_pushes_goes_before_everything_fresh_and_expires_in_its_time() {
+    let mut bench = Bench::plain(1_000, vec![run(0, 0, 500)]);
+    bench.want(&link(0), 1);
+    bench.load();
+    let data = Arc::new(ChunkData { first: 600, numbers: Box::new([5, 6]), ..ChunkData::default() });
+    let pushed = |bench: &mut Bench, accepted: u32| {
+        let mut data = (*data).clone();
+        data.accepted_s = Box::new([accepted; 2]);
+        let slice = Slice { data: Arc::new(data), sieved: 0, ..slice(0, 600, 2) };
+        bench.on(SupplyMsg::Pushed(vec![slice]))
+    };
+    pushed(&mut bench, 0);
+    let next = bench.want(&link(0), 3);
+    assert_eq!(next.iter().map(|(_, s)| (s.from, s.count)).collect::<Vec<_>>(), [(600, 2), (1, 1)]);
+    let (mut sieve, _) = sieve(1, &[(&[], 1)]);
+    sieve.validity_s = Some(60);
+    bench.sieve = Arc::new(sieve);
+    bench.supply.sieve = Arc::clone(&bench.sieve);
+    pushed(&mut bench, 100);
+    bench.now.wall_ms = 160_000;
+    let next = bench.want(&link(0), 3);
+    assert_eq!(next[0].1.from, 2);
+    assert_eq!((bench.skips[0].status, bench.skips[0].reason), (UnitStatus::Expired, reason::TOO_LATE));
+}
+
+#[test]
+fn a_night_of_pushes_is_left_to_be_read_when_the_morning_comes() {
+    let mut bench = Bench::plain(4_096, Vec::new());
+    bench.supply.set_terms(Terms::default());
+    for chunk in 0..8 {
+        for from in (0..4_096).step_by(64) {
+            bench.on(SupplyMsg::Pushed(vec![slice(chunk, from, 64)]));
+        }
+    }
+    let in_hand = bench.supply.ready[0].units;
+    assert!((MAX_PUSHED..MAX_PUSHED + 64).contains(&in_hand), "{in_hand}");
+    assert_eq!(bench.supply.remaining(), 8 * 4_096);
+    bench.terms(u64::MAX);
+    let link = link(0);
+    let mut count = given(&bench.want(&link, 1_000_000));
+    while !bench.orders.is_empty() {
+        count += given(&bench.load());
+        count += given(&bench.want(&link, 1_000_000));
+    }
+    assert_eq!((count, bench.supply.remaining()), (8 * 4_096, 0));
+}
+
+#[test]
+fn a_rendering_with_fewer_parts_leaves_the_others_out() {
+    let personal = content("Dear {name}, your table is ready", 2, &["name"]);
+    let (mut sieve, _) = sieve(2, &[(&[], 1)]);
+    sieve.message = Arc::new(Message::new(&personal, 1).expect("a message"));
+    sieve.variables = 1;
+    let mut packed = Vec::new();
+    for name in ["Ann", &"x".repeat(150), "Жан", "Bob"] {
+        crate::model::values::pack_row(&mut packed, &[name]).expect("packed");
+    }
+    let values = crate::model::Values::index(&packed, 1);
+    let data = Arc::new(ChunkData { numbers: vec![1; 4].into(), values, ..ChunkData::default() });
+    let mut routes = crate::dispatch::route::RouteSet::default();
+    routes.add(RouteNo(0));
+    let wanted =
+        crate::dispatch::sieve::Wanted { chunk: 0, runs: Vec::new(), routes, settles_unrouted: true };
+    let sifted = sieve.sift(&data, &wanted);
+    let runs: Vec<_> = sifted.slices.iter().map(|s| (s.from, s.count)).collect();
+    let skips: Vec<_> = sifted.skips.iter().map(|s| (s.run.from, s.run.count, s.status)).collect();
+    assert_eq!(runs[..2], [(0, 1), (2, 2)]);
+    assert_eq!(skips[0], (1, 1, UnitStatus::Absent));
+    let whole: u32 =
+        runs.iter().map(|(_, c)| u32::from(*c)).chain(skips.iter().map(|s| u32::from(s.1))).sum();
+    assert_eq!(whole, 8, "{runs:?} {skips:?}");
+}
+
+proptest! {
+    /// Goal: whatever links ask, return and delay, every unit leaves exactly once unless it came back, on a route of
+    /// its link's channel, and the books agree with what is out.
+    #[test]
+    fn every_unit_is_in_one_place(
+        parts in 1..4_u8,
+        steps in proptest::collection::vec((0..6_u8, 0..4_u8, 1..700_u32), 1..120),
+    ) {
+        let table: [(&[&str], u32); 4] = [(&["49"], 2), (&["49"], 1), (&["43", "49"], 1), (&[], 5)];
+        let list: Vec<u64> = (0..1_000).map(|n| [4_900_000, 4_300_000, 7_000_000][n as usize % 7 % 3] + n).collect();
+        let remaining = Remaining { untouched: vec![0], runs: Vec::new() };
+        let mut bench = Bench::new(parts, &table, data(&list), remaining);
+        bench.supply.remaining = 1_000;
+        let routes = Arc::clone(&bench.sieve.routes);
+        let links: Vec<_> = (0..4).map(link).collect();
+        let mut out: Vec<Slice> = Vec::new();
+        let mut held = BTreeSet::new();
+        let took = |given: Vec<(Arc<LinkInbox>, Slice)>, out: &mut Vec<Slice>, held: &mut BTreeSet<u16>| {
+            for (to, slice) in given {
+                for unit in slice.from..slice.from + slice.count {
+                    assert!(held.insert(unit), "unit {unit} is out twice");
+                    let number = list[usize::from(unit / u16::from(parts))];
+                    let route = routes.route_of(number).expect("a route");
+                    assert!(routes.channels(route).contains(&to.channel));
+                }
+                out.push(slice);
+            }
+        };
+        for (what, which, amount) in steps {
+            bench.now.mono_us += 1_000;
+            let given = match what {
+                0..=2 => bench.want(&links[usize::from(which)], amount),
+                3 if !bench.orders.is_empty() => bench.load(),
+                4 | 5 if !out.is_empty() => {
+                    let mut slice = out.swap_remove(amount as usize % out.len());
+                    (slice.from..slice.from + slice.count).for_each(|unit| { held.remove(&unit); });
+                    if what == 4 {
+                        bench.on(SupplyMsg::Returned(vec![slice]))
+                    } else {
+                        slice.attempt += 1;
+                        bench.on(SupplyMsg::Later(vec![slice], bench.now.mono_us + u64::from(amount)))
+                    }
+                }
+                _ => bench.go_on(),
+            };
+            took(given, &mut out, &mut held);
+        }
+        bench.now.mono_us += 1_000_000;
+        for _ in 0..40 {
+            for link in &links {
+                let given = bench.want(link, 5_000);
+                took(given, &mut out, &mut held);
+            }
+            while !bench.orders.is_empty() {
+                let given = bench.load();
+                took(given, &mut out, &mut held);
+            }
+        }
+        prop_assert_eq!(held.len(), 1_000 * usize::from(parts));
+        prop_assert_eq!((bench.supply.remaining(), bench.budget.used(TODAY)), (0, 1_000));
+    }
+}
