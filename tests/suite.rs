@@ -12,4 +12,5 @@ mod runner;
 mod scale;
 mod simulation;
 mod stopping;
+mod suppression;
 mod tidy;

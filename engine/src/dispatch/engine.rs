@@ -190,6 +190,7 @@ impl Engine {
         journal: Arc<dyn Journal>,
         env: Env,
     ) -> Result<Self, EngineError> {
+        let hearing = Hearing::new(&config, Arc::clone(&journal))?;
         let epoch = catalog.next_epoch().await?;
         let marks = Arc::new(MarkDir::open(&config.marks, config.boot_id.clone(), config.installation)?);
         let (events, events_in) = mpsc::unbounded_channel();
