@@ -45,11 +45,13 @@ mod recovery;
 mod retry;
 mod route;
 mod running;
+mod saving;
 mod sieve;
 mod status;
 mod supervisor;
 mod supply;
 mod suppression;
+mod tally;
 mod tenant;
 #[cfg(test)]
 mod testing;
@@ -65,3 +67,4 @@ pub use message::{MessageError, parts_of};
 pub use opt_out::KEYWORD_SOURCE;
 pub use push::{MAX_PUSH, Push, PushError};
 pub use route::RouteError;
+pub use status::CampaignState;
