@@ -3,7 +3,7 @@
 //!     cargo run --release -p engine --example intake_rate -- KIND LINES [REGION]
 //!
 //! KIND: `txt` (13 octets a line), `csv` (about 107 octets, the number first), `last` (the number in the last column),
-//! `quoted` (every line goes through csv-core), `same` (one number), `twice` (each number twice), `sorted`, `invalid`,
+//! `values` (as `csv`, with three columns as variables), `quoted` (every line goes through csv-core), `same` (one number), `twice` (each number twice), `sorted`, `invalid`,
 //! `national` (with REGION, German numbers with trunk prefix), `utf16`, `short` (the same shortest number, the most lines
 //! that a file can have), `stray` (every line opens a quotation that the next one does not close). Lines are generated on the fly, in pieces of
 //! 64 KiB; their cost is measured alone first and taken off.
@@ -19,11 +19,16 @@ const PIECE: usize = 64 << 10;
 /// Clock ticks a second in `/proc/self/stat`, fixed on Linux.
 const TICKS: f64 = 100.0;
 
-struct Counter(u64);
+#[derive(Default)]
+struct Counter {
+    numbers: u64,
+    values: u64,
+}
 
 impl ChunkSink for Counter {
-    fn chunk(&mut self, numbers: &[u64]) -> io::Result<()> {
-        self.0 += numbers.len() as u64;
+    fn chunk(&mut self, numbers: &[u64], values: &[u8]) -> io::Result<()> {
+        self.numbers += numbers.len() as u64;
+        self.values += values.len() as u64;
         Ok(())
     }
 }
@@ -39,11 +44,12 @@ fn main() {
         format: if kind == "stray" { Format::Csv } else { Format::Detect },
         number_column: NumberColumn::Index(if kind == "last" { 4 } else { 0 }),
         default_region: arguments.get(2).cloned(),
+        variables: if kind == "values" { ["2", "4", "5"].map(str::to_owned).into() } else { Vec::new() },
         limits: Limits { max_bytes: u64::from(u32::MAX), ..Limits::default() },
         ..Options::default()
     };
     let mut intake = Intake::new(options, &dir).expect("options are valid");
-    let mut counter = Counter(0);
+    let mut counter = Counter::default();
     let mut summary = None;
     let (wall_s, cpu_s) = measure(|| {
         generate(kind, lines, &mut |piece| intake.feed(piece).expect("the file is within its limits"));
@@ -64,9 +70,10 @@ fn main() {
         before / 1024.0,
     );
     println!(
-        "accepted {} (sink {}) duplicate {} invalid {} {:?} columns {:?} {:?} digest {}",
+        "accepted {} (sink {}, {} octets of values) duplicate {} invalid {} {:?} columns {:?} {:?} digest {}",
         summary.accepted,
-        counter.0,
+        counter.numbers,
+        counter.values,
         summary.duplicate,
         summary.invalid,
         summary.invalid_by_reason,
@@ -110,7 +117,7 @@ fn scatter(line: u64) -> u64 {
 /// Hands over the file in pieces. A template line is patched, so that generating stays cheap beside the intake.
 fn generate(kind: &str, lines: u64, feed: &mut dyn FnMut(&[u8])) {
     let template: &[u8] = match kind {
-        "csv" => b"491600000000,Jane Example,2026-11-21T09:00:00Z,Example Street 12 Berlin,premium-customer,0123456789 some more text\n",
+        "csv" | "values" => b"491600000000,Jane Example,2026-11-21T09:00:00Z,Example Street 12 Berlin,premium-customer,0123456789 some more text\n",
         "last" => b"Jane Example,2026-11-21T09:00:00Z,Example Street 12 Berlin,premium-customer 0123456789 so,491600000000\n",
         "quoted" => b"\"491600000000\",\"Jane Example\",2026-11-21T09:00:00Z,\"Example Street 12, Berlin\",premium-customer,12345\n",
         "national" => b"01600000000\n",

@@ -128,9 +128,10 @@ pub(super) fn store(
 fn failed(name: &str, error: &IntakeError) -> Failure {
     let code = match error {
         IntakeError::Scratch(_) | IntakeError::Sink(_) => exit::STORE,
-        IntakeError::Options(_) | IntakeError::TooLarge { .. } | IntakeError::TooManyRecipients { .. } => {
-            exit::NO_INPUT
-        }
+        IntakeError::Options(_)
+        | IntakeError::TooLarge { .. }
+        | IntakeError::MissingColumns { .. }
+        | IntakeError::TooManyRecipients { .. } => exit::NO_INPUT,
     };
     Failure::new(code, format!("{name}: {error}"))
 }
@@ -190,7 +191,8 @@ struct Sink<'a> {
 }
 
 impl ChunkSink for Sink<'_> {
-    fn chunk(&mut self, numbers: &[u64]) -> io::Result<()> {
+    /// The demo reads no variables, so that there are no values.
+    fn chunk(&mut self, numbers: &[u64], _values: &[u8]) -> io::Result<()> {
         let done = self.take(numbers);
         done.map_err(|error| {
             self.error = Some(error);

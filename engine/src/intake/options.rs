@@ -1,6 +1,7 @@
 //! How a recipient file is to be read, and the limits that hold while it is.
 
 use super::error::IntakeError;
+use crate::model::MAX_VARIABLES;
 
 /// Largest file that the console may upload, in octets.
 pub const CONSOLE_MAX_BYTES: u64 = 50 << 20;
@@ -98,7 +99,8 @@ impl Delimiter {
 /// Whether the first line that is not blank names the columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Header {
-    /// It does if its number column is not empty and holds no digit, or if the number column was chosen by name.
+    /// It does if its number column is not empty and holds no digit, if the number column was chosen by name, or if every
+    /// variable has its column in it and the number column holds no valid number.
     #[default]
     Auto,
     /// It does.
@@ -133,6 +135,10 @@ pub struct Options {
     pub header: Header,
     /// Which column holds the number.
     pub number_column: NumberColumn,
+    /// The columns of the campaign's variables, in the variables' order: by the header's name, without regard to case and
+    /// surrounding spaces, or in a file without a header by place (`2` or `c2`, counted from 1). At most
+    /// [`MAX_VARIABLES`].
+    pub variables: Vec<String>,
     /// ISO 3166 country (`DE`) whose national numbers are understood; without it they are rejected.
     pub default_region: Option<String>,
     /// The limits.
@@ -147,6 +153,10 @@ impl Options {
             "a number column chosen by name needs a header"
         } else if limits.max_bytes > u64::from(u32::MAX) {
             "max_bytes is beyond 4 GiB"
+        } else if self.variables.len() > MAX_VARIABLES {
+            "too many variables"
+        } else if self.variables.iter().any(|column| column.trim().is_empty()) {
+            "the column of a variable has no name"
         } else if limits.max_line_octets == 0 || limits.sort_entries == 0 {
             "a limit is zero"
         } else {

@@ -4,14 +4,11 @@
 //! counted. Numbers are masked before they are kept.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Write};
+use std::path::Path;
 
-use super::scratch::{Scratch, Stretch};
+use super::scratch::{Log, SealedLog};
 
-/// Octets of details held in memory.
-const MEMORY_OCTETS: usize = 64 << 10;
 /// Characters of a refused value that are shown.
 const SHOWN_CHARACTERS: usize = 32;
 /// Digits at the end of a value that stay readable.
@@ -19,7 +16,7 @@ const SHOWN_DIGITS: usize = 4;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $name:ident = $code:literal, $sentence:literal;)+) => {
-        /// Why a line's number was refused. The codes are stable; the sentences may be reworded.
+        /// Why a line was refused. The codes are stable; the sentences may be reworded.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum RejectReason { $($(#[$doc])+ $name,)+ }
 
@@ -57,16 +54,20 @@ reasons! {
     InvalidForRegion = "invalid_for_region", "The default region has no such number.";
     /// A spreadsheet turned the number into `4.9E+11` or `49170.0`.
     SpreadsheetNumber = "spreadsheet_number", "A spreadsheet changed this number; format its column as text and export again.";
-    /// A NUL or another control character stands in the number.
-    ControlCharacter = "control_character", "The number contains a control character.";
-    /// The number is not valid UTF-8 or UTF-16.
-    BadEncoding = "bad_encoding", "The number is not readable text; save the file as UTF-8.";
+    /// A NUL or another control character stands in the number or in a value.
+    ControlCharacter = "control_character", "The number or a value contains a control character.";
+    /// The number or a value is not valid UTF-8 or UTF-16.
+    BadEncoding = "bad_encoding", "The number or a value is not readable text; save the file as UTF-8.";
     /// The line is longer than allowed and was skipped.
     LineTooLong = "line_too_long", "The line is too long and was skipped.";
     /// The line has too few columns, or no column has the chosen name.
     MissingColumn = "missing_column", "The line has no such column.";
     /// A quote was opened and never closed.
     BadQuoting = "bad_quoting", "A quotation mark is opened and not closed.";
+    /// The line has too few columns for a variable.
+    MissingValue = "missing_value", "The line lacks the column of a variable.";
+    /// A value, or all values of the line together, are longer than a message holds.
+    ValueTooLong = "value_too_long", "A value is longer than 500 characters, or all values of the line are longer than 1,024 octets.";
 }
 
 impl fmt::Display for RejectReason {
@@ -119,16 +120,14 @@ pub struct Reject {
 /// Gathers rejects of one kind in line order.
 #[derive(Debug)]
 pub(super) struct RejectLog {
-    dir: PathBuf,
     left: u64,
-    memory: Vec<u8>,
-    scratch: Option<Scratch>,
+    log: Log,
 }
 
 impl RejectLog {
     /// Keeps at most `details` rejects.
     pub(super) fn new(dir: &Path, details: u64) -> Self {
-        Self { dir: dir.to_owned(), left: details, memory: Vec::new(), scratch: None }
+        Self { left: details, log: Log::new(dir) }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -152,49 +151,16 @@ impl RejectLog {
             RejectKind::Duplicate { first_line } => (u8::MAX, first_line),
         };
         let length = u8::try_from(masked.len()).unwrap_or(u8::MAX);
-        self.memory.extend_from_slice(&line.to_le_bytes());
-        self.memory.extend_from_slice(&first.to_le_bytes());
-        self.memory.extend_from_slice(&[tag, length]);
-        self.memory.extend_from_slice(&masked.as_bytes()[..usize::from(length)]);
-        if self.memory.len() >= MEMORY_OCTETS {
-            let scratch = match &mut self.scratch {
-                Some(scratch) => scratch,
-                None => self.scratch.insert(Scratch::create(&self.dir)?),
-            };
-            scratch.append(&self.memory)?;
-            self.memory.clear();
-        }
-        Ok(())
-    }
-
-    fn seal(self) -> io::Result<SealedLog> {
-        let Some(mut scratch) = self.scratch else {
-            return Ok(SealedLog::Memory(self.memory));
-        };
-        scratch.append(&self.memory)?;
-        let (file, length) = scratch.into_file()?;
-        Ok(SealedLog::File(file, length))
+        self.log.append(&line.to_le_bytes())?;
+        self.log.append(&first.to_le_bytes())?;
+        self.log.append(&[tag, length])?;
+        self.log.append(&masked.as_bytes()[..usize::from(length)])
     }
 }
 
-#[derive(Debug)]
-enum SealedLog {
-    Memory(Vec<u8>),
-    File(File, u64),
-}
+struct RejectReader<'a>(Box<dyn Read + 'a>);
 
-impl SealedLog {
-    fn read(&self) -> LogReader<'_> {
-        LogReader(match self {
-            Self::Memory(octets) => Box::new(octets.as_slice()),
-            Self::File(file, length) => Box::new(BufReader::new(Stretch::new(file, 0, *length))),
-        })
-    }
-}
-
-struct LogReader<'a>(Box<dyn Read + 'a>);
-
-impl LogReader<'_> {
+impl RejectReader<'_> {
     fn next(&mut self) -> io::Result<Option<Reject>> {
         let mut head = [0; 10];
         match self.0.read(&mut head[..1])? {
@@ -227,7 +193,7 @@ pub struct RejectReport {
 
 impl RejectReport {
     pub(super) fn new(invalid: RejectLog, repeated: RejectLog, total: u64, details: u64) -> io::Result<Self> {
-        Ok(Self { invalid: invalid.seal()?, repeated: repeated.seal()?, total, details })
+        Ok(Self { invalid: invalid.log.seal()?, repeated: repeated.log.seal()?, total, details })
     }
 
     /// All refused and repeated lines, listed or not.
@@ -242,7 +208,7 @@ impl RejectReport {
 
     /// Hands every listed line to `each`, in line order, in constant memory.
     pub fn visit(&self, mut each: impl FnMut(&Reject) -> io::Result<()>) -> io::Result<()> {
-        let mut logs = [self.invalid.read(), self.repeated.read()];
+        let mut logs = [RejectReader(self.invalid.read()), RejectReader(self.repeated.read())];
         let mut heads = [logs[0].next()?, logs[1].next()?];
         for _ in 0..self.listed() {
             let line =
@@ -370,7 +336,7 @@ mod tests {
             let value = format!("x{line}");
             invalid.push(line, RejectKind::Invalid(RejectReason::NotANumber), value.as_bytes()).unwrap();
         }
-        assert!(invalid.memory.len() < MEMORY_OCTETS && invalid.scratch.is_some());
+        assert!(invalid.log.has_spilled());
         let report = RejectReport::new(invalid, RejectLog::new(dir.path(), 1), 10_000, 10_000).unwrap();
         let mut line = 0;
         report

@@ -11,6 +11,7 @@ use super::options::{Header, NumberColumn, Options};
 use super::region::Region;
 use super::reject::{RejectKind, RejectLog, RejectReason};
 use super::shape::Shape;
+use super::values::{ValueLog, by_name};
 
 /// Columns that are named in the summary.
 const MAX_COLUMNS: usize = 256;
@@ -34,6 +35,8 @@ pub(super) struct Rows {
     pub(super) invalid: [u64; RejectReason::ALL.len()],
     pub(super) rejects: RejectLog,
     pub(super) valid: Deduplicator,
+    /// A row of values for each entry of `valid`; `None` without variables.
+    pub(super) values: Option<ValueLog>,
 }
 
 impl Rows {
@@ -51,6 +54,7 @@ impl Rows {
             invalid: [0; RejectReason::ALL.len()],
             rejects: RejectLog::new(scratch_dir, options.limits.max_reject_details),
             valid: Deduplicator::new(scratch_dir, options.limits.sort_entries),
+            values: ValueLog::new(&options.variables, scratch_dir),
         }
     }
 
@@ -69,10 +73,10 @@ impl Rows {
             return Ok(());
         }
         let readable = matches!(row, Row::Plain(_) | Row::Quoted(_));
-        if readable && !self.started && self.begin(row) {
+        if readable && !self.started && self.begin(row)? {
             return Ok(());
         }
-        let (field, verdict) = match row {
+        let (field, mut verdict) = match row {
             Row::TooLong => (&b""[..], Err(RejectReason::LineTooLong)),
             Row::BadQuoting(octets) => (*octets, Err(RejectReason::BadQuoting)),
             Row::Plain(_) | Row::Quoted(_) => {
@@ -82,6 +86,10 @@ impl Rows {
                 }
             }
         };
+        if let (Ok(number), Some(values)) = (verdict, &mut self.values) {
+            let taken = values.take(self.shape, row).map_err(IntakeError::Scratch)?;
+            verdict = taken.map(|()| number);
+        }
         match verdict {
             Ok(number) => self.valid.push(Entry { number: number.get(), line }),
             Err(reason) => {
@@ -92,25 +100,26 @@ impl Rows {
         .map_err(IntakeError::Scratch)
     }
 
-    /// Learns the columns from the first readable row that is not blank, and tells whether it is a header.
+    /// Learns the columns from the first readable row that is not blank, and tells whether it is a header. Fails with
+    /// [`IntakeError::MissingColumns`].
     #[cold]
-    fn begin(&mut self, row: &Row<'_>) -> bool {
+    fn begin(&mut self, row: &Row<'_>) -> Result<bool, IntakeError> {
         self.started = true;
         let names = names(self.shape, row);
         let column = match (&self.wanted, self.shape) {
             (NumberColumn::Index(_), Shape::Txt) => Some(0),
             (NumberColumn::Index(index), Shape::Csv(_)) => Some(*index),
-            (NumberColumn::Name(name), _) => {
-                let wanted = name.trim().to_lowercase();
-                names.iter().position(|name| name.to_lowercase() == wanted)
-            }
+            (NumberColumn::Name(name), _) => by_name(name, &names),
         };
         self.column = column;
         self.has_header = match (self.header, &self.wanted) {
             (Header::Yes, _) | (Header::Auto, NumberColumn::Name(_)) => true,
             (Header::No, _) => false,
             (Header::Auto, NumberColumn::Index(_)) => {
-                column.and_then(|column| field(self.shape, row, column)).is_some_and(is_name)
+                let number = column.and_then(|column| field(self.shape, row, column)).unwrap_or_default();
+                let names_variables = self.values.as_ref().is_some_and(|values| values.are_named_by(&names));
+                // A first recipient whose values happen to be names of columns is a recipient all the same.
+                is_name(number) || names_variables && normalise(number, self.region.as_ref()).is_err()
             }
         };
         self.columns = if self.has_header {
@@ -118,7 +127,10 @@ impl Rows {
         } else {
             (1..=names.len()).map(|number| format!("c{number}")).collect()
         };
-        self.has_header
+        if let Some(values) = &mut self.values {
+            values.begin(&self.columns, self.has_header)?;
+        }
+        Ok(self.has_header)
     }
 }
 
@@ -129,7 +141,7 @@ fn is_name(value: &[u8]) -> bool {
 
 /// One field of a row.
 #[inline]
-fn field<'a>(shape: Shape, row: &Row<'a>, index: usize) -> Option<&'a [u8]> {
+pub(super) fn field<'a>(shape: Shape, row: &Row<'a>, index: usize) -> Option<&'a [u8]> {
     let octets = match row {
         Row::Plain(octets) => *octets,
         Row::Quoted(fields) => return fields.get(index),

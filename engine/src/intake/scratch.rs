@@ -1,12 +1,17 @@
 //! One unlinked scratch file: appended to, then read by position. It vanishes with its last handle, also after a kill.
+//!
+//! A [`Log`] is read once from its beginning, so that a short one needs no file at all.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Octets gathered before a write.
 const WRITE_BUFFER: usize = 64 << 10;
+
+/// Octets of a log held in memory before it goes to a file.
+const MEMORY_OCTETS: usize = 64 << 10;
 
 /// A scratch file under construction.
 #[derive(Debug)]
@@ -75,6 +80,74 @@ impl Read for Stretch<'_> {
         }
         self.at += got as u64;
         Ok(got)
+    }
+}
+
+/// Octets that are read in the order of their coming.
+#[derive(Debug)]
+pub(super) struct Log {
+    dir: PathBuf,
+    memory: Vec<u8>,
+    scratch: Option<Scratch>,
+}
+
+impl Log {
+    /// An empty log whose file, if it needs one, goes to `dir`.
+    pub(super) fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), memory: Vec::new(), scratch: None }
+    }
+
+    /// Appends octets.
+    #[inline]
+    pub(super) fn append(&mut self, octets: &[u8]) -> io::Result<()> {
+        match &mut self.scratch {
+            Some(scratch) => scratch.append(octets),
+            None => self.remember(octets),
+        }
+    }
+
+    fn remember(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.memory.extend_from_slice(octets);
+        if self.memory.len() >= MEMORY_OCTETS {
+            let mut scratch = Scratch::create(&self.dir)?;
+            scratch.append(&self.memory)?;
+            self.memory = Vec::new();
+            self.scratch = Some(scratch);
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_spilled(&self) -> bool {
+        self.scratch.is_some()
+    }
+
+    /// Ends the writing.
+    pub(super) fn seal(self) -> io::Result<SealedLog> {
+        let Some(scratch) = self.scratch else {
+            return Ok(SealedLog::Memory(self.memory));
+        };
+        let (file, length) = scratch.into_file()?;
+        Ok(SealedLog::File(file, length))
+    }
+}
+
+/// A log that can be read, as often as wanted.
+#[derive(Debug)]
+pub(super) enum SealedLog {
+    Memory(Vec<u8>),
+    File(File, u64),
+}
+
+impl SealedLog {
+    /// Reads from the beginning.
+    pub(super) fn read(&self) -> Box<dyn Read + '_> {
+        match self {
+            Self::Memory(octets) => Box::new(octets.as_slice()),
+            Self::File(file, length) => {
+                Box::new(BufReader::with_capacity(MEMORY_OCTETS, Stretch::new(file, 0, *length)))
+            }
+        }
     }
 }
 

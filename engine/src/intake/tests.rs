@@ -12,16 +12,20 @@ use super::*;
 
 /// A sink that keeps everything and checks the size of chunks.
 #[derive(Default)]
-struct Kept {
-    numbers: Vec<u64>,
+pub(super) struct Kept {
+    pub(super) numbers: Vec<u64>,
+    pub(super) values: Vec<u8>,
+    pub(super) hasher: ListHasher,
     ended: bool,
 }
 
 impl ChunkSink for Kept {
-    fn chunk(&mut self, numbers: &[u64]) -> io::Result<()> {
+    fn chunk(&mut self, numbers: &[u64], values: &[u8]) -> io::Result<()> {
         assert!(!self.ended && !numbers.is_empty() && numbers.len() <= CHUNK_RECIPIENTS);
         self.ended = numbers.len() < CHUNK_RECIPIENTS;
         self.numbers.extend_from_slice(numbers);
+        self.values.extend_from_slice(values);
+        self.hasher.chunk(numbers, values);
         Ok(())
     }
 }
@@ -32,13 +36,24 @@ fn run_in(
     file: &[u8],
     piece: usize,
 ) -> Result<(IntakeSummary, Vec<u64>), IntakeError> {
+    let (summary, kept) = keep(dir, options, file, piece)?;
+    assert!(kept.values.is_empty() || !options.variables.is_empty());
+    Ok((summary, kept.numbers))
+}
+
+pub(super) fn keep(
+    dir: &Path,
+    options: &Options,
+    file: &[u8],
+    piece: usize,
+) -> Result<(IntakeSummary, Kept), IntakeError> {
     let mut intake = Intake::new(options.clone(), dir)?;
     for piece in file.chunks(piece.max(1)) {
         intake.feed(piece)?;
     }
     let mut kept = Kept::default();
     let summary = intake.finish(&mut kept)?;
-    Ok((summary, kept.numbers))
+    Ok((summary, kept))
 }
 
 fn run(options: &Options, file: &[u8]) -> (IntakeSummary, Vec<u64>) {
@@ -46,7 +61,7 @@ fn run(options: &Options, file: &[u8]) -> (IntakeSummary, Vec<u64>) {
     run_in(dir.path(), options, file, 1 << 20).unwrap()
 }
 
-fn rejects(summary: &IntakeSummary) -> Vec<(u32, &'static str)> {
+pub(super) fn rejects(summary: &IntakeSummary) -> Vec<(u32, &'static str)> {
     let mut listed = Vec::new();
     summary
         .rejects
@@ -63,7 +78,7 @@ fn utf16(text: &str, mark: bool, join: fn(u16) -> [u8; 2]) -> Vec<u8> {
     mark.into_iter().chain(text.encode_utf16()).flat_map(join).collect()
 }
 
-const A: u64 = 491_701_234_567;
+pub(super) const A: u64 = 491_701_234_567;
 const B: u64 = 491_701_234_568;
 
 /// One row of the fault list: what it is, the file, the accepted numbers, the rejects by line, and the lines.
@@ -267,7 +282,7 @@ fn the_limit_itself_is_allowed_and_one_more_is_not() {
 fn a_refused_file_gives_the_sink_nothing() {
     struct Untouched;
     impl ChunkSink for Untouched {
-        fn chunk(&mut self, _: &[u64]) -> io::Result<()> {
+        fn chunk(&mut self, _: &[u64], _: &[u8]) -> io::Result<()> {
             panic!("the sink got a chunk of a refused file");
         }
     }
@@ -296,7 +311,7 @@ fn a_spent_intake_cannot_be_finished() {
 fn a_failing_sink_ends_the_intake_with_its_error() {
     struct Full;
     impl ChunkSink for Full {
-        fn chunk(&mut self, _: &[u64]) -> io::Result<()> {
+        fn chunk(&mut self, _: &[u64], _: &[u8]) -> io::Result<()> {
             Err(io::ErrorKind::StorageFull.into())
         }
     }
@@ -317,6 +332,8 @@ fn options_that_contradict_each_other_are_refused() {
         Options { default_region: Some("001".into()), ..Options::default() },
         Options { limits: Limits { max_bytes: 1 << 33, ..Limits::default() }, ..Options::default() },
         Options { limits: Limits { sort_entries: 0, ..Limits::default() }, ..Options::default() },
+        Options { variables: vec!["name".into(); 17], ..Options::default() },
+        Options { variables: vec![" ".into()], ..Options::default() },
     ] {
         assert!(matches!(Intake::new(options, dir.path()), Err(IntakeError::Options(_))));
     }
@@ -341,7 +358,7 @@ fn scratch_files_have_no_name_at_any_moment() {
     let names = || std::fs::read_dir(dir.path()).unwrap().count();
     struct Watching<'a>(&'a dyn Fn() -> usize, Cell<usize>);
     impl ChunkSink for Watching<'_> {
-        fn chunk(&mut self, _: &[u64]) -> io::Result<()> {
+        fn chunk(&mut self, _: &[u64], _: &[u8]) -> io::Result<()> {
             self.1.set(self.1.get() + 1);
             assert_eq!((self.0)(), 0);
             Ok(())
@@ -365,8 +382,15 @@ fn the_digest_is_that_of_the_chunks_the_sink_got() {
     let file: String = (0..10_000).map(|number| format!("{}\n", A + number * 3)).collect();
     let (summary, numbers) = run(&Options::default(), file.as_bytes());
     let mut hasher = ListHasher::new();
-    numbers.chunks(CHUNK_RECIPIENTS).for_each(|chunk| hasher.chunk(chunk));
+    numbers.chunks(CHUNK_RECIPIENTS).for_each(|chunk| hasher.chunk(chunk, b""));
     assert_eq!(summary.digest, hasher.finish());
+}
+
+#[test]
+fn the_digest_of_a_list_of_numbers_never_changes() {
+    let (summary, _) = run(&Options::default(), b"491701234567\n491701234568\n");
+    let pinned = "cd3569c6234ade7649951dd155e6ad72d31735619f0b39c8c7441e505d79b0ed";
+    assert_eq!(summary.digest.to_string(), pinned);
 }
 
 #[test]

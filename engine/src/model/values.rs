@@ -55,7 +55,14 @@ fn check(value: &str, place: usize) -> Result<(), ValueFault> {
     if value.len() > MAX_VALUE_CHARS && value.chars().count() > MAX_VALUE_CHARS {
         return Err(ValueFault::TooLong { place });
     }
-    match value.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r')) {
+    let has_control = if value.is_ascii() {
+        // Without an early end: values are short and control characters hardly ever there.
+        let is_bad = |octet: u8| octet.is_ascii_control() & (octet != b'\n') & (octet != b'\r');
+        value.bytes().fold(false, |found, octet| found | is_bad(octet))
+    } else {
+        value.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r'))
+    };
+    match has_control {
         true => Err(ValueFault::ControlCharacter { place }),
         false => Ok(()),
     }
@@ -181,6 +188,13 @@ mod tests {
         assert_eq!(pack_row(&mut out, &["a", &over]), Err(ValueFault::TooLong { place: 1 }));
         assert_eq!(pack_row(&mut out, &["a", &most, "0123456789012345678"]), Err(ValueFault::RowTooLong));
         assert_eq!(pack_row(&mut out, &["a\0"]), Err(ValueFault::ControlCharacter { place: 0 }));
+        for bad in ["a\u{7F}", "ö\t", "\u{85}", "a\u{1F}"] {
+            assert_eq!(
+                pack_row(&mut out, &["", bad]),
+                Err(ValueFault::ControlCharacter { place: 1 }),
+                "{bad:?}"
+            );
+        }
         assert_eq!(pack_row(&mut out, &["a\tb"]), Err(ValueFault::ControlCharacter { place: 0 }));
         assert_eq!(out, [7]);
         assert_eq!(pack_row(&mut out, &["a\r\n", &most, "012345678901234"]), Ok(()));

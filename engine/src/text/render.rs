@@ -139,11 +139,9 @@ impl Template {
     /// Units and characters of a value.
     #[inline]
     fn check(&self, place: usize, value: &str) -> Result<(usize, usize), Rendering> {
-        let (mut units, mut chars) = (0, 0);
-        for character in value.chars() {
-            units += self.encoding.units(character).ok_or(Rendering::Encoding { place, character })?;
-            chars += 1;
-        }
+        let counted = self.encoding.count(value);
+        let (units, chars) =
+            counted.map_err(|outside| Rendering::Encoding { place, character: outside.0 })?;
         let limit = self.variables[place].max_chars;
         match chars <= usize::from(limit) {
             true => Ok((units, chars)),
@@ -180,7 +178,7 @@ impl Template {
     pub fn write(&self, row: Row<'_>, part: Part, out: &mut BytesMut) -> Result<(), Rendering> {
         if part.total > 1 {
             let [.., reference] = part.reference.to_be_bytes();
-            out.extend_from_slice(&pdu::udh::concat8(reference, part.total, part.part + 1));
+            out.extend_from_slice(&pdu::udh::concat8(reference, part.total, part.part.saturating_add(1)));
         }
         let start = out.len();
         let mut outside = None;

@@ -3,6 +3,8 @@
 //! Unpacked: one septet per octet, which is what SMSCs expect in `short_message` with `data_coding` 0.
 //! An extension character takes two septets, escape first. Decoding is total and lossy, encoding is exact.
 
+use bytes::BytesMut;
+
 /// The septet that announces a character of the extension table.
 pub const ESCAPE: u8 = 0x1B;
 
@@ -40,6 +42,9 @@ pub enum Septets {
     /// In the extension table: the escape and this septet.
     Two(u8),
 }
+
+/// Octets that [`append_plain`] gathers before it appends them; a usual value of a variable fits.
+const PLAIN_OCTETS: usize = 64;
 
 const NONE: u8 = 0xFF;
 const EXTENDED: u8 = 0x80;
@@ -92,6 +97,35 @@ pub const fn septets(c: char) -> Option<Septets> {
         '€' => Septets::Two(0x65),
         _ => return None,
     })
+}
+
+/// Appends the septets of ASCII text without characters of the extension table, octet by octet and without looking at
+/// one alone; `false` for any other text, and nothing is appended then.
+#[inline]
+pub(super) fn append_plain(text: &[u8], out: &mut BytesMut) -> bool {
+    let start = out.len();
+    let mut septets = [0; PLAIN_OCTETS];
+    for piece in text.chunks(PLAIN_OCTETS) {
+        let mut flags = 0;
+        for (septet, octet) in septets.iter_mut().zip(piece) {
+            *septet = BY_LATIN1[usize::from(*octet)];
+            flags |= *septet | octet;
+        }
+        // The top bit marks what is no ASCII, what is in the extension table and what is outside.
+        if flags & EXTENDED != 0 {
+            out.truncate(start);
+            return false;
+        }
+        out.extend_from_slice(&septets[..piece.len()]);
+    }
+    true
+}
+
+/// Whether a text is ASCII that [`append_plain`] takes: one septet an octet.
+#[inline]
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    let flags = text.iter().fold(0, |flags, octet| flags | BY_LATIN1[usize::from(*octet)] | octet);
+    flags & EXTENDED == 0
 }
 
 /// Appends unpacked septets; on a character outside the alphabet `out` is as before and that character returned.

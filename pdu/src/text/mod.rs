@@ -99,6 +99,24 @@ impl Encoding {
         }
     }
 
+    /// Units and characters of a text.
+    ///
+    /// # Errors
+    /// The first character outside the encoding.
+    #[inline]
+    pub fn count(self, text: &str) -> Result<(usize, usize), Unencodable> {
+        let is_plain = match self {
+            Self::Gsm7 => gsm::is_plain(text.as_bytes()),
+            Self::Latin1 | Self::Ucs2 => text.is_ascii(),
+        };
+        if is_plain {
+            return Ok((text.len(), text.len()));
+        }
+        text.chars().try_fold((0, 0), |(units, chars), c| {
+            Ok((units + self.units(c).ok_or(Unencodable(c))?, chars + 1))
+        })
+    }
+
     /// Whether every character of the text is in this encoding.
     #[must_use]
     pub fn fits(self, text: &str) -> bool {
@@ -150,6 +168,9 @@ impl Encoding {
     /// The first character outside the encoding; `out` is as before then.
     #[inline]
     pub fn append(self, text: &str, out: &mut BytesMut) -> Result<(), Unencodable> {
+        if self == Self::Gsm7 && gsm::append_plain(text.as_bytes(), out) {
+            return Ok(());
+        }
         let start = out.len();
         // Octets gather here, because a reservation for every character would cost more than the character.
         let (mut gathered, mut count) = ([0; APPEND_OCTETS], 0);

@@ -24,7 +24,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_text_that_fits_an_encoding_comes_back(text in text()) {
+    fn a_text_that_fits_an_encoding_comes_back(text in prop_oneof![text(), "[ -~\n]{0,200}", "[a-zA-Z .]{0,200}"]) {
         for encoding in ENCODINGS {
             let mut octets = vec![1, 2, 3];
             let missing = encoding.missing(&text);
@@ -33,6 +33,9 @@ proptest! {
             let outcome = encoding.append(&text, &mut appended);
             prop_assert_eq!(outcome, encoding.encode(&text, &mut octets));
             prop_assert_eq!(&appended[..], &octets[..]);
+            let widths = text.chars().map(|c| encoding.units(c));
+            let units = widths.sum::<Option<usize>>().map(|units| (units, text.chars().count()));
+            prop_assert_eq!(encoding.count(&text), outcome.map(|()| units.unwrap_or_default()));
             match outcome {
                 Ok(()) => {
                     prop_assert!(missing.is_empty());
