@@ -4,6 +4,7 @@
 
 mod build;
 mod calendar;
+mod tenant;
 mod trigger;
 
 use bench::smsc::Config;

@@ -1,12 +1,15 @@
 //! The suite: one binary, one module per subject.
 
+mod channels;
 mod children;
+mod crowd;
 mod demo;
 mod dispatch;
 mod faults;
 mod judge;
 mod kill;
 mod life;
+mod modes;
 mod oracles;
 mod runner;
 mod scale;
@@ -14,3 +17,4 @@ mod simulation;
 mod stopping;
 mod suppression;
 mod tidy;
+mod triggers;

@@ -38,6 +38,7 @@ impl Prepared {
         if self.resumed {
             return Ok(());
         }
+        engine.build(self.workspace, self.id, &self.by).await?;
         Ok(engine.start_campaign(self.workspace, self.id, &self.by).await?)
     }
 }
@@ -79,7 +80,7 @@ pub(super) async fn prepare(
         recipients: stored.recipients,
         recipients_digest: stored.digest,
     };
-    let id = seed.campaign(&**store, no, campaign, now).await.map_err(explain)?;
+    let id = seed.approved(&**store, no, campaign, now).await.map_err(explain)?;
     let parts = parts_of(&options.text).map_err(|error| Failure::new(exit::USAGE, error))?;
     lines.say(&format!(
         "campaign approved by a second person: {} recipients, {parts} segment{} each",

@@ -7,58 +7,22 @@
 use crate::dispatch::charge::{Charges, LocalDays};
 use crate::dispatch::columns::{OpenChunk, OpenRun, SavedId, for_each_id};
 use crate::dispatch::keeper::AwaitedId;
+use crate::dispatch::tally::Tally;
 use crate::model::record::{Fate, Intent, Outcome, ReceiptFact, Skip};
 use crate::model::{
-    CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Counts, Incarnation, NO_TIME, Run, UnitStatus,
+    CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus,
 };
 use crate::schedule::Zone;
 use crate::store::RowSeq;
 use jiff::civil::Date;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Receipts waiting for the fold; 12 MiB at 12 octets each, then they are folded.
 pub(crate) const MAX_LATE: usize = 1 << 20;
 
 /// Most units of one run: a full chunk of sixteen parts has one more than a run can count.
 const MAX_RUN: u16 = 1 << 15;
-
-/// Counts of recipients by status, readable from any thread; slots by [`UnitStatus`] discriminant.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    by_status: [AtomicU64; UnitStatus::ALL.len()],
-    /// Parts that were perhaps sent twice under `at_least_once`.
-    pub(crate) repeated: AtomicU64,
-    /// Recipients with at least one part handed to the wire.
-    pub(crate) submitted: AtomicU64,
-}
-
-impl Tally {
-    fn get(&self, status: UnitStatus) -> u64 {
-        self.by_status[status as usize].load(Ordering::Relaxed)
-    }
-
-    /// The counts as the API names them.
-    pub(crate) fn counts(&self) -> Counts {
-        let by = |s| self.get(s);
-        let mut counts = Counts {
-            total: 0,
-            queued: by(UnitStatus::Queued),
-            in_flight: by(UnitStatus::Intended),
-            sent: by(UnitStatus::Sent),
-            delivered: by(UnitStatus::Delivered),
-            undeliverable: by(UnitStatus::Undeliverable),
-            rejected: by(UnitStatus::Rejected),
-            expired: by(UnitStatus::Expired),
-            cancelled: by(UnitStatus::Cancelled),
-            skipped: by(UnitStatus::Skipped),
-            failed: by(UnitStatus::Failed),
-            unknown: by(UnitStatus::Unknown),
-        };
-        counts.total = self.by_status.iter().map(|n| n.load(Ordering::Relaxed)).sum();
-        counts
-    }
-}
 
 /// A receipt for a chunk whose columns are no longer in memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,8 +90,8 @@ impl Account {
         }
     }
 
-    /// The same account with its recipients charged to days of this zone.
-    pub(crate) fn in_zone(mut self, zone: Zone) -> Self {
+    /// The same account with its recipients charged to days of this zone, of UTC without one.
+    pub(crate) fn in_zone(mut self, zone: Option<Zone>) -> Self {
         self.days = LocalDays::new(zone);
         self
     }
@@ -618,6 +582,7 @@ pub(crate) fn whole(parts: &[u8]) -> UnitStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Counts;
     use proptest::prelude::*;
 
     fn intent(row: RowSeq, chunk: ChunkNo, from: u16, count: u16) -> (RowSeq, Intent) {

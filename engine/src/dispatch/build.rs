@@ -11,10 +11,14 @@ use crate::model::{
     WorkspaceId,
 };
 use crate::schedule::{Code, PlanTerms, check, plan};
-use crate::store::{Entity, Kind, Scope, StoreError};
+use crate::store::{Entity, Kind, MAX_PAGE, Query, Scope, StoreError};
+use uuid::Uuid;
 
 /// What stands for the digest of a list that grows.
 const OPEN_LIST: &str = "open";
+
+/// Why a campaign fails whose sender is taken away.
+const WITHDRAWN: &str = "the sender was withdrawn";
 
 /// Why a check ended: for good, with words for the author, or because something is not there now.
 enum Trouble {
@@ -136,6 +140,42 @@ impl Engine {
         unusable(campaign, revision.as_ref(), &usable).map_or(Ok(()), |why| Err(EngineError::Sender(why)))
     }
 
+    /// Stops and fails every campaign that sends, or would send, under a sender revision which was withdrawn; which
+    /// ones. To be called behind the record of the withdrawal, so that none starts meanwhile.
+    ///
+    /// # Errors
+    /// The first error of a campaign that goes on for it; all others have been stopped.
+    pub async fn revision_withdrawn(
+        &self,
+        workspace: WorkspaceId,
+        revision: Uuid,
+        by: &Principal,
+    ) -> Result<Vec<CampaignId>, EngineError> {
+        let statuses = [Status::Building, Status::Pending, Status::Sending, Status::Paused];
+        let (mut stopped, mut failed, mut after) = (Vec::new(), None, None);
+        loop {
+            let statuses = statuses.iter().map(Status::to_string).collect();
+            let query = Query { kind: Kind::Campaign, statuses, after, limit: MAX_PAGE };
+            let page = self.0.catalog.list(Scope::Workspace(workspace), query).await?;
+            for entity in page.items {
+                let Entity::Campaign(campaign) = entity else { continue };
+                if campaign.content.revision_id != revision {
+                    continue;
+                }
+                match self.fail(workspace, campaign.id, WITHDRAWN, by).await {
+                    Ok(()) => stopped.push(campaign.id),
+                    // Over meanwhile.
+                    Err(EngineError::State(..)) => {}
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return failed.map_or(Ok(stopped), Err),
+            }
+        }
+    }
+
     /// The pinned sender revision, if it is in the campaign's workspace.
     async fn revision_of(&self, campaign: &Campaign) -> Result<Option<Revision>, EngineError> {
         let scope = Scope::Workspace(campaign.workspace_id);
@@ -162,7 +202,7 @@ fn unusable(
     if revision.decided_by.is_none() || !usable.contains(&revision.status) {
         return Some(match revision.status {
             RevisionStatus::Archived => "the sender was archived",
-            RevisionStatus::Rejected => "the sender was withdrawn",
+            RevisionStatus::Rejected => WITHDRAWN,
             _ => "the sender is not approved",
         });
     }

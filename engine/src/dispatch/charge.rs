@@ -35,9 +35,9 @@ pub(crate) struct LocalDays {
 }
 
 impl LocalDays {
-    /// Days of this zone.
-    pub(crate) fn new(zone: Zone) -> Self {
-        Self { zone: Some(zone), from_ms: 0, until_ms: 0, day: Date::ZERO }
+    /// Days of this zone, of UTC without one.
+    pub(crate) fn new(zone: Option<Zone>) -> Self {
+        Self { zone, from_ms: 0, until_ms: 0, day: Date::ZERO }
     }
 
     /// The day of a moment, milliseconds since 1970.
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_local_day_ends_at_local_midnight_also_when_it_has_23_or_25_hours() {
-        let mut days = LocalDays::new(Zone::named("Europe/Berlin").expect("a zone"));
+        let mut days = LocalDays::new(Some(Zone::named("Europe/Berlin").expect("a zone")));
         let at = |text: &str| {
             let at: Timestamp = text.parse().expect("a time");
             u64::try_from(at.as_millisecond()).expect("after 1970")

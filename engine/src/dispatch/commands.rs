@@ -4,10 +4,11 @@
 //! the flag, then is recorded, then waits until every link has obeyed; only then is it acknowledged. A command runs
 //! to its end also when its caller goes away in the midst of it.
 
-use crate::dispatch::account::{Tally, Unsent};
+use crate::dispatch::account::Unsent;
 use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::keeper::KeeperMsg;
 use crate::dispatch::recovery::account_of;
+use crate::dispatch::tally::Tally;
 use crate::model::{
     Campaign, CampaignId, CampaignNo, Counts, HoldReason, Mode, Move, Principal, Status, UnitStatus,
     WorkspaceId,
@@ -182,7 +183,7 @@ impl Engine {
         let (workspace, id) = (campaign.workspace_id, campaign.id);
         let zone = self.tenant(workspace).await?.settings().calendar.zone.clone();
         let campaign = self.record(Campaign { started: true, ..campaign }, (Move::Start, None), by).await?;
-        let account = Box::new(account_of(&campaign, zone, 0));
+        let account = Box::new(account_of(&campaign, Some(zone), 0));
         let tally = Arc::new(Tally::default());
         account.publish(&tally);
         // The account first: it must know every row of a campaign that may be pushed to.

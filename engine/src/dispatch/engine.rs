@@ -3,7 +3,6 @@
 //! A stop first sets the flag, then is recorded, then waits until every link has obeyed; only then is it
 //! acknowledged. The engine verifies approval from the store before the first intent of a campaign.
 
-use crate::dispatch::account::Tally;
 use crate::dispatch::assembly::{self, Channel, Plan};
 use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::calendar::Agenda;
@@ -29,6 +28,7 @@ use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
 use crate::dispatch::supervisor::SupervisorMsg;
 use crate::dispatch::suppression::Suppressions;
+use crate::dispatch::tally::Tally;
 use crate::dispatch::tenant::Tenants;
 use crate::model::{Campaign, CampaignId, CampaignNo, Counts, Status, WorkspaceId};
 use crate::store::{Catalog, Entity, Journal, Kind, Scope, StoreError};
@@ -217,7 +217,6 @@ impl Engine {
         let plan = Plan { epoch, marks, board: &board, desk: &desk, recorder: &recorder, failure: &failure };
         let (root, channels, dispatch_ended) = assembly::start_channels(&env, &config, plan).await?;
         let (agenda, agenda_in) = mpsc::unbounded_channel();
-        let hearing = Hearing::new(&config, Arc::clone(&journal))?;
         let inner = Inner {
             env,
             catalog,

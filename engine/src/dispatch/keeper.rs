@@ -3,14 +3,16 @@
 //! Nothing reaches an account that is not durable. Journal rows are deleted only below the smallest watermark that
 //! was read back from the campaigns' files after they were saved.
 
-use crate::dispatch::account::{Account, Late, Tally, Unsent};
+use crate::dispatch::account::{Account, Unsent};
 use crate::dispatch::growth::Growth;
 use crate::dispatch::inbound::{Incoming, Unheard};
 use crate::dispatch::recorder::Recorder;
+use crate::dispatch::saving::{Held, save, save_all};
 use crate::dispatch::supply::Slice;
+use crate::dispatch::tally::Tally;
 use crate::model::record::{self, Fact, Facts, Numbers, Orphan};
 use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run, UnitStatus};
-use crate::store::{Journal, RowSeq, StateSave, StoreError};
+use crate::store::{Journal, RowSeq, StoreError};
 use bytes::Bytes;
 use jiff::civil::Date;
 use std::collections::BTreeMap;
@@ -21,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Rows under way from the recorder; more make the recorder wait.
 pub(crate) const ROWS: usize = 64;
 /// Settled chunks that make a save worth its fsync: about 130,000 messages.
-const SAVE_CHUNKS: usize = 32;
+pub(super) const SAVE_CHUNKS: usize = 32;
 /// Journal octets after which everything is saved and the journal trimmed: about 4.5 million messages.
 const COMPACT_OCTETS: usize = 64 << 20;
 /// Pause before saved state that could not be read is read again.
@@ -109,16 +111,6 @@ pub(crate) struct Standing {
 pub(crate) enum KeeperEvent {
     /// Nothing of the campaign is queued or in flight any more.
     Settled(CampaignNo),
-}
-
-struct Held {
-    account: Box<Account>,
-    tally: Arc<Tally>,
-    watermark: RowSeq,
-    touched: bool,
-    told: bool,
-    /// It ended: what is queued again by a late answer is settled as well.
-    unsent: Option<Unsent>,
 }
 
 /// The accounts and how far they are.
@@ -347,7 +339,10 @@ impl Keeper {
         }
         loop {
             match self.journal.recipients(no, chunk).await {
-                Ok(recipients) => return Ok(self.growth.enter(no, chunk, recipients)),
+                Ok(recipients) => {
+                    self.growth.enter(no, chunk, recipients);
+                    return Ok(());
+                }
                 Err(StoreError::NotFound) => return Ok(()),
                 Err(StoreError::Unavailable(reason)) => {
                     tracing::warn!(campaign = no.0, chunk, reason, "recipients not read; asking again");
@@ -559,74 +554,4 @@ impl Keeper {
         let trimmed = self.journal.trim(pinned.map_or(smallest, |row| row.min(smallest))).await;
         failed.map_or(trimmed, Err)
     }
-}
-
-/// Where state is saved to, and the recipients that are saved with it.
-type To<'a> = (&'a dyn Journal, &'a Growth);
-
-async fn save_all(to: To<'_>, no: CampaignNo, held: &mut Held, applied: RowSeq) -> Result<(), StoreError> {
-    fold_late(to, no, held).await?;
-    let watermark = held.account.watermark(applied);
-    let chunks = held.account.columns(true);
-    save(to, no, held, chunks, watermark).await
-}
-
-async fn save(
-    (journal, growth): To<'_>,
-    no: CampaignNo,
-    held: &mut Held,
-    chunks: Vec<ChunkState>,
-    watermark: RowSeq,
-) -> Result<(), StoreError> {
-    if chunks.is_empty() && watermark == held.watermark && !growth.is_unsaved(no) {
-        return Ok(());
-    }
-    let numbers: Vec<ChunkNo> = chunks.iter().map(|c| c.chunk).collect();
-    let charges = held.account.charges_saved_with(&numbers);
-    journal.save_state(no, StateSave { watermark, chunks, charges, recipients: growth.unsaved(no) }).await?;
-    held.account.saved(&numbers);
-    growth.saved(no);
-    held.watermark = watermark;
-    Ok(())
-}
-
-/// Folds waiting receipts into the saved columns, chunk by chunk; a failure keeps them in memory.
-async fn fold_late(to: To<'_>, no: CampaignNo, held: &mut Held) -> Result<(), StoreError> {
-    let late = held.account.take_late();
-    let mut chunks = Vec::new();
-    let mut failed = None;
-    for receipts in late.chunk_by(|a, b| a.chunk == b.chunk) {
-        let folded = match failed {
-            None => fold_chunk(to, no, held, receipts, &mut chunks).await,
-            Some(_) => Ok(()),
-        };
-        failed = failed.or(folded.err());
-    }
-    if failed.is_none() {
-        failed = save(to, no, held, chunks, held.watermark).await.err();
-    }
-    match failed {
-        None => Ok(()),
-        Some(error) => {
-            held.account.put_late_back(late);
-            Err(error)
-        }
-    }
-}
-
-async fn fold_chunk(
-    to: To<'_>,
-    no: CampaignNo,
-    held: &mut Held,
-    receipts: &[Late],
-    chunks: &mut Vec<ChunkState>,
-) -> Result<(), StoreError> {
-    let Some(first) = receipts.first() else { return Ok(()) };
-    let Some(mut state) = to.0.state(no, first.chunk).await? else { return Ok(()) };
-    held.account.fold(&mut state, receipts);
-    chunks.push(state);
-    if chunks.len() >= SAVE_CHUNKS {
-        save(to, no, held, std::mem::take(chunks), held.watermark).await?;
-    }
-    Ok(())
 }

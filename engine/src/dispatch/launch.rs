@@ -129,6 +129,8 @@ impl Engine {
         let campaign = &running.campaign;
         let tenant = self.tenant(campaign.workspace_id).await?;
         let sender = self.sender_rate(campaign).await?;
+        let rates: Vec<_> = tenant.rate().into_iter().chain(sender).collect();
+        running.rates.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&rates);
         let (high, low) = campaign.workspace_id.0.as_u64_pair();
         let rules = &campaign.content.rules;
         let spec = FlowSpec {
@@ -138,7 +140,7 @@ impl Engine {
             workspace: (high ^ low, tenant.settings().weight),
             weight: campaign.weight.max(1),
             lane: rules.lane,
-            rates: tenant.rate().into_iter().chain(sender).collect(),
+            rates,
             retry: rules.retry.as_slice().into(),
             suppressed: self.0.suppressions.of(campaign.workspace_id),
             transactional: rules.transactional,
@@ -170,13 +172,23 @@ impl Engine {
         let mut list = running.list.lock().await;
         self.recorder_flush().await?;
         let remaining = self.remaining(running.campaign.no).await?;
-        for (day, count) in self.standing(running.campaign.no).await?.charges {
-            running.purse.correct(day, count);
+        let charges = self.standing(running.campaign.no).await?.charges;
+        let today = self.today(running).await?;
+        if charges.iter().all(|(day, _)| *day != today) {
+            // Drawn for what was never sent.
+            running.purse.correct(today, 0);
         }
+        charges.iter().for_each(|(day, count)| running.purse.correct(*day, *count));
         actor.cast(CampaignMsg::Begin(remaining, pace)).map_err(|_| gone("campaign"))?;
         list.known = list.next;
         *running.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
         Ok(())
+    }
+
+    /// The local day of a campaign's workspace.
+    async fn today(&self, running: &Running) -> Result<jiff::civil::Date, EngineError> {
+        let tenant = self.tenant(running.campaign.workspace_id).await?;
+        Ok(tenant.settings().calendar.zone.day_of(self.timestamp()))
     }
 
     async fn remaining(&self, no: CampaignNo) -> Result<Remaining, EngineError> {

@@ -51,11 +51,13 @@ mod right_of_way;
 mod ring;
 mod route;
 mod running;
+mod saving;
 mod sieve;
 mod status;
 mod supervisor;
 mod supply;
 mod suppression;
+mod tally;
 mod tenant;
 #[cfg(test)]
 mod testing;
@@ -74,3 +76,4 @@ pub use message::{MessageError, parts_of};
 pub use opt_out::KEYWORD_SOURCE;
 pub use push::{MAX_PUSH, Push, PushError};
 pub use route::RouteError;
+pub use status::CampaignState;

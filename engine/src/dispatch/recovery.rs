@@ -4,11 +4,12 @@
 //! without outcome: `unknown`, or queued again under `at_least_once`. Control data is read first, so that what was
 //! stopped stays stopped. The resolution is itself a journal row, durable before anything is sent.
 
-use crate::dispatch::account::{Account, Tally};
+use crate::dispatch::account::Account;
 use crate::dispatch::commands::unsent;
 use crate::dispatch::keeper::{Keeper, Unresolved};
 use crate::dispatch::mark::Marks;
 use crate::dispatch::matcher::Early;
+use crate::dispatch::tally::Tally;
 use crate::dispatch::tenant::calendar_of;
 use crate::model::record::{self, Fact, Facts, Fate, Intent, Numbers, Orphan, Outcome, Skip};
 use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Mode, Run, Status, WorkspaceId};
@@ -66,7 +67,7 @@ pub(crate) async fn recover(
     let mut zones = BTreeMap::new();
     for campaign in concerned(catalog, &**journal, &touched, wall_ms).await? {
         let zone = match zones.get(&campaign.workspace_id) {
-            Some(zone) => Zone::clone(zone),
+            Some(zone) => Option::<Zone>::clone(zone),
             None => zone_of(catalog, campaign.workspace_id).await?,
         };
         zones.insert(campaign.workspace_id, zone.clone());
@@ -162,7 +163,7 @@ fn may_change(campaign: &Campaign, wall_ms: u64) -> bool {
 async fn restore(
     journal: &dyn Journal,
     campaign: &Campaign,
-    zone: Zone,
+    zone: Option<Zone>,
 ) -> Result<(Box<Account>, RowSeq), StoreError> {
     let header = match journal.header(campaign.no).await {
         // Rejected, removed, or a campaign that never had recipients: an account with nothing saved.
@@ -184,18 +185,19 @@ async fn restore(
 
 /// A fresh account of a campaign whose recipients are charged to days of this zone; a Trigger campaign has as many as
 /// its file holds, `stored`.
-pub(crate) fn account_of(campaign: &Campaign, zone: Zone, stored: u64) -> Account {
+pub(crate) fn account_of(campaign: &Campaign, zone: Option<Zone>, stored: u64) -> Account {
     let base_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
     let is_growing = campaign.mode == Mode::Trigger;
     let recipients = if is_growing { stored } else { campaign.recipients };
     Account::new(campaign.no, recipients, campaign.content.parts, base_ms).in_zone(zone).growing(is_growing)
 }
 
-/// The zone whose days a workspace's limits count.
-async fn zone_of(catalog: &dyn Catalog, workspace: WorkspaceId) -> Result<Zone, StoreError> {
-    match catalog.get(Scope::Platform, Kind::Workspace, workspace.into()).await? {
-        Entity::Workspace(workspace) => Ok(calendar_of(&workspace).zone),
-        _ => Err(StoreError::NotFound),
+/// The zone whose days a workspace's limits count; none for a workspace that is gone.
+async fn zone_of(catalog: &dyn Catalog, workspace: WorkspaceId) -> Result<Option<Zone>, StoreError> {
+    match catalog.get(Scope::Platform, Kind::Workspace, workspace.into()).await {
+        Ok(Entity::Workspace(workspace)) => Ok(Some(calendar_of(&workspace).zone)),
+        Ok(_) | Err(StoreError::NotFound) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -3,8 +3,8 @@
 //! The first start, a start after a crash and a restart after a panic are one path: call everything back, flush,
 //! ask the keeper what is left, begin.
 
-use crate::dispatch::account::Tally;
 use crate::dispatch::assembly::{self, start_child};
+use crate::dispatch::bucket::Bucket;
 use crate::dispatch::budget::Purse;
 use crate::dispatch::campaign::CampaignMsg;
 use crate::dispatch::cells::CampaignCells;
@@ -17,6 +17,7 @@ use crate::dispatch::message::Message;
 use crate::dispatch::push::ListEnd;
 use crate::dispatch::recovery::Found;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
+use crate::dispatch::tally::Tally;
 use crate::model::record::{Facts, ReceiptFact};
 use crate::model::{
     CHUNK_RECIPIENTS, Campaign, CampaignNo, MAX_RECIPIENTS, Mode, Move, Plan, Principal, Status, WorkspaceId,
@@ -46,6 +47,8 @@ pub(super) struct Running {
     pub(super) list: tokio::sync::Mutex<ListEnd>,
     /// What it draws on; it outlives its actors.
     pub(super) purse: Arc<Purse>,
+    /// Limits beside the channel's under which it sends.
+    pub(super) rates: Mutex<Vec<Arc<Bucket>>>,
     /// Its plan as it is now.
     pub(super) plan: Mutex<Option<Plan>>,
 }
@@ -108,6 +111,7 @@ impl Engine {
         let running = Arc::new(Running {
             purse: Self::purse(&campaign, &tenant),
             plan: plan_of(&campaign),
+            rates: Mutex::default(),
             campaign,
             cells,
             tally,

@@ -1,8 +1,8 @@
 //! What the engine tells about itself: campaigns, channels, times, whether it goes on, whether it stores, what waits.
 
 use crate::dispatch::assembly::Channel;
-use crate::dispatch::engine::{ChannelStatus, Engine, Progress};
-use crate::model::{CampaignId, UnitStatus};
+use crate::dispatch::engine::{ChannelStatus, Engine, EngineError, Progress};
+use crate::model::{CampaignId, Counts, HoldReason, Status, UnitStatus, WorkspaceId};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +15,19 @@ pub(crate) const RECEIPT_STATES: [UnitStatus; 5] = [
     UnitStatus::Unknown,
 ];
 
+/// Where a campaign stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CampaignState {
+    /// Its status.
+    pub status: Status,
+    /// Why it waits, if it does.
+    pub hold_reason: Option<HoldReason>,
+    /// Whether a Trigger campaign takes no more numbers.
+    pub finished: bool,
+    /// Recipients by state.
+    pub counts: Counts,
+}
+
 impl Engine {
     /// What a campaign has reached; `None` for one that this engine does not run.
     #[must_use]
@@ -25,6 +38,50 @@ impl Engine {
             submitted: tally.submitted.load(Ordering::Relaxed),
             repeated: tally.repeated.load(Ordering::Relaxed),
         })
+    }
+
+    /// Where a campaign stands, why it waits, and what it has reached.
+    ///
+    /// # Errors
+    /// The store's; `NotFound` also for another workspace's.
+    pub async fn status(&self, workspace: WorkspaceId, id: CampaignId) -> Result<CampaignState, EngineError> {
+        let campaign = self.campaign(workspace, id).await?;
+        let live = self.progress(id);
+        let hold_reason = match campaign.status {
+            Status::Sending => self.hold_reason(id),
+            _ => campaign.hold_reason,
+        };
+        let unsent = Counts { total: campaign.recipients, queued: campaign.recipients, ..Counts::default() };
+        let counts = live.map(|live| live.counts).or(campaign.counts).unwrap_or(unsent);
+        Ok(CampaignState { status: campaign.status, hold_reason, finished: campaign.finished, counts })
+    }
+
+    /// Why a campaign that is `Sending` does not send now, if it does not: its calendar or limits first, then what
+    /// keeps every campaign.
+    #[must_use]
+    pub fn hold_reason(&self, id: CampaignId) -> Option<HoldReason> {
+        let running = self.campaigns().values().find(|running| running.campaign.id == id).cloned()?;
+        let counts = running.tally.counts();
+        if counts.queued == 0 {
+            // A Trigger campaign that has nothing to send waits for nothing.
+            return running.cells.hold().filter(|why| *why != HoldReason::DailyLimit);
+        }
+        let is_up = |channel: &Channel| channel.links.iter().any(|link| link.up.load(Ordering::Relaxed));
+        let is_reachable = self.routes(&running.campaign).is_ok_and(|routes| {
+            let channels = (0..=u8::MAX).zip(&self.0.channels);
+            channels.filter(|(at, _)| routes.uses(*at)).any(|(_, channel)| is_up(channel))
+        });
+        let now_ns = self.0.env.clock.now().mono_us.saturating_mul(1_000);
+        let rates = running.rates.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        running
+            .cells
+            .hold()
+            .or_else(|| (!is_reachable).then_some(HoldReason::NoChannel))
+            .or_else(|| (!self.is_storing()).then_some(HoldReason::StoreUnavailable))
+            .or_else(|| {
+                let is_empty = rates.iter().any(|bucket| bucket.ready_at(now_ns) > now_ns);
+                is_empty.then_some(HoldReason::RateLimit)
+            })
     }
 
     /// What the channels have done.
