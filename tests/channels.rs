@@ -164,7 +164,7 @@ fn a_channel_finds_what_its_smsc_can_bear_and_climbs_when_it_can_bear_more() {
         let place = place().unwrap();
         let (mut stage, seed) = stage(&place, vec![line("limited", |c| c.window = 50)]).await;
         stage.lines[0].smsc.update(|c| c.rate_per_s = 200).unwrap();
-        let id = started(&mut stage, &seed, &Script { recipients: 60_000, ..Script::default() }).await;
+        let id = started(&mut stage, &seed, &Script { recipients: 150_000, ..Script::default() }).await;
         pass(Duration::from_secs(30)).await;
         let throttled = |s: &Stage| s.engine.channels()[0].throttled;
         let (before, hits) = (accepted(&stage, 0), throttled(&stage));

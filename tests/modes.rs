@@ -157,7 +157,9 @@ fn a_spread_over_thirty_minutes_is_even_to_the_second() {
         let minutes: Vec<u64> = (0..30).map(minute).collect();
         assert_eq!(minutes.iter().sum::<u64>(), 4_000);
         assert!(minutes.iter().all(|n| (133..=134).contains(n)), "{minutes:?}");
-        assert!(sent.values().all(|n| *n <= 3), "4,000 in 1,800 s are two or three a second");
+        // Two or three a second.
+        let odd: Vec<_> = sent.iter().filter(|(_, n)| !(2..=3).contains(*n)).take(5).collect();
+        assert!(odd.is_empty(), "{odd:?}");
     });
 }
 

@@ -198,15 +198,16 @@ impl Case {
         Ok(())
     }
 
-    /// Recipients by the local day of their first accepted part.
-    fn by_day(&self) -> anyhow::Result<BTreeMap<Date, BTreeSet<u64>>> {
+    /// Recipients by the local day of their first accepted part; those whose part was read so soon behind midnight
+    /// that it may have been written before are counted for neither day.
+    fn by_day(&self) -> anyhow::Result<BTreeMap<Date, u64>> {
         let zone = TimeZone::get(&self.workspace.time_zone)?;
-        let (mut days, mut known): (BTreeMap<Date, BTreeSet<u64>>, _) = (BTreeMap::new(), BTreeSet::new());
+        let (mut days, mut known): (BTreeMap<Date, u64>, _) = (BTreeMap::new(), BTreeSet::new());
         for seen in self.seen.iter().filter(|s| s.accept == Accept::Accepted) {
             if known.insert(seen.destination) {
-                // Written before midnight and read behind it, it counts for the day of its write.
-                let day = instant(seen.at_us - WIRE_US)?.to_zoned(zone.clone()).date();
-                days.entry(day).or_default().insert(seen.destination);
+                let day = instant(seen.at_us)?.to_zoned(zone.clone()).date();
+                let written = instant(seen.at_us - WIRE_US)?.to_zoned(zone.clone()).date();
+                *days.entry(day).or_default() += u64::from(day == written);
             }
         }
         Ok(days)
@@ -216,7 +217,7 @@ impl Case {
     fn days(&self) -> anyhow::Result<()> {
         let Some(limit) = self.campaign.content.rules.daily_limit else { return Ok(()) };
         for (day, recipients) in self.by_day()? {
-            ensure!(recipients.len() as u64 <= limit, "I8: {} on {day}, limit {limit}", recipients.len());
+            ensure!(recipients <= limit, "I8: {recipients} on {day}, limit {limit}");
         }
         Ok(())
     }
@@ -325,7 +326,7 @@ fn days_of_workspaces(cases: &[Case]) -> anyhow::Result<()> {
         let Some(limit) = case.workspace.daily_limit else { continue };
         let days = &mut used.entry(case.workspace.id).or_insert((limit, BTreeMap::new())).1;
         for (day, recipients) in case.by_day()? {
-            *days.entry(day).or_default() += recipients.len() as u64;
+            *days.entry(day).or_default() += recipients;
         }
     }
     for (workspace, (limit, days)) in used {
