@@ -102,7 +102,7 @@ impl Stage {
         let mut hasher = ListHasher::new();
         for chunk in numbers.chunks(CHUNK_RECIPIENTS) {
             writer.chunk(chunk, &[])?;
-            hasher.chunk(chunk);
+            hasher.chunk(chunk, &[]);
         }
         writer.finish()?;
         let is_open = mode == Mode::Trigger;

@@ -119,7 +119,8 @@ impl Engine {
         let mut hasher = ListHasher::new();
         for chunk in 0..campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64) {
             let chunk = u32::try_from(chunk).unwrap_or(u32::MAX);
-            hasher.chunk(&self.0.journal.recipients(campaign.no, chunk).await?.numbers);
+            let stored = self.0.journal.recipients(campaign.no, chunk).await?;
+            hasher.chunk(&stored.numbers, &stored.values);
             tokio::task::yield_now().await;
         }
         if hasher.finish().to_string() != *approved {
