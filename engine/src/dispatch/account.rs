@@ -10,7 +10,7 @@ use crate::dispatch::keeper::AwaitedId;
 use crate::dispatch::tally::Tally;
 use crate::model::record::{Fate, Intent, Outcome, ReceiptFact, Skip};
 use crate::model::{
-    CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Counts, Incarnation, NO_TIME, Run, UnitStatus,
+    CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus,
 };
 use crate::schedule::Zone;
 use crate::store::RowSeq;
@@ -582,6 +582,7 @@ fn whole(parts: &[u8]) -> UnitStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Counts;
     use proptest::prelude::*;
 
     fn intent(row: RowSeq, chunk: ChunkNo, from: u16, count: u16) -> (RowSeq, Intent) {
