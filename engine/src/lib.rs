@@ -13,8 +13,8 @@ pub mod store;
 pub mod text;
 
 pub use dispatch::{
-    BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env,
-    InboundConfig, KEYWORD_SOURCE, MessageError, Net, Now, Progress, RouteError, Tcp, Wire, Workers, boot_id,
-    parts_of,
+    BindKind, BreakerState, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError,
+    Env, InboundConfig, KEYWORD_SOURCE, MessageError, Net, Now, Progress, RouteError, Tcp, Wire, Workers,
+    boot_id, parts_of,
 };
 pub use pdu::MessageIdForm;
