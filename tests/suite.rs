@@ -11,4 +11,5 @@ mod runner;
 mod scale;
 mod simulation;
 mod stopping;
+mod suppression;
 mod tidy;

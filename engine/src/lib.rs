@@ -13,8 +13,8 @@ pub mod store;
 pub mod text;
 
 pub use dispatch::{
-    BindKind, CampaignState, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError,
-    Env, InboundConfig, KEYWORD_SOURCE, MAX_PUSH, MessageError, Net, Now, Progress, Push, PushError,
-    RouteError, Tcp, Wire, Workers, boot_id, parts_of,
+    BindKind, BreakerState, CampaignState, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig,
+    EngineError, Env, InboundConfig, KEYWORD_SOURCE, MAX_PUSH, MessageError, Net, Now, Progress, Push,
+    PushError, RouteError, Tcp, Wire, Workers, boot_id, parts_of,
 };
 pub use pdu::MessageIdForm;

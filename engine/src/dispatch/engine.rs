@@ -4,6 +4,7 @@
 //! resumes what was running and only then lets anything be sent.
 
 use crate::dispatch::assembly::{self, Channel, Plan};
+use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::calendar::Agenda;
 use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
@@ -124,6 +125,10 @@ pub struct ChannelStatus {
     pub refused: u64,
     /// Throttled answers.
     pub throttled: u64,
+    /// Segments a second that it keeps to now, 0 for no limit: the configured rate or what its SMSC takes.
+    pub rate_per_s: u32,
+    /// Whether it takes units.
+    pub breaker: BreakerState,
     /// Refused for a while, queued again.
     pub retried: u64,
     /// Submits whose answer will not come.
@@ -185,6 +190,7 @@ impl Engine {
         journal: Arc<dyn Journal>,
         env: Env,
     ) -> Result<Self, EngineError> {
+        let hearing = Hearing::new(&config, Arc::clone(&journal))?;
         let epoch = catalog.next_epoch().await?;
         let marks = Arc::new(MarkDir::open(&config.marks, config.boot_id.clone(), config.installation)?);
         let (events, events_in) = mpsc::unbounded_channel();

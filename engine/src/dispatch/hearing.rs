@@ -8,7 +8,7 @@ use crate::dispatch::assembly;
 use crate::dispatch::engine::{Engine, EngineConfig, EngineError, Inner};
 use crate::dispatch::inbound::{InboundConfig, Incoming};
 use crate::dispatch::keeper::KeeperMsg;
-use crate::dispatch::last_sender::{Columns, Question, last_senders};
+use crate::dispatch::last_sender::{Chunks, Question, last_senders};
 use crate::dispatch::matcher::channel_key;
 use crate::dispatch::opt_out::KEYWORD_SOURCE;
 use crate::dispatch::suppression::Listed;
@@ -78,8 +78,8 @@ impl Hearing {
         };
         let questions: Vec<Question> = unclear.iter().map(question).collect();
         let within_ms = u64::try_from(self.config.last_sender_within.as_millis()).unwrap_or(u64::MAX);
-        let stores = (&*engine.0.catalog, &*self.journal, engine);
-        let found = match last_senders(stores, &questions, within_ms).await {
+        let chunks = Stored { engine, journal: &*self.journal };
+        let found = match last_senders((&*engine.0.catalog, &chunks), &questions, within_ms).await {
             Err(error @ StoreError::Unusable(_)) => {
                 // Waiting mends nothing: the person is protected from all instead of from one.
                 tracing::error!(%error, "the last senders to some handsets cannot be found out");
@@ -120,11 +120,26 @@ impl Hearing {
     }
 }
 
-impl Columns for Engine {
+/// Chunks as the journal and the keeper of accounts have them.
+struct Stored<'a> {
+    engine: &'a Engine,
+    journal: &'a dyn Journal,
+}
+
+impl Chunks for Stored<'_> {
+    async fn numbers(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Option<Vec<u64>>, StoreError> {
+        match self.journal.recipients(campaign.no, chunk).await {
+            Ok(recipients) => Ok(Some(recipients.numbers)),
+            Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn columns(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Option<ChunkState>, StoreError> {
         let (reply, columns) = oneshot::channel();
         let ended = || StoreError::Unavailable("the keeper of accounts has ended".to_owned());
-        self.tell_keeper(KeeperMsg::Columns(campaign.no, chunk, reply)).await.map_err(|_| ended())?;
+        let question = KeeperMsg::Columns(campaign.no, chunk, reply);
+        self.engine.tell_keeper(question).await.map_err(|_| ended())?;
         columns.await.map_err(|_| ended())
     }
 }

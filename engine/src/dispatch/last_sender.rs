@@ -7,7 +7,7 @@
 use crate::dispatch::addressee::fold_address;
 use crate::dispatch::columns::for_each_id;
 use crate::model::{Campaign, ChunkNo, ChunkState, NO_TIME, Status, UnitStatus, WorkspaceId};
-use crate::store::{Catalog, Entity, Journal, Kind, MAX_PAGE, Query, Scope, StoreError};
+use crate::store::{Catalog, Entity, Kind, MAX_PAGE, Query, Scope, StoreError};
 use std::collections::BTreeMap;
 
 /// Chunks of one pass: 67 million recipients, half a gigabyte of reading.
@@ -27,15 +27,18 @@ pub(crate) struct Question {
     pub(crate) address: Option<String>,
 }
 
-/// Where columns that are not saved yet come from.
-pub(crate) trait Columns {
+/// Where chunks come from, also what of them is not saved yet.
+pub(crate) trait Chunks {
+    /// The numbers of a chunk; `None` past the end.
+    async fn numbers(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Option<Vec<u64>>, StoreError>;
+
     /// The columns of a chunk as they are.
     async fn columns(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Option<ChunkState>, StoreError>;
 }
 
 /// Answers all questions in one pass; `None` where nobody did within `within_ms`.
 pub(crate) async fn last_senders(
-    (catalog, journal, columns): (&dyn Catalog, &dyn Journal, &impl Columns),
+    (catalog, chunks): (&dyn Catalog, &impl Chunks),
     questions: &[Question],
     within_ms: u64,
 ) -> Result<Vec<Option<WorkspaceId>>, StoreError> {
@@ -50,6 +53,8 @@ pub(crate) async fn last_senders(
     let mut left = MAX_CHUNKS;
     for campaign in campaigns(catalog, first_ms).await? {
         let address = fold_address(campaign.content.saddr.as_bytes());
+        let base_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
+        let shape = (usize::from(campaign.content.parts.max(1)), base_ms);
         let is_from = |q: &Question| q.address.as_ref().is_none_or(|asked| *asked == address);
         if !questions.iter().any(is_from) {
             continue;
@@ -60,19 +65,15 @@ pub(crate) async fn last_senders(
                 return Ok(found.into_iter().map(|best| best.map(|(_, workspace)| workspace)).collect());
             }
             left -= 1;
-            let numbers = match journal.recipients(campaign.no, chunk).await {
-                Ok(recipients) => recipients.numbers,
-                Err(StoreError::NotFound) => break,
-                Err(error) => return Err(error),
-            };
+            let Some(numbers) = chunks.numbers(&campaign, chunk).await? else { break };
             let hits = hits(&numbers, &wanted);
             if hits.is_empty() {
                 continue;
             }
-            let Some(state) = columns.columns(&campaign, chunk).await? else { continue };
+            let Some(state) = chunks.columns(&campaign, chunk).await? else { continue };
             for (recipient, question) in hits {
                 let asked = &questions[question];
-                let Some(at_ms) = sent_at(&campaign, &state, recipient, asked) else { continue };
+                let Some(at_ms) = sent_at(shape, &state, recipient, asked) else { continue };
                 let is_recent = at_ms + within_ms >= asked.before_ms && at_ms <= asked.before_ms;
                 if is_recent && is_from(asked) && found[question].is_none_or(|(best_ms, _)| best_ms < at_ms) {
                     found[question] = Some((at_ms, campaign.workspace_id));
@@ -128,9 +129,12 @@ fn hits(numbers: &[u64], wanted: &BTreeMap<u64, Vec<usize>>) -> Vec<(usize, usiz
 }
 
 /// When a recipient's message went out over the channel that is asked about, milliseconds since 1970.
-fn sent_at(campaign: &Campaign, state: &ChunkState, recipient: usize, asked: &Question) -> Option<u64> {
-    let parts = usize::from(campaign.content.parts.max(1));
-    let base_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
+fn sent_at(
+    (parts, base_ms): (usize, u64),
+    state: &ChunkState,
+    recipient: usize,
+    asked: &Question,
+) -> Option<u64> {
     let mut newest = None;
     for unit in recipient * parts..(recipient + 1) * parts {
         let status = state.status.get(unit).and_then(|octet| UnitStatus::from_octet(*octet))?;
@@ -158,4 +162,52 @@ fn is_over(state: &ChunkState, unit: usize, channel: u32) -> bool {
         }
     });
     is_over
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(number: u64, channel: u32) -> Question {
+        Question { number, channel, before_ms: 50_000, address: None }
+    }
+
+    #[test]
+    fn every_question_about_a_number_is_found_in_one_look_and_others_are_not() {
+        let wanted = BTreeMap::from([(7, vec![0, 2]), (71, vec![1])]);
+        assert_eq!(hits(&[6, 7, 135, 71, 8], &wanted), [(1, 0), (1, 2), (3, 1)]);
+        assert!(hits(&[1, 2, 3], &wanted).is_empty());
+    }
+
+    #[test]
+    fn the_last_part_that_went_out_over_the_channel_counts() {
+        let status = [UnitStatus::Sent, UnitStatus::Delivered, UnitStatus::Rejected, UnitStatus::Queued];
+        let state = ChunkState {
+            status: status.iter().map(|s| *s as u8).collect(),
+            submitted_ms: vec![10, 30, 40, NO_TIME],
+            // Channel 9 for every unit with an id: two raw ones of one octet, and two without.
+            message_ids: [&[2, 9, 0, 0, 0][..], &[1, 1, b'x', 1, 1, b'y', 0, 0]].concat(),
+            ..ChunkState::default()
+        };
+        let at = |parts: usize, recipient: usize, channel: u32| {
+            sent_at((parts, 1_000), &state, recipient, &asked(1, channel))
+        };
+        assert_eq!(
+            [at(1, 0, 9), at(1, 1, 9), at(1, 2, 9), at(1, 3, 9)],
+            [Some(1_010), Some(1_030), None, None]
+        );
+        assert_eq!([at(2, 0, 9), at(2, 1, 9)], [Some(1_030), None]);
+        assert_eq!(at(1, 0, 8), None);
+        assert_eq!(at(1, 9, 9), None);
+    }
+
+    #[test]
+    fn what_is_on_its_way_was_sent_just_now() {
+        let state = ChunkState {
+            status: vec![UnitStatus::Intended as u8],
+            submitted_ms: vec![NO_TIME],
+            ..ChunkState::default()
+        };
+        assert_eq!(sent_at((1, 1_000), &state, 0, &asked(1, 9)), Some(50_000));
+    }
 }

@@ -282,6 +282,7 @@ impl Suppressions {
     pub(crate) fn add(&self, scope: Scope, numbers: &[u64], listed: Listed) -> Vec<(u64, Listed)> {
         let before = self.change(scope, numbers, |before| before.plus(listed));
         match scope {
+            _ if before.is_empty() => {}
             Scope::Workspace(id) => self.of(id).moved(),
             Scope::Platform => self.workspaces().values().for_each(|view| view.moved()),
         }

@@ -6,7 +6,7 @@
 use super::core::LinkCore;
 use super::flow::{Flow, LinkRun};
 use crate::dispatch::recall::Recall;
-use crate::dispatch::supply::{ChunkData, Slice};
+use crate::dispatch::supply::Slice;
 
 impl LinkCore {
     /// Takes note of what was added since this link looked last.
@@ -55,7 +55,7 @@ impl LinkCore {
             return false;
         }
         let mut numbers =
-            recipients(parts(flow), slice.from, slice.count).filter_map(|at| number_at(&slice.data, at));
+            recipients(parts(flow), slice.from, slice.count).filter_map(|at| slice.data.number(at));
         numbers.any(|number| refuses(flow, number))
     }
 
@@ -67,7 +67,7 @@ impl LinkCore {
     fn numbers_of(&self, flow: &Flow, run: &LinkRun) -> impl Iterator<Item = u64> {
         let data = self.chunks.get(run.owner as usize).map(|entry| &entry.data);
         let places = recipients(parts(flow), run.from, run.count);
-        data.into_iter().flat_map(move |data| places.clone().filter_map(|at| number_at(data, at)))
+        data.into_iter().flat_map(move |data| places.clone().filter_map(|at| data.number(at)))
     }
 
     fn flow_owning(&self, owner: u32) -> Option<&Flow> {
@@ -86,10 +86,6 @@ fn refuses(flow: &Flow, number: u64) -> bool {
 
 fn parts(flow: &Flow) -> u32 {
     u32::from(flow.spec.message.parts()).max(1)
-}
-
-fn number_at(data: &ChunkData, place: u16) -> Option<u64> {
-    data.numbers.get(usize::from(place)).copied()
 }
 
 /// Places in the chunk of the recipients that units belong to.

@@ -4,13 +4,16 @@
 //! story `check` compares what the SMSC accepted with the accounts, unit by unit.
 
 mod gate;
+mod lanes;
+mod rates;
 mod recall;
+mod refusals;
 
 use super::core::LinkCore;
 use super::{Desk, FlowSpec, LinkConfig, LinkInbox, LinkMsg, LinkShared, wire};
 use crate::dispatch::account::Account;
-use crate::dispatch::bucket::Bucket;
-use crate::dispatch::cells::{Board, CampaignCells, ChannelCells, LinkCells};
+use crate::dispatch::cells::{Board, CampaignCells, LinkCells};
+use crate::dispatch::channel_cells::ChannelCells;
 use crate::dispatch::env::Now;
 use crate::dispatch::latency::Latency;
 use crate::dispatch::mark::MarkDir;
@@ -69,6 +72,8 @@ pub(super) struct Camp {
     pub(super) refused: Vec<u64>,
     pub(super) dropped: usize,
     accepted: BTreeMap<(u32, u16), u32>,
+    /// Units handed in one by one.
+    pushed: u16,
 }
 
 pub(super) struct World {
@@ -115,7 +120,7 @@ impl World {
 
     /// A channel with a rate, 0 for none, and its binds.
     pub(super) fn channel(&mut self, rate_per_s: u32, binds: u32, window: u32) -> usize {
-        let cells = Arc::new(ChannelCells::new(Bucket::new(rate_per_s, (rate_per_s / 20).max(1))));
+        let cells = Arc::new(ChannelCells::new(rate_per_s, 5));
         let at = self.channels.len();
         for _ in 0..binds {
             self.bind(at, &cells, window);
@@ -175,20 +180,8 @@ impl World {
         let mailbox = Arc::new(Mutex::new(Vec::new()));
         let inbox = Arc::clone(&mailbox);
         let supply = SupplyRef(Arc::new(move |message| inbox.lock().expect("no panic").push(message)));
-        let mut spec = FlowSpec {
-            cells: Arc::clone(&cells),
-            message: Arc::new(Message::new(&content(), 1).expect("a message")),
-            policy: DeliveryPolicy::AtMostOnce,
-            workspace: (workspace, 1),
-            weight: 1,
-            lane: Lane::Normal,
-            rates: Vec::new(),
-            retry: Arc::from([]),
-            suppressed: Suppressions::default().of(WorkspaceId(Uuid::nil())),
-            transactional: false,
-            base: 0,
-            supply,
-        };
+        let mut spec = spec(&cells, supply);
+        spec.workspace = (workspace, 1);
         change(&mut spec);
         let camp = Camp {
             cells,
@@ -200,11 +193,28 @@ impl World {
             refused: Vec::new(),
             dropped: 0,
             accepted: BTreeMap::new(),
+            pushed: 0,
         };
         self.camps.insert(no, camp);
         for link in &self.links {
             assert!(link.core.inbox.push(LinkMsg::Join(Box::new(spec.clone()))).is_ok());
         }
+    }
+
+    /// A campaign leaves one link.
+    pub(super) fn leave(&mut self, link: usize, no: u32) {
+        assert!(self.links[link].core.inbox.push(LinkMsg::Leave(CampaignNo(no))).is_ok());
+    }
+
+    /// One more unit for a campaign, as a call hands it in.
+    pub(super) fn push(&mut self, no: u32) {
+        let camp = self.camps.get_mut(&no).expect("a campaign");
+        let unit = camp.pushed;
+        camp.pushed += 1;
+        camp.account = Account::new(CampaignNo(no), u64::from(camp.pushed), 1, BEGINNING_MS);
+        let numbers = vec![491_600_000_000; usize::from(camp.pushed)].into();
+        let data = Arc::new(ChunkData { numbers, ..ChunkData::default() });
+        camp.ready.push_back(part_of(0, &data, unit, 1));
     }
 
     /// Lets virtual time pass.
@@ -364,7 +374,9 @@ impl World {
         for (no, camp) in &self.camps {
             for ((chunk, unit), times) in &camp.accepted {
                 assert_eq!(*times, 1, "campaign {no} chunk {chunk} unit {unit}");
-                let status = camp.account.status(*chunk, *unit);
+                // An account that grows one by one is not kept.
+                let status = camp.account.status(*chunk, *unit).filter(|_| camp.pushed == 0);
+                let status = status.or((camp.pushed > 0).then_some(UnitStatus::Sent));
                 assert!(matches!(status, Some(UnitStatus::Sent | UnitStatus::Intended)), "{status:?}");
             }
         }
@@ -433,6 +445,29 @@ impl Camp {
     }
 }
 
+fn spec(cells: &Arc<CampaignCells>, supply: SupplyRef) -> FlowSpec {
+    FlowSpec {
+        cells: Arc::clone(cells),
+        message: Arc::new(Message::new(&content(), 1).expect("a message")),
+        policy: DeliveryPolicy::AtMostOnce,
+        workspace: (1, 1),
+        weight: 1,
+        lane: Lane::Normal,
+        rates: Vec::new(),
+        retry: Arc::from([]),
+        suppressed: Suppressions::default().of(WorkspaceId(Uuid::nil())),
+        transactional: false,
+        base: 0,
+        supply,
+    }
+}
+
+/// A flow that holds nothing.
+pub(super) fn idle_flow() -> super::flow::Flow {
+    let cells = Arc::new(CampaignCells::new(CampaignNo(1), 0));
+    super::flow::Flow::new(spec(&cells, SupplyRef(Arc::new(|_| {}))))
+}
+
 fn slices(recipients: u64) -> VecDeque<Slice> {
     let mut slices = VecDeque::new();
     for (chunk, first) in (0..recipients).step_by(4096).enumerate() {
@@ -441,20 +476,17 @@ fn slices(recipients: u64) -> VecDeque<Slice> {
         let data = Arc::new(ChunkData { numbers, ..ChunkData::default() });
         for from in (0..data.numbers.len()).step_by(256) {
             let count = (data.numbers.len() - from).min(256);
-            slices.push_back(Slice {
-                chunk: u32::try_from(chunk).expect("few chunks"),
-                data: Arc::clone(&data),
-                from: u16::try_from(from).expect("inside a chunk"),
-                count: u16::try_from(count).expect("at most 256"),
-                attempt: 0,
-                sieved: 0,
-                not_after_ms: u64::MAX,
-                route: 0,
-                charged: None,
-            });
+            let (from, count) = (u16::try_from(from).expect("inside"), u16::try_from(count).expect("few"));
+            slices.push_back(part_of(u32::try_from(chunk).expect("few chunks"), &data, from, count));
         }
     }
     slices
+}
+
+fn part_of(chunk: u32, data: &Arc<ChunkData>, from: u16, count: u16) -> Slice {
+    let data = Arc::clone(data);
+    let (attempt, sieved, not_after_ms, route, charged) = (0, 0, u64::MAX, 0, None);
+    Slice { chunk, data, from, count, attempt, sieved, not_after_ms, route, charged }
 }
 
 fn content() -> Content {
