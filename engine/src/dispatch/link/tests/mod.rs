@@ -16,7 +16,7 @@ use crate::dispatch::mark::MarkDir;
 use crate::dispatch::matcher::Matcher;
 use crate::dispatch::message::Message;
 use crate::dispatch::recorder::Recorder;
-use crate::dispatch::supply::{Slice, SupplyMsg, SupplyRef};
+use crate::dispatch::supply::{ChunkData, Slice, SupplyMsg, SupplyRef};
 use crate::model::record::{self, Fact};
 use crate::model::{CampaignNo, Content, DeliveryPolicy, Incarnation, Lane, SendingRules, UnitStatus};
 use bytes::BytesMut;
@@ -305,7 +305,9 @@ impl World {
                         assert!(due_us > self.now.mono_us);
                         camp.later.extend(slices.into_iter().map(|s| (due_us, s)));
                     }
-                    SupplyMsg::Loaded(..) | SupplyMsg::NotLoaded(_) => unreachable!("nothing is loaded"),
+                    SupplyMsg::Loaded(..) | SupplyMsg::NotLoaded(_) | SupplyMsg::Pushed(_) => {
+                        unreachable!("nothing is loaded")
+                    }
                 }
             }
             let now_us = self.now.mono_us;
@@ -406,15 +408,20 @@ fn slices(recipients: u64) -> VecDeque<Slice> {
     let mut slices = VecDeque::new();
     for (chunk, first) in (0..recipients).step_by(4096).enumerate() {
         let last = (first + CHUNK).min(recipients);
-        let numbers: Arc<[u64]> = (first..last).map(|n| 491_700_000_000 + n).collect();
-        for from in (0..numbers.len()).step_by(256) {
-            let count = (numbers.len() - from).min(256);
+        let numbers: Box<[u64]> = (first..last).map(|n| 491_700_000_000 + n).collect();
+        let data = Arc::new(ChunkData { numbers, ..ChunkData::default() });
+        for from in (0..data.numbers.len()).step_by(256) {
+            let count = (data.numbers.len() - from).min(256);
             slices.push_back(Slice {
                 chunk: u32::try_from(chunk).expect("few chunks"),
-                numbers: Arc::clone(&numbers),
+                data: Arc::clone(&data),
                 from: u16::try_from(from).expect("inside a chunk"),
                 count: u16::try_from(count).expect("at most 256"),
                 attempt: 0,
+                sieved: 0,
+                not_after_ms: u64::MAX,
+                route: 0,
+                charged: None,
             });
         }
     }
