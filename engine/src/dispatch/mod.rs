@@ -26,7 +26,6 @@ mod loader;
 mod mark;
 mod matcher;
 mod message;
-mod pace;
 mod recall;
 mod recorder;
 mod recovery;
@@ -38,6 +37,7 @@ mod status;
 mod supervisor;
 mod supply;
 mod suppression;
+mod timing;
 mod wants;
 mod window;
 
