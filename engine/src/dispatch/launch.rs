@@ -10,12 +10,12 @@ use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::keeper::{KeeperMsg, Remaining, Standing};
 use crate::dispatch::link::FlowSpec;
 use crate::dispatch::loader::{Reading, Source};
-use crate::dispatch::pace::Pace;
 use crate::dispatch::route::{RouteError, Routes};
 use crate::dispatch::running::Running;
 use crate::dispatch::sieve::Sieve;
 use crate::dispatch::supervisor::Recipe;
 use crate::dispatch::tenant::Tenant;
+use crate::dispatch::timing::Pace;
 use crate::model::{
     CHUNK_RECIPIENTS, Campaign, CampaignNo, HoldReason, Mode, Move, Plan, Principal, Status, WorkspaceId,
 };
