@@ -32,6 +32,9 @@ async fn refused(stage: &Solo, id: CampaignId, why: &str) {
     let stored = stage.stored(id).await.unwrap();
     assert_eq!((stored.status, stored.reason), (Status::Failed, Some(reason)));
     assert!(stored.ended_at.is_some());
+    let scope = Scope::Workspace(stage.seed.workspace);
+    let errors = stage.store.job_errors(scope, id, 0, 10).await.unwrap().items;
+    assert_eq!(errors.iter().map(|error| error.detail.contains(why)).collect::<Vec<_>>(), [true]);
     assert_eq!(stored.counts.map(|counts| counts.cancelled), Some(stored.recipients));
 }
 

@@ -6,12 +6,17 @@
 use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::message::Message;
 use crate::intake::ListHasher;
+use crate::model::JobErrorCode::{
+    ContentChanged, NoChannel, NoRecipients, PlanInfeasible, RecipientsChanged, SenderNotApproved,
+    TextInvalid,
+};
 use crate::model::{
-    CHUNK_RECIPIENTS, Campaign, CampaignId, Mode, Move, Plan, Principal, Revision, RevisionStatus, Status,
-    WorkspaceId,
+    CHUNK_RECIPIENTS, Campaign, CampaignId, JobError, JobErrorCode, Mode, Move, Plan, Principal, Revision,
+    RevisionStatus, Status, WorkspaceId,
 };
 use crate::schedule::{Code, PlanTerms, check, plan};
 use crate::store::{Entity, Kind, MAX_PAGE, Query, Scope, StoreError};
+use std::fmt::Display;
 use uuid::Uuid;
 
 /// What stands for the digest of a list that grows.
@@ -22,7 +27,7 @@ const WITHDRAWN: &str = "the sender was withdrawn";
 
 /// Why a check ended: for good, with words for the author, or because something is not there now.
 enum Trouble {
-    Unfit(String),
+    Unfit(JobErrorCode, String),
     Engine(EngineError),
 }
 
@@ -32,8 +37,8 @@ impl<E: Into<EngineError>> From<E> for Trouble {
     }
 }
 
-fn unfit(why: impl ToString) -> Trouble {
-    Trouble::Unfit(why.to_string())
+fn unfit(code: JobErrorCode) -> impl Fn(&dyn Display) -> Trouble {
+    move |why| Trouble::Unfit(code, why.to_string())
 }
 
 impl Engine {
@@ -56,8 +61,9 @@ impl Engine {
         match self.check_built(&campaign).await {
             Ok(plan) => drop(self.record(Campaign { plan, ..campaign }, (Move::Built, None), by).await?),
             Err(Trouble::Engine(error)) => return Err(error),
-            Err(Trouble::Unfit(why)) => {
+            Err(Trouble::Unfit(code, why)) => {
                 self.record(campaign, (Move::Fail, Some(why.clone())), by).await?;
+                self.note_job_error((workspace, id), code, &why).await;
                 return Err(EngineError::NotBuilt(why));
             }
         }
@@ -65,18 +71,34 @@ impl Engine {
         if starts { self.start_campaign(workspace, id, by).await } else { Ok(()) }
     }
 
+    /// Notes what went wrong with a campaign's work; its status tells it too, so a store that is away only costs the
+    /// note.
+    pub(super) async fn note_job_error(
+        &self,
+        (workspace, id): (WorkspaceId, CampaignId),
+        code: JobErrorCode,
+        detail: &str,
+    ) {
+        let at = self.timestamp();
+        let error = JobError { seq: 0, at, code, line: None, detail: detail.to_owned() };
+        let scope = Scope::Workspace(workspace);
+        if let Err(error) = self.0.catalog.note_job_errors(scope, id, vec![error]).await {
+            tracing::warn!(campaign = %id, %error, "job error not noted");
+        }
+    }
+
     /// Everything that must hold before a campaign waits for its start; its plan, if its mode has one.
     async fn check_built(&self, campaign: &Campaign) -> Result<Option<Plan>, Trouble> {
         if !campaign.is_approved() {
-            return Err(unfit(EngineError::NotApproved));
+            return Err(unfit(ContentChanged)(&EngineError::NotApproved));
         }
         let revision = self.revision_of(campaign).await?;
         if let Some(why) = unusable(campaign, revision.as_ref(), &[RevisionStatus::Approved]) {
-            return Err(unfit(why));
+            return Err(unfit(SenderNotApproved)(&why));
         }
-        Message::new(&campaign.content, 1).map_err(unfit)?;
+        Message::new(&campaign.content, 1).map_err(|why| unfit(TextInvalid)(&why))?;
         let rules = &campaign.content.rules;
-        self.routes(campaign).map_err(unfit)?;
+        self.routes(campaign).map_err(|why| unfit(NoChannel)(&why))?;
         self.check_recipients(campaign).await?;
         let tenant = self.tenant(campaign.workspace_id).await?;
         let settings = tenant.settings();
@@ -90,41 +112,41 @@ impl Engine {
             let lasting: Vec<_> = refusals.into_iter().filter(|r| r.code != Code::InThePast).collect();
             if !lasting.is_empty() {
                 let words: Vec<_> = lasting.into_iter().map(|r| r.message).collect();
-                return Err(unfit(words.join("; ")));
+                return Err(unfit(PlanInfeasible)(&words.join("; ")));
             }
         }
         if campaign.mode != Mode::Spread {
             return Ok(None);
         }
-        plan(campaign.recipients, &terms).map(Some).map_err(unfit)
+        plan(campaign.recipients, &terms).map(Some).map_err(|why| unfit(PlanInfeasible)(&why))
     }
 
     /// Whether the store holds the very list that was approved.
     async fn check_recipients(&self, campaign: &Campaign) -> Result<(), Trouble> {
         let header = match self.0.journal.header(campaign.no).await {
-            Err(StoreError::NotFound) => return Err(unfit("it has no recipient list")),
+            Err(StoreError::NotFound) => return Err(unfit(NoRecipients)(&"it has no recipient list")),
             header => header?,
         };
         let approved = &campaign.content.recipients_digest;
         if campaign.mode == Mode::Trigger {
             let is_open = approved == OPEN_LIST && header.recipients == 0;
-            return if is_open { Ok(()) } else { Err(unfit("a Trigger campaign begins with an empty list")) };
+            let why = "a Trigger campaign begins with an empty list";
+            return if is_open { Ok(()) } else { Err(unfit(RecipientsChanged)(&why)) };
         }
         if header.recipients != campaign.recipients || campaign.recipients == 0 {
-            return Err(unfit(format!(
-                "{} recipients were approved, {} are stored",
-                campaign.recipients, header.recipients
-            )));
+            let (approved, stored) = (campaign.recipients, header.recipients);
+            let code = if stored == 0 { NoRecipients } else { RecipientsChanged };
+            return Err(unfit(code)(&format!("{approved} recipients were approved, {stored} are stored")));
         }
         let mut hasher = ListHasher::new();
         for chunk in 0..campaign.recipients.div_ceil(CHUNK_RECIPIENTS as u64) {
             let chunk = u32::try_from(chunk).unwrap_or(u32::MAX);
-            let recipients = self.0.journal.recipients(campaign.no, chunk).await?;
-            hasher.chunk(&recipients.numbers, &recipients.values);
+            let stored = self.0.journal.recipients(campaign.no, chunk).await?;
+            hasher.chunk(&stored.numbers, &stored.values);
             tokio::task::yield_now().await;
         }
         if hasher.finish().to_string() != *approved {
-            return Err(unfit("the stored recipients are not those that were approved"));
+            return Err(unfit(RecipientsChanged)(&"the stored recipients are not those that were approved"));
         }
         Ok(())
     }
@@ -163,7 +185,10 @@ impl Engine {
                     continue;
                 }
                 match self.fail(workspace, campaign.id, WITHDRAWN, by).await {
-                    Ok(()) => stopped.push(campaign.id),
+                    Ok(()) => {
+                        stopped.push(campaign.id);
+                        self.note_job_error((workspace, campaign.id), SenderNotApproved, WITHDRAWN).await;
+                    }
                     // Over meanwhile.
                     Err(EngineError::State(..)) => {}
                     Err(error) => failed = failed.or(Some(error)),

@@ -6,7 +6,7 @@
 
 use crate::dispatch::commands::Command;
 use crate::dispatch::engine::{Engine, EngineError, Inner};
-use crate::model::{Campaign, CampaignId, HoldReason, Mode, Principal, Status, WorkspaceId};
+use crate::model::{Campaign, CampaignId, HoldReason, JobErrorCode, Mode, Principal, Status, WorkspaceId};
 use crate::schedule::{Gate, GateState, ON_TIME_GRACE_S};
 use crate::store::{Entity, Kind, MAX_PAGE, Query, Scope, StoreError};
 use jiff::{SignedDuration, Timestamp};
@@ -168,7 +168,7 @@ impl Engine {
             Step::Rest => return Ok(None),
             Step::Wait(at) => return Ok(Some(at)),
             Step::Build => self.build(workspace, id, &by).await,
-            Step::Expire => self.command((workspace, id), Command::Expire, &by).await,
+            Step::Expire => self.expire(campaign, &by).await,
             Step::Send => self.send_armed(campaign, &by).await,
         };
         match done {
@@ -183,6 +183,14 @@ impl Engine {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Ends a campaign whose time has passed.
+    async fn expire(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+        let whose = (campaign.workspace_id, campaign.id);
+        self.command(whose, Command::Expire, by).await?;
+        self.note_job_error(whose, JobErrorCode::WindowOver, "").await;
+        Ok(())
     }
 
     /// Sends what was started before its time, if it still may; else it fails.

@@ -1,7 +1,7 @@
-//! The engine's face: starts everything, takes life-cycle commands, tells progress, drains.
+//! The engine's face: what it is made of, how it starts and how it drains.
 //!
-//! A stop first sets the flag, then is recorded, then waits until every link has obeyed; only then is it
-//! acknowledged. The engine verifies approval from the store before the first intent of a campaign.
+//! Commands are in `commands`, what time does in `calendar`, numbers by call in `push`. A start recovers, connects,
+//! resumes what was running and only then lets anything be sent.
 
 use crate::dispatch::assembly::{self, Channel, Plan};
 use crate::dispatch::breaker::BreakerState;

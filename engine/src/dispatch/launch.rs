@@ -10,12 +10,12 @@ use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::keeper::{KeeperMsg, Remaining, Standing};
 use crate::dispatch::link::FlowSpec;
 use crate::dispatch::loader::{Reading, Source};
-use crate::dispatch::pace::Pace;
 use crate::dispatch::route::{RouteError, Routes};
 use crate::dispatch::running::Running;
 use crate::dispatch::sieve::Sieve;
 use crate::dispatch::supervisor::Recipe;
 use crate::dispatch::tenant::Tenant;
+use crate::dispatch::timing::Pace;
 use crate::model::{
     CHUNK_RECIPIENTS, Campaign, CampaignNo, HoldReason, Mode, Move, Plan, Principal, Status, WorkspaceId,
 };
@@ -166,10 +166,10 @@ impl Engine {
         actor: &ActorRef<CampaignMsg>,
     ) -> Result<(), EngineError> {
         let gone = |what: &str| EngineError::NotRunning(what.to_owned());
+        let mut list = running.list.lock().await;
         self.register(running, actor).await?;
         self.0.board.all_obey(self.0.board.announce_stop()).await;
         let pace = Box::new(self.pace(running).await?);
-        let mut list = running.list.lock().await;
         self.recorder_flush().await?;
         let remaining = self.remaining(running.campaign.no).await?;
         let charges = self.standing(running.campaign.no).await?.charges;
@@ -257,6 +257,8 @@ impl Engine {
             campaigns.values().filter(|r| r.campaign.workspace_id == workspace).cloned().collect()
         };
         for running in concerned {
+            // No new incarnation of its actor registers meanwhile.
+            let _list = running.list.lock().await;
             let actor = running.actor.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(actor) = actor {
                 self.register(&running, &actor).await?;

@@ -41,7 +41,6 @@ mod mark;
 mod matcher;
 mod message;
 mod opt_out;
-mod pace;
 mod push;
 mod recall;
 mod recorder;
@@ -61,6 +60,7 @@ mod tally;
 mod tenant;
 #[cfg(test)]
 mod testing;
+mod timing;
 mod wants;
 mod window;
 

@@ -1,6 +1,7 @@
 //! What the engine tells about itself: campaigns, channels, times, whether it goes on, whether it stores, what waits.
 
 use crate::dispatch::assembly::Channel;
+use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::engine::{ChannelStatus, Engine, EngineError, Progress};
 use crate::model::{CampaignId, Counts, HoldReason, Status, UnitStatus, WorkspaceId};
 use std::sync::PoisonError;
@@ -66,7 +67,10 @@ impl Engine {
             // A Trigger campaign that has nothing to send waits for nothing.
             return running.cells.hold().filter(|why| *why != HoldReason::DailyLimit);
         }
-        let is_up = |channel: &Channel| channel.links.iter().any(|link| link.up.load(Ordering::Relaxed));
+        let is_up = |channel: &Channel| {
+            let is_bound = channel.links.iter().any(|link| link.up.load(Ordering::Relaxed));
+            is_bound && channel.cells.breaker() != BreakerState::Open
+        };
         let is_reachable = self.routes(&running.campaign).is_ok_and(|routes| {
             let channels = (0..=u8::MAX).zip(&self.0.channels);
             channels.filter(|(at, _)| routes.uses(*at)).any(|(_, channel)| is_up(channel))

@@ -121,7 +121,7 @@ pub(crate) enum Do {
     Give(Arc<LinkInbox>, Vec<Slice>),
 }
 
-/// What the calendar and the plan allow, see `pace`.
+/// What the calendar and the plan allow, see `timing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
     /// Whether anything may leave.

@@ -33,8 +33,12 @@ type Rate = (u32, Option<Arc<Bucket>>);
 /// Burst of a rate bucket, as a part of a second of its rate.
 const BURST_PER_S: u32 = 20;
 
+fn burst(rate_per_s: u32) -> u32 {
+    (rate_per_s / BURST_PER_S).max(1)
+}
+
 fn rate(rate_per_s: u32) -> Rate {
-    let bucket = || Arc::new(Bucket::new(rate_per_s, (rate_per_s / BURST_PER_S).max(1)));
+    let bucket = || Arc::new(Bucket::new(rate_per_s, burst(rate_per_s)));
     (rate_per_s, (rate_per_s > 0).then(bucket))
 }
 
@@ -64,18 +68,24 @@ impl Tenant {
         self.rate.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
-    fn change(&self, workspace: &Workspace) {
+    fn change(&self, workspace: &Workspace, now_ns: u64) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Settings::of(workspace));
         self.budget.set_limit(workspace.daily_limit);
-        change_rate(&mut self.rate.lock().unwrap_or_else(PoisonError::into_inner), workspace.rate_per_s);
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        change_rate(&mut rate, workspace.rate_per_s, now_ns);
     }
 }
 
-/// A rate that stays keeps what was spent of it.
-fn change_rate(known: &mut Rate, rate_per_s: u32) {
-    if known.0 != rate_per_s {
-        *known = rate(rate_per_s);
+/// Changes a rate; what was spent of it stays spent, unless there was no limit before.
+fn change_rate(known: &mut Rate, rate_per_s: u32, now_ns: u64) {
+    if known.0 == rate_per_s {
+        return;
     }
+    match &known.1 {
+        Some(bucket) if rate_per_s > 0 => bucket.set_rate(now_ns, rate_per_s, burst(rate_per_s)),
+        _ => known.1 = rate(rate_per_s).1,
+    }
+    known.0 = rate_per_s;
 }
 
 /// Every tenant that was needed so far, and the rates of senders.
@@ -129,7 +139,8 @@ impl Engine {
     pub async fn workspace_changed(&self, id: WorkspaceId) -> Result<(), EngineError> {
         let workspace = self.read_workspace(id).await?;
         let tenant = self.tenant(id).await?;
-        tenant.change(&workspace);
+        let now_ns = self.0.env.clock.now().mono_us.saturating_mul(1_000);
+        tenant.change(&workspace, now_ns);
         let senders: Vec<SenderId> = {
             let campaigns = self.campaigns();
             let of = campaigns.values().filter(|r| r.campaign.workspace_id == id);
@@ -137,7 +148,7 @@ impl Engine {
         };
         for sender in senders {
             let rate_per_s = self.read_sender_rate(id, sender).await?;
-            change_rate(self.senders().entry(sender).or_insert((0, None)), rate_per_s);
+            change_rate(self.senders().entry(sender).or_insert((0, None)), rate_per_s, now_ns);
         }
         self.apply_to_running(id).await
     }

@@ -214,17 +214,7 @@ impl World {
         camp.account = Account::new(CampaignNo(no), u64::from(camp.pushed), 1, BEGINNING_MS);
         let numbers = vec![491_600_000_000; usize::from(camp.pushed)].into();
         let data = Arc::new(ChunkData { numbers, ..ChunkData::default() });
-        camp.ready.push_back(Slice {
-            chunk: 0,
-            data,
-            from: unit,
-            count: 1,
-            attempt: 0,
-            sieved: 0,
-            not_after_ms: u64::MAX,
-            route: 0,
-            charged: None,
-        });
+        camp.ready.push_back(part_of(0, &data, unit, 1));
     }
 
     /// Lets virtual time pass.
@@ -486,20 +476,17 @@ fn slices(recipients: u64) -> VecDeque<Slice> {
         let data = Arc::new(ChunkData { numbers, ..ChunkData::default() });
         for from in (0..data.numbers.len()).step_by(256) {
             let count = (data.numbers.len() - from).min(256);
-            slices.push_back(Slice {
-                chunk: u32::try_from(chunk).expect("few chunks"),
-                data: Arc::clone(&data),
-                from: u16::try_from(from).expect("inside a chunk"),
-                count: u16::try_from(count).expect("at most 256"),
-                attempt: 0,
-                sieved: 0,
-                not_after_ms: u64::MAX,
-                route: 0,
-                charged: None,
-            });
+            let (from, count) = (u16::try_from(from).expect("inside"), u16::try_from(count).expect("few"));
+            slices.push_back(part_of(u32::try_from(chunk).expect("few chunks"), &data, from, count));
         }
     }
     slices
+}
+
+fn part_of(chunk: u32, data: &Arc<ChunkData>, from: u16, count: u16) -> Slice {
+    let data = Arc::clone(data);
+    let (attempt, sieved, not_after_ms, route, charged) = (0, 0, u64::MAX, 0, None);
+    Slice { chunk, data, from, count, attempt, sieved, not_after_ms, route, charged }
 }
 
 fn content() -> Content {
