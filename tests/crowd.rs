@@ -75,7 +75,7 @@ fn fifty_workspaces_with_four_campaigns_each_share_eight_binds_evenly_and_all_en
         let least_s = total as f64 / f64::from(2 * RATE);
         assert!(took_s < least_s * 1.1 + 1.0, "{took_s} s for what two full channels do in {least_s} s");
         // Half way through every workspace has its share, give or take one turn of each of its campaigns a bind.
-        let half = sent(&stage, &ledgers, begun_us + (least_s * 500_000.0) as u64);
+        let half = sent(&stage, &ledgers, begun_us + total * 250_000 / u64::from(RATE));
         let by_workspace: Vec<u64> = half.chunks(CAMPAIGNS).map(|c| c.iter().sum()).collect();
         let (least, most) = (by_workspace.iter().min().unwrap(), by_workspace.iter().max().unwrap());
         let share = half.iter().sum::<u64>() / WORKSPACES as u64;

@@ -124,6 +124,8 @@ pub(crate) async fn start_channels(
     let mut parts = Vec::new();
     for (at, channel) in (0u64..).zip(&config.channels) {
         let cells = Arc::new(ChannelCells::new(channel.rate_per_s, env.seed ^ at << 32));
+        // Empty: the last run may have used the burst a moment ago.
+        cells.bucket.take(env.clock.now().mono_us * 1000, u32::MAX);
         let mut links = Vec::new();
         let mut arguments = Vec::new();
         for (kind, bind) in (0u64..).zip(binds(channel)) {

@@ -72,6 +72,7 @@ impl CampaignCells {
     }
 
     /// Whether nothing of it may be written at a moment of the wall clock: stopped, beginning or closed.
+    #[cfg(test)]
     pub(crate) fn is_still(&self, wall_ms: u64) -> bool {
         self.is_stopped() || !self.is_open(wall_ms)
     }

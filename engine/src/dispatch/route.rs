@@ -186,11 +186,6 @@ impl Routes {
         self.rest
     }
 
-    /// The one route that takes every number, if it is so.
-    pub(crate) fn only(&self) -> Option<RouteNo> {
-        self.only
-    }
-
     /// How many routes there are, at least one.
     pub(crate) fn len(&self) -> usize {
         self.routes.len()
@@ -315,7 +310,7 @@ mod tests {
         for (number, expected) in cases {
             assert_eq!(taken_by(&routes, number), expected, "{number}");
         }
-        assert_eq!((routes.len(), routes.only()), (4, None));
+        assert_eq!((routes.len(), routes.only), (4, None));
     }
 
     #[test]
@@ -329,7 +324,7 @@ mod tests {
     fn channels_that_take_everything_are_one_route_without_look_up() {
         let channels = [channel("a", &[], &[]), channel("b", &[], &[])];
         let routes = Routes::new(&channels, OURS, None).expect("routed");
-        assert_eq!((routes.only(), routes.len()), (Some(RouteNo(0)), 1));
+        assert_eq!((routes.only, routes.len()), (Some(RouteNo(0)), 1));
         assert_eq!(routes.channels(RouteNo(0)), [0, 1]);
     }
 

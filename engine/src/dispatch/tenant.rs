@@ -37,8 +37,13 @@ fn burst(rate_per_s: u32) -> u32 {
     (rate_per_s / BURST_PER_S).max(1)
 }
 
-fn rate(rate_per_s: u32) -> Rate {
-    let bucket = || Arc::new(Bucket::new(rate_per_s, burst(rate_per_s)));
+/// The bucket begins empty: the last run may have used the burst a moment ago.
+fn rate(rate_per_s: u32, now_ns: u64) -> Rate {
+    let bucket = || {
+        let bucket = Bucket::new(rate_per_s, burst(rate_per_s));
+        bucket.take(now_ns, u32::MAX);
+        Arc::new(bucket)
+    };
     (rate_per_s, (rate_per_s > 0).then(bucket))
 }
 
@@ -50,10 +55,10 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    fn new(workspace: &Workspace) -> Self {
+    fn new(workspace: &Workspace, now_ns: u64) -> Self {
         Self {
             settings: Mutex::new(Arc::new(Settings::of(workspace))),
-            rate: Mutex::new(rate(workspace.rate_per_s)),
+            rate: Mutex::new(rate(workspace.rate_per_s, now_ns)),
             budget: Arc::new(Budget::new(workspace.daily_limit)),
         }
     }
@@ -83,7 +88,7 @@ fn change_rate(known: &mut Rate, rate_per_s: u32, now_ns: u64) {
     }
     match &known.1 {
         Some(bucket) if rate_per_s > 0 => bucket.set_rate(now_ns, rate_per_s, burst(rate_per_s)),
-        _ => known.1 = rate(rate_per_s).1,
+        _ => known.1 = rate(rate_per_s, now_ns).1,
     }
     known.0 = rate_per_s;
 }
@@ -104,7 +109,7 @@ impl Engine {
         if let Some(tenant) = known.get(&id) {
             return Ok(Arc::clone(tenant));
         }
-        let tenant = Arc::new(Tenant::new(&self.read_workspace(id).await?));
+        let tenant = Arc::new(Tenant::new(&self.read_workspace(id).await?, self.now_ns()));
         self.charge_ended(id, &tenant).await?;
         known.insert(id, Arc::clone(&tenant));
         Ok(tenant)
@@ -139,7 +144,7 @@ impl Engine {
     pub async fn workspace_changed(&self, id: WorkspaceId) -> Result<(), EngineError> {
         let workspace = self.read_workspace(id).await?;
         let tenant = self.tenant(id).await?;
-        let now_ns = self.0.env.clock.now().mono_us.saturating_mul(1_000);
+        let now_ns = self.now_ns();
         tenant.change(&workspace, now_ns);
         let senders: Vec<SenderId> = {
             let campaigns = self.campaigns();
@@ -161,7 +166,11 @@ impl Engine {
             return Ok(bucket);
         }
         let rate_per_s = self.read_sender_rate(campaign.workspace_id, id).await?;
-        Ok(self.senders().entry(id).or_insert_with(|| rate(rate_per_s)).1.clone())
+        Ok(self.senders().entry(id).or_insert_with(|| rate(rate_per_s, self.now_ns())).1.clone())
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.0.env.clock.now().mono_us.saturating_mul(1_000)
     }
 
     async fn read_sender_rate(&self, workspace: WorkspaceId, id: SenderId) -> Result<u32, EngineError> {

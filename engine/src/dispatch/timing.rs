@@ -13,6 +13,8 @@ use jiff::civil::Date;
 pub(crate) const LOOK_MS: u64 = 30_000;
 /// Shortest time between two questions for a new plan: each is a version of its own in the audit log.
 const REPLAN_MS: u64 = 120_000;
+/// What is a little late is made up for at this multiple of what is due in a second: nothing is sent in a heap.
+const CATCH_UP: u64 = 2;
 
 /// The calendar and the plan of one campaign.
 #[derive(Clone, Debug)]
@@ -32,6 +34,9 @@ struct Spread {
     held_back: u64,
     /// When a new plan was asked for.
     asked_ms: Option<u64>,
+    /// The present second, and how many recipients had left before it.
+    second: u64,
+    left_before: u64,
 }
 
 /// What is so at the moment of a look.
@@ -65,7 +70,8 @@ pub(crate) struct Verdict {
 impl Pace {
     /// The pace of a campaign; `plan` is that of a Spread campaign, `zone` its workspace's.
     pub(crate) fn new(gate: Gate, zone: Zone, plan: Option<Plan>) -> Self {
-        let spread = |plan| Spread { plan, base: None, held_back: 0, asked_ms: None };
+        let spread =
+            |plan| Spread { plan, base: None, held_back: 0, asked_ms: None, second: 0, left_before: 0 };
         Self { gate, zone, spread: plan.map(spread) }
     }
 
@@ -119,11 +125,21 @@ impl Spread {
         if is_respread_due(&self.plan, handled + self.held_back, now) {
             self.held_back = due.saturating_sub(handled);
         }
-        verdict.fresh = due.saturating_sub(handled + self.held_back);
+        let late = due.saturating_sub(handled + self.held_back);
+        let second = present.wall_ms / 1000;
+        if self.second != second {
+            (self.second, self.left_before) = (second, handled);
+        }
+        let of_second = due.saturating_sub(self.plan.due(timestamp(present.wall_ms.saturating_sub(1_000))));
+        let most = CATCH_UP * of_second.max(1);
+        verdict.fresh = late.min(most.saturating_sub(handled.saturating_sub(self.left_before)));
         let was_asked = self.asked_ms.is_some_and(|at| present.wall_ms.abs_diff(at) < REPLAN_MS);
         if self.held_back > 0 && present.is_asked && verdict.open.is_some() && !was_asked {
             self.asked_ms = Some(present.wall_ms);
             verdict.wants_plan = true;
+        }
+        if verdict.fresh < late && present.is_asked {
+            verdict.look_at_ms = verdict.look_at_ms.min((second + 1) * 1_000);
         }
         let next = self.plan.next_due(due).map(|second| u64::try_from(second).unwrap_or(0) * 1000);
         if let Some(next_ms) = next.filter(|_| present.is_asked) {

@@ -482,7 +482,9 @@ proptest! {
         steps in proptest::collection::vec((0..6_u8, 0..4_u8, 1..700_u32), 1..120),
     ) {
         let table: [(&[&str], u32); 4] = [(&["49"], 2), (&["49"], 1), (&["43", "49"], 1), (&[], 5)];
-        let list: Vec<u64> = (0..1_000).map(|n| [4_900_000, 4_300_000, 7_000_000][n as usize % 7 % 3] + n).collect();
+        let list: Vec<u64> = (0..1_000u64)
+            .map(|n| n + match n % 7 % 3 { 0 => 4_900_000, 1 => 4_300_000, _ => 7_000_000 })
+            .collect();
         let remaining = Remaining { untouched: vec![0], runs: Vec::new() };
         let mut bench = Bench::new(parts, &table, data(&list), remaining);
         bench.supply.remaining = 1_000;
