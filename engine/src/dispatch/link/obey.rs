@@ -104,13 +104,12 @@ impl LinkCore {
 
     fn output_holds_stopped(&self) -> bool {
         // Everything but the head was cut already; the head is the rest of a PDU whose beginning is on the wire.
-        let entry = self
-            .head_sequence
-            .filter(|_| self.out_head > 0)
-            .and_then(|sequence| self.window.peek(sequence))
-            .and_then(|slot| self.chunks.get(slot.owner as usize));
+        let head = self.head_sequence.filter(|_| self.out_head > 0);
+        let Some(slot) = head.and_then(|sequence| self.window.peek(sequence)) else { return false };
+        let entry = self.chunks.get(slot.owner as usize);
         let flow = entry.and_then(|entry| self.flows.get(entry.flow as usize)).and_then(Option::as_ref);
-        flow.is_some_and(|flow| self.is_halted() || flow.spec.cells.is_stopped())
+        let is_stopped = flow.is_some_and(|flow| self.is_halted() || flow.spec.cells.is_stopped());
+        is_stopped || self.is_recalled_unit(slot.owner, slot.unit)
     }
 
     /// The socket took `count` octets of the output: keeps track of a PDU that went only in part.
