@@ -217,7 +217,6 @@ impl Engine {
         let plan = Plan { epoch, marks, board: &board, desk: &desk, recorder: &recorder, failure: &failure };
         let (root, channels, dispatch_ended) = assembly::start_channels(&env, &config, plan).await?;
         let (agenda, agenda_in) = mpsc::unbounded_channel();
-        let hearing = Hearing::new(&config, Arc::clone(&journal))?;
         let inner = Inner {
             env,
             catalog,
