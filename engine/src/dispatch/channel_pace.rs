@@ -336,7 +336,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(32))]
         /// Goal: 90 % of the limit with less than 5 % throttled within 30 s, and a raised limit within 60 s.
         #[test]
         fn it_finds_the_limit_and_follows_it(

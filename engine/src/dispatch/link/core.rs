@@ -192,7 +192,7 @@ impl LinkCore {
         self.shared.board.publish(&self.inbox.cells, self.obeyed);
         self.publish(now);
         // A bind that holds units looks every second whether it is still worth them.
-        let is_holding = self.queued + self.lanes.lead() > 0;
+        let is_holding = self.queued + self.lanes.lead() > 0 && !self.is_halted();
         let tick_us = is_holding.then(|| self.appetite.next_tick());
         let is_closed = self.breaker == BreakerState::Closed;
         let look_us = (!is_closed).then(|| self.shared.channel.look_again_us());

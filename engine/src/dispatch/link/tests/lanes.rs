@@ -87,12 +87,12 @@ fn codes_on_one_bind_leave_a_tenth_to_the_others_on_another() {
 
 #[test]
 fn equal_workspaces_get_equal_shares_whatever_their_number_of_campaigns() {
-    for (rate, window) in [(0, 20), (400, 20), (5_000, 100)] {
+    for (rate, window, seconds) in [(0, 20, 2), (400, 20, 8), (5_000, 100, 4)] {
         let mut world = World::new(willing());
         world.channel(rate, 2, window);
-        world.campaign(1, 1, 400_000);
-        (2..=11).for_each(|no| world.campaign(no, 2, 40_000));
-        world.run_for(8_000_000);
+        world.campaign(1, 1, 100_000);
+        (2..=11).for_each(|no| world.campaign(no, 2, 10_000));
+        world.run_for(seconds * 1_000_000);
         let (one, all) = (world.count(1) as f64, world.written.len() as f64);
         assert!((one / all - 0.5).abs() <= 0.01, "{} at {rate}/s", one / all);
         let least = (2..=11).map(|no| world.count(no)).min().expect("ten");
