@@ -13,7 +13,7 @@ pub mod store;
 pub mod text;
 
 pub use dispatch::{
-    BindKind, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError, Env,
-    MessageError, Net, Now, Progress, RouteError, Tcp, Wire, Workers, boot_id, parts_of,
+    BindKind, BreakerState, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig, EngineError,
+    Env, MessageError, Net, Now, Progress, RouteError, Tcp, Wire, Workers, boot_id, parts_of,
 };
 pub use pdu::MessageIdForm;

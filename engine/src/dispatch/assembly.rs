@@ -1,8 +1,8 @@
 //! The wiring: which worker and which actor gets what. All of it in one place, none of it with a branch of policy.
 
-use crate::dispatch::bucket::Bucket;
-use crate::dispatch::cells::{Board, ChannelCells, LinkCells};
+use crate::dispatch::cells::{Board, LinkCells};
 use crate::dispatch::channel::{self, ChannelActor, ChannelMsg, LinkArguments};
+use crate::dispatch::channel_cells::ChannelCells;
 use crate::dispatch::config::{BindKind, ChannelConfig};
 use crate::dispatch::engine::{EngineConfig, EngineError};
 use crate::dispatch::env::Env;
@@ -22,8 +22,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// How often the store folds its logs off the commit path.
 const MAINTAIN_EVERY: Duration = Duration::from_millis(500);
-/// Burst of a channel's rate bucket, as a part of a second of its rate.
-const BURST_PER_S: u32 = 20;
 
 /// The engine's failure, once there is one.
 pub(crate) type Failure = watch::Sender<Option<String>>;
@@ -125,8 +123,7 @@ pub(crate) async fn start_channels(
     let mut recipes = Vec::new();
     let mut parts = Vec::new();
     for (at, channel) in (0u64..).zip(&config.channels) {
-        let burst = (channel.rate_per_s / BURST_PER_S).max(1);
-        let cells = Arc::new(ChannelCells::new(Bucket::new(channel.rate_per_s, burst)));
+        let cells = Arc::new(ChannelCells::new(channel.rate_per_s, env.seed ^ at << 32));
         let mut links = Vec::new();
         let mut arguments = Vec::new();
         for (kind, bind) in (0u64..).zip(binds(channel)) {

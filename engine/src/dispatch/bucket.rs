@@ -6,6 +6,7 @@
 //! `1 / rate`: proved by `no_interval_gets_more_than_rate_and_burst` and `a_patient_taker_gets_the_whole_rate`.
 //! Rounding goes against the taker by less than a nanosecond a call: 0.1 % at a million single takes a second.
 
+use crate::dispatch::right_of_way::RightOfWay;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -25,6 +26,8 @@ pub(crate) struct Bucket {
     price: AtomicU64,
     /// What a full bucket is worth in nanoseconds.
     burst_ns: AtomicU64,
+    /// Who goes first when tokens are scarce.
+    pub(crate) way: RightOfWay,
 }
 
 impl Bucket {
@@ -35,6 +38,7 @@ impl Bucket {
             spent_until_ns: AtomicU64::new(0),
             price: AtomicU64::new(price),
             burst_ns: AtomicU64::new(cost(price, burst.max(1))),
+            way: RightOfWay::default(),
         }
     }
 
@@ -79,6 +83,22 @@ impl Bucket {
         // Rounded down, so that taking in one piece and returning in many never gains anything.
         let worth = scaled(self.price.load(Relaxed), tokens);
         self.spent_until_ns.update(Relaxed, Relaxed, |spent| spent.saturating_sub(worth));
+    }
+
+    /// Changes rate and burst; the tokens that are missing from the bucket stay missing, up to the new burst.
+    /// One take under way in another thread may still count at the old rate.
+    pub(crate) fn set_rate(&self, now_ns: u64, rate_per_s: u32, burst: u32) {
+        let burst = burst.max(1);
+        let price = price_of(rate_per_s);
+        let old_price = self.price.swap(price, Relaxed);
+        self.burst_ns.store(cost(price, burst), Relaxed);
+        self.spent_until_ns.update(Relaxed, Relaxed, |spent| {
+            let missing = match old_price {
+                0 => 0,
+                _ => affordable(old_price, spent.saturating_sub(now_ns), burst),
+            };
+            now_ns.saturating_add(cost(price, missing))
+        });
     }
 }
 
@@ -174,6 +194,20 @@ mod tests {
         assert_eq!(bucket.take(9, 64), 63, "returned one by one, the rounding costs less than a token");
         bucket.give_back(1000);
         assert_eq!(bucket.take(9, 1000), 64, "a bucket never holds more than its burst");
+    }
+
+    #[test]
+    fn a_change_of_rate_keeps_what_was_spent() {
+        let bucket = Bucket::new(1, 100);
+        assert_eq!(bucket.take(0, 100), 100);
+        bucket.set_rate(0, 1000, 100);
+        assert_eq!((bucket.take(0, 1), bucket.take(50_000_000, 100)), (0, 50));
+        bucket.set_rate(50_000_000, 1, 100);
+        assert_eq!((bucket.take(50_000_000, 1), bucket.take(1_050_000_000, 9)), (0, 1));
+        bucket.set_rate(1_050_000_000, 0, 0);
+        assert_eq!(bucket.take(1_050_000_000, 500), 500);
+        bucket.set_rate(1_050_000_000, 10, 5);
+        assert_eq!(bucket.take(1_050_000_000, 500), 5);
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! What links read before every write: shared atomics for stop, hold and rate, never a queued message.
+//! What links read before every write: shared atomics for stop, gate and drain, never a queued message.
 //!
 //! A stop sets the campaign's flag, then moves the board's epoch; a link publishes the epoch that it has obeyed.
 //! A stop is acknowledged when every link has published it or has no connection.
 
-use crate::dispatch::bucket::Bucket;
 use crate::dispatch::env::Bell;
-use crate::model::{CampaignNo, HoldReason, UnitStatus};
+use crate::model::{CampaignNo, HoldReason};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -251,52 +250,6 @@ impl Default for LinkCells {
             in_flight: AtomicU32::new(0),
             stock: AtomicU32::new(0),
         }
-    }
-}
-
-/// One channel as its links see it; the counters are added to once a turn.
-pub(crate) struct ChannelCells {
-    pub(crate) bucket: Bucket,
-    hold_until_us: AtomicU64,
-    pub(crate) submitted: AtomicU64,
-    pub(crate) accepted: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) throttled: AtomicU64,
-    pub(crate) retried: AtomicU64,
-    pub(crate) unknown: AtomicU64,
-    pub(crate) receipts: [AtomicU64; UnitStatus::ALL.len()],
-    pub(crate) orphans: AtomicU64,
-    pub(crate) strays: AtomicU64,
-    pub(crate) receipts_deferred: AtomicU64,
-}
-
-impl ChannelCells {
-    pub(crate) fn new(bucket: Bucket) -> Self {
-        let zero = || AtomicU64::new(0);
-        Self {
-            bucket,
-            hold_until_us: zero(),
-            submitted: zero(),
-            accepted: zero(),
-            refused: zero(),
-            throttled: zero(),
-            retried: zero(),
-            unknown: zero(),
-            receipts: std::array::from_fn(|_| zero()),
-            orphans: zero(),
-            strays: zero(),
-            receipts_deferred: zero(),
-        }
-    }
-
-    /// Holds the whole channel back until `until_us`.
-    pub(crate) fn hold(&self, until_us: u64) {
-        self.hold_until_us.fetch_max(until_us, Ordering::AcqRel);
-    }
-
-    /// Until when nothing may be submitted, 0 for no hold.
-    pub(crate) fn held_until(&self) -> u64 {
-        self.hold_until_us.load(Ordering::Acquire)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::dispatch::account::Tally;
 use crate::dispatch::assembly::{self, Channel, Plan};
+use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::config::ChannelConfig;
@@ -107,6 +108,10 @@ pub struct ChannelStatus {
     pub refused: u64,
     /// Throttled answers.
     pub throttled: u64,
+    /// Segments a second that it keeps to now, 0 for no limit: the configured rate or what its SMSC takes.
+    pub rate_per_s: u32,
+    /// Whether it takes units.
+    pub breaker: BreakerState,
     /// Refused for a while, queued again.
     pub retried: u64,
     /// Submits whose answer will not come.

@@ -42,6 +42,8 @@ impl Engine {
                 accepted: count(&cells.accepted),
                 refused: count(&cells.refused),
                 throttled: count(&cells.throttled),
+                rate_per_s: cells.rate_per_s(),
+                breaker: cells.breaker(),
                 retried: count(&cells.retried),
                 unknown: count(&cells.unknown),
                 receipts: cells.receipts.iter().map(count).sum(),

@@ -1,29 +1,33 @@
 //! The pure core of a link: one turn reads what came, writes what may go, plans what comes next.
 //!
 //! No IO, no clock: octets and `now` come in, octets go out. Order of a turn: obey stops, take the inbox, ripen
-//! what became durable, answer receipts, write, plan, ask for more, hand facts to the recorder.
+//! what became durable, answer receipts, survey the flows, write, plan, ask for more, hand facts to the recorder.
 //! A unit is encoded only when its intent is durable, its campaign may send, and window and rate allow it.
 
 use super::LinkInbox;
-use super::flow::{ChunkEntry, Flow, LinkRun, STOCK_UNITS, journal_run, slice};
+use super::appetite::Appetite;
+use super::flow::{ChunkEntry, Flow, LinkRun, journal_run, slice};
 use super::shell::LinkShared;
+use super::write::Claims;
 use super::{FlowSpec, LinkMsg};
+use crate::dispatch::breaker::BreakerState;
+use crate::dispatch::channel_cells::Health;
 use crate::dispatch::env::Now;
-use crate::dispatch::fair::{Fair, FlowId};
+use crate::dispatch::fair::FlowId;
+use crate::dispatch::lanes::Lanes;
 use crate::dispatch::mark::MarkFile;
-use crate::dispatch::supply::{SLICE_RECIPIENTS, Slice, SupplyMsg};
+use crate::dispatch::right_of_way::Waiting;
+use crate::dispatch::supply::{ChunkData, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
-use crate::model::record::{Facts, Fate, Intent, Outcome};
+use crate::model::record::{Facts, Fate, Outcome};
 use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, UnitStatus};
 use bytes::BytesMut;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Most intents of one bind ahead of its writes: they are the unknown set after power loss (measured trade-off).
-pub(crate) const LEAD: u32 = 1024;
 /// Octets waiting for the socket above which nothing more is encoded.
-const MAX_OUT: usize = 256 << 10;
+pub(super) const MAX_OUT: usize = 256 << 10;
 
 /// The core.
 pub(crate) struct LinkCore {
@@ -32,8 +36,20 @@ pub(crate) struct LinkCore {
     pub(super) incarnation: Incarnation,
     pub(super) mark: MarkFile,
     pub(super) window: Window,
-    pub(super) fair: Fair,
+    pub(super) lanes: Lanes,
+    pub(super) appetite: Appetite,
     pub(super) flows: Vec<Option<Flow>>,
+    pub(super) by_no: BTreeMap<CampaignNo, usize>,
+    free_flows: Vec<usize>,
+    /// Rates at which this link waits.
+    pub(super) claims: Claims,
+    pub(super) claims_channel: Option<Waiting>,
+    /// Units queued and not planned, over all flows.
+    pub(super) queued: u32,
+    /// Whether this turn planned a one-time code: its intent is committed at once.
+    pub(super) is_pressed: bool,
+    /// What a free entry points to.
+    nobody: Arc<ChunkData>,
     pub(super) chunks: Vec<ChunkEntry>,
     pub(super) free_chunks: Vec<u32>,
     pub(super) facts: Facts,
@@ -51,15 +67,18 @@ pub(crate) struct LinkCore {
     pub(super) durable_batch: u64,
     pub(super) acks: VecDeque<(u64, u32)>,
     pub(super) obeyed: u64,
-    /// Answers since the last hold that were not throttled; none of them makes the next hold longer.
-    pub(super) unthrottled: u32,
-    pub(super) hold_us: u64,
+    /// Refused units for their campaigns to keep for a while: flow, due time, units.
+    pub(super) later: Vec<(u32, u64, Slice)>,
     pub(super) turn: TurnCounts,
-    capped: bool,
+    pub(super) capped: bool,
     /// Whether the session is at its end: nothing new is written, planned or asked for.
     pub(super) closing: bool,
     /// Whether the peer owes an answer for longer than it may: until it is heard, nothing more is written to it.
     pub(super) quiet: bool,
+    /// Whether nothing was answered for so long that others shall send: it asks for nothing before it is heard.
+    pub(super) is_stalled: bool,
+    /// The channel's breaker as of this turn.
+    pub(super) breaker: BreakerState,
     /// Whether our unbind was sent.
     pub(super) unbound: bool,
 }
@@ -71,6 +90,9 @@ pub(super) struct TurnCounts {
     pub(super) accepted: u64,
     pub(super) refused: u64,
     pub(super) throttled: u64,
+    /// The longest time that a throttled answer took, microseconds.
+    pub(super) throttled_us: u64,
+    pub(super) health: Health,
     pub(super) retried: u64,
     pub(super) unknown: u64,
     /// By the status that the receipt leads to.
@@ -78,6 +100,16 @@ pub(super) struct TurnCounts {
     pub(super) orphans: u64,
     pub(super) strays: u64,
     pub(super) receipts_deferred: u64,
+}
+
+impl TurnCounts {
+    /// An answer, or that it is missing, says whether the SMSC works.
+    pub(super) fn heard(&mut self, is_sound: bool) {
+        match is_sound {
+            true => self.health = Health { is_sound, failures: 0 },
+            false => self.health.failures += 1,
+        }
+    }
 }
 
 impl LinkCore {
@@ -96,8 +128,16 @@ impl LinkCore {
             incarnation,
             mark,
             window,
-            fair: Fair::default(),
+            lanes: Lanes::default(),
+            appetite: Appetite::new(),
             flows: Vec::new(),
+            by_no: BTreeMap::new(),
+            free_flows: Vec::new(),
+            claims: Vec::new(),
+            claims_channel: None,
+            queued: 0,
+            is_pressed: false,
+            nobody: Arc::default(),
             chunks: Vec::new(),
             free_chunks: Vec::new(),
             facts: Facts::default(),
@@ -112,12 +152,13 @@ impl LinkCore {
             durable_batch: 0,
             acks: VecDeque::new(),
             obeyed,
-            unthrottled: 0,
-            hold_us: 0,
+            later: Vec::new(),
             turn: TurnCounts::default(),
             capped: false,
             closing: false,
             quiet: false,
+            is_stalled: false,
+            breaker: BreakerState::Closed,
             unbound: false,
         }
     }
@@ -125,72 +166,92 @@ impl LinkCore {
     /// One turn after input was handled. Returns when the next one is due without any event.
     pub(crate) fn turn(&mut self, now: Now) -> Option<u64> {
         self.wall_ms = now.wall_ms;
+        self.release_claims(now.mono_us);
+        self.breaker = self.shared.channel.looked_at(now.mono_us);
         self.obey_stops();
-        let closes_us = self.obey_gates(now);
         for message in self.inbox.take() {
             self.on_message(message);
         }
         self.ripen();
+        let closes_us = self.survey(now);
         let wake = self.write(now);
         self.plan(now);
-        self.ask();
+        self.ask(now);
         self.hand_over(now);
+        self.send_later();
         self.shared.board.publish(&self.inbox.cells, self.obeyed);
-        self.publish();
-        // What came with this turn closes with the others or is looked at again when it is written.
-        [wake, closes_us].into_iter().flatten().min()
+        self.publish(now);
+        // A bind that holds units looks every second whether it is still worth them.
+        let is_holding = self.queued + self.lanes.lead() > 0 && !self.is_halted();
+        let tick_us = is_holding.then(|| self.appetite.next_tick());
+        let is_closed = self.breaker == BreakerState::Closed;
+        let look_us = (!is_closed).then(|| self.shared.channel.look_again_us());
+        [wake, closes_us, tick_us, look_us].into_iter().flatten().min()
     }
 
     fn on_message(&mut self, message: LinkMsg) {
         match message {
             LinkMsg::Join(spec) => self.join(*spec),
             LinkMsg::Slices(no, slices) => self.take_slices(no, slices),
-            LinkMsg::Leave(no) => self.leave(no),
+            LinkMsg::Leave(no) => {
+                if let Some(flow) = self.flow_of(no) {
+                    flow.is_leaving = true;
+                }
+            }
         }
     }
 
     fn join(&mut self, spec: FlowSpec) {
-        if let Some(flow) = self.flow_of(spec.cells.no) {
-            // The campaign's actor was restarted: positions go on, the mailbox is new.
-            flow.spec = spec;
-            flow.wanting = false;
-            return;
-        }
-        let id = self.fair.join(spec.workspace.0, spec.workspace.1, spec.weight);
-        let at = id.0 as usize;
+        let known = self.by_no.get(&spec.cells.no).copied();
+        let at = known.unwrap_or_else(|| self.free_flows.pop().unwrap_or(self.flows.len()));
+        let id = flow_id(at);
         if self.flows.len() <= at {
             self.flows.resize_with(at + 1, || None);
         }
-        self.flows[at] = Some(Flow::new(spec));
+        let place = (spec.lane, spec.workspace, spec.weight);
+        match &mut self.flows[at] {
+            Some(flow) => {
+                // The campaign's actor was restarted: positions go on, the mailbox is new.
+                let before = flow.spec.lane;
+                flow.spec = spec;
+                flow.wanting = false;
+                flow.is_leaving = false;
+                self.lanes.leave(before, id);
+            }
+            empty => {
+                self.by_no.insert(spec.cells.no, at);
+                *empty = Some(Flow::new(spec));
+            }
+        }
+        self.lanes.join(place.0, id, place.1, place.2);
     }
 
-    fn leave(&mut self, no: CampaignNo) {
-        let busy = |f: &Flow| f.lead() + f.queued_units > 0;
-        let at = self.flows.iter().position(|f| f.as_ref().is_some_and(|f| f.no() == no && !busy(f)));
-        let in_window = self.chunks.iter().any(|c| c.left > 0 && Some(c.flow as usize) == at);
-        if let (Some(at), false) = (at, in_window) {
-            self.flows[at] = None;
-            self.fair.leave(FlowId(u32::try_from(at).unwrap_or(u32::MAX)));
+    /// Forgets a flow that has left and holds nothing.
+    pub(super) fn forget(&mut self, at: usize) {
+        if let Some(flow) = self.flows[at].take() {
+            self.by_no.remove(&flow.no());
+            self.free_flows.push(at);
+            self.lanes.leave(flow.spec.lane, flow_id(at));
         }
     }
 
     pub(super) fn flow_of(&mut self, no: CampaignNo) -> Option<&mut Flow> {
-        self.flows.iter_mut().flatten().find(|f| f.no() == no)
+        self.by_no.get(&no).and_then(|at| self.flows[*at].as_mut())
     }
 
     fn take_slices(&mut self, no: CampaignNo, slices: Vec<Slice>) {
-        let at = self.flows.iter().position(|f| f.as_ref().is_some_and(|f| f.no() == no));
-        let Some(at) = at else { return };
-        if self.is_still(at) {
-            if let Some(flow) = &mut self.flows[at] {
-                flow.wanting = false;
-                flow.spec.supply.send(SupplyMsg::Returned(slices));
-            }
+        let Some(&at) = self.by_no.get(&no) else { return };
+        let is_still = self.is_still(at);
+        let Some(flow) = &mut self.flows[at] else { return };
+        flow.wanting = false;
+        if is_still {
+            flow.spec.supply.send(SupplyMsg::Returned(slices));
             return;
         }
+        self.appetite.fed();
         for slice in slices {
             let owner = self.add_chunk(ChunkEntry {
-                flow: u32::try_from(at).unwrap_or(u32::MAX),
+                flow: flow_id(at).0,
                 chunk: slice.chunk,
                 data: slice.data,
                 sieved: slice.sieved,
@@ -200,7 +261,7 @@ impl LinkCore {
                 left: u32::from(slice.count),
             });
             if let Some(flow) = &mut self.flows[at] {
-                flow.wanting = false;
+                flow.entries += 1;
                 flow.queued_units += u32::from(slice.count);
                 flow.queued.push_back(LinkRun {
                     owner,
@@ -226,8 +287,12 @@ impl LinkCore {
         let Some(entry) = self.chunks.get_mut(owner as usize) else { return };
         entry.left = entry.left.saturating_sub(count);
         if entry.left == 0 {
-            entry.data = Arc::default();
+            entry.data = Arc::clone(&self.nobody);
+            let at = entry.flow as usize;
             self.free_chunks.push(owner);
+            if let Some(flow) = self.flows.get_mut(at).and_then(Option::as_mut) {
+                flow.entries -= 1;
+            }
         }
     }
 
@@ -246,7 +311,8 @@ impl LinkCore {
         if !moved {
             return;
         }
-        for flow in self.flows.iter_mut().flatten() {
+        self.appetite.fed();
+        for flow in self.flows.iter_mut().flatten().filter(|f| f.awaiting_units > 0) {
             flow.ripen(self.durable_batch);
         }
         while let Some((batch, sequence)) = self.acks.front().copied() {
@@ -255,73 +321,6 @@ impl LinkCore {
             }
             self.acks.pop_front();
             super::wire::deliver_sm_resp(pdu::CommandStatus::OK, sequence, &mut self.out);
-        }
-    }
-
-    /// Encodes what window, rate and fairness allow; returns when more will be allowed.
-    fn write(&mut self, now: Now) -> Option<u64> {
-        self.capped = false;
-        if self.is_halted() || self.quiet || self.window.free() == 0 || !self.has_durable() {
-            return None;
-        }
-        let channel = Arc::clone(&self.shared.channel);
-        let held = channel.held_until();
-        if held > now.mono_us {
-            return Some(held);
-        }
-        let now_ns = now.mono_us * 1000;
-        let mut tokens = channel.bucket.take(now_ns, self.window.free());
-        if tokens == 0 {
-            return Some(channel.bucket.ready_at(now_ns).div_ceil(1000));
-        }
-        while tokens > 0 {
-            if self.out.len() >= MAX_OUT {
-                self.capped = true;
-                break;
-            }
-            let flows = &self.flows;
-            let mut backlog = |id: FlowId| {
-                let flow = flows.get(id.0 as usize).and_then(Option::as_ref);
-                flow.filter(|f| f.spec.cells.may_write(now.wall_ms)).map_or(0, |f| f.durable_units)
-            };
-            let Some((id, units)) = self.fair.pick(tokens, &mut backlog) else { break };
-            tokens -= units;
-            self.write_units(id, units, now);
-        }
-        channel.bucket.give_back(tokens);
-        let starved = tokens == 0 && self.window.free() > 0 && self.has_durable();
-        starved.then(|| channel.bucket.ready_at(now_ns).div_ceil(1000))
-    }
-
-    fn write_units(&mut self, id: FlowId, mut units: u32, now: Now) {
-        let sent_us = wrapping_us(now.mono_us);
-        while units > 0 {
-            let Some(flow) = self.flows.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
-            let Some(run) = flow.next_durable(units) else { return };
-            units -= u32::from(run.count);
-            if !flow.in_output {
-                flow.in_output = true;
-                self.output_flows.push(id.0);
-            }
-            let message = Arc::clone(&flow.spec.message);
-            let data = Arc::clone(&self.chunks[run.owner as usize].data);
-            let parts = u16::from(message.parts());
-            let mut unsendable = Vec::new();
-            for unit in run.from..=run.from + (run.count - 1) {
-                let (recipient, part) = if parts == 1 { (unit, 0) } else { (unit / parts, unit % parts) };
-                let number = data.number(recipient).unwrap_or(0);
-                let sequence = self.window.push(run.owner, unit, run.attempt, sent_us);
-                let values = data.row(recipient);
-                let pushed = message.push(usize::from(part), sequence, number, values, &mut self.out);
-                if pushed.is_err() {
-                    self.window.take(sequence);
-                    unsendable.push(unit);
-                }
-            }
-            self.turn.submitted += u64::from(run.count);
-            for unit in unsendable {
-                self.outcome(run.owner, unit, 0, Fate::Failed(0), now);
-            }
         }
     }
 
@@ -340,98 +339,22 @@ impl LinkCore {
         self.closing || self.shared.board.is_draining()
     }
 
-    /// Whether a flow must not send now: the session ends, it was stopped, or its time is over.
+    /// Whether a flow must not send now: the session ends, its channel's breaker is open, it was stopped, or its time
+    /// is over.
     pub(super) fn is_still(&self, at: usize) -> bool {
         let writes = |f: &Flow| f.spec.cells.may_write(self.wall_ms);
-        self.is_halted() || !self.flows.get(at).and_then(Option::as_ref).is_some_and(writes)
-    }
-
-    fn has_durable(&self) -> bool {
-        self.flows.iter().flatten().any(|f| f.durable_units > 0)
-    }
-
-    /// Hands intents to the recorder, at most [`LEAD`] ahead of the writes, shared by weight.
-    fn plan(&mut self, now: Now) {
-        if self.is_halted() || !self.shared.recorder.takes_intents() {
-            return;
-        }
-        let lead: u32 = self.flows.iter().flatten().map(Flow::lead).sum();
-        let mut room = LEAD.saturating_sub(lead);
-        let weights: u32 =
-            self.flows.iter().flatten().filter(|f| f.queued_units > 0).map(|f| f.spec.weight).sum();
-        let share =
-            |weight: u32| (LEAD.saturating_mul(weight) / weights.max(1)).max(u32::from(SLICE_RECIPIENTS) / 4);
-        for at in 0..self.flows.len() {
-            let Some(flow) = &mut self.flows[at] else { continue };
-            if !flow.spec.cells.may_write(now.wall_ms) {
-                continue;
-            }
-            let mut own = share(flow.spec.weight).saturating_sub(flow.lead()).min(room);
-            while let Some(run) = flow.next_queued(own) {
-                let count = u32::from(run.count);
-                let intent = Intent {
-                    incarnation: self.incarnation,
-                    campaign: flow.no(),
-                    stop_gen: flow.spec.cells.stop_gen(),
-                    position: flow.next_position,
-                    run: journal_run(&self.chunks[run.owner as usize], &run),
-                    attempt: run.attempt,
-                    at_ms: now.wall_ms,
-                };
-                self.facts.intent(&intent);
-                flow.next_position += u64::from(count);
-                flow.awaiting.push_back((self.batch, run));
-                flow.awaiting_units += count;
-                self.messages += count;
-                own -= count;
-                room -= count;
-            }
-        }
-    }
-
-    /// Asks campaigns for more before their stock runs out.
-    fn ask(&mut self) {
-        if self.is_halted() {
-            return;
-        }
-        let wall_ms = self.wall_ms;
-        for flow in self.flows.iter_mut().flatten() {
-            if flow.wanting || flow.queued_units >= STOCK_UNITS || !flow.spec.cells.may_write(wall_ms) {
-                continue;
-            }
-            flow.wanting = true;
-            let want = STOCK_UNITS * 2 - flow.queued_units;
-            flow.spec.supply.send(SupplyMsg::Want(Arc::clone(&self.inbox), want));
-        }
-    }
-
-    /// Gives the turn's facts to the recorder; hurries it when nothing durable is left to write.
-    fn hand_over(&mut self, now: Now) {
-        let half_free = self.window.free() * 2 >= self.window.size();
-        let dry =
-            half_free && !self.has_durable() && self.flows.iter().flatten().any(|f| f.awaiting_units > 0);
-        if !self.facts.is_empty() {
-            let octets = self.facts.octets();
-            let append = self.shared.recorder.append(octets, self.messages, dry, now.mono_us);
-            self.batches.push_back((self.batch, append));
-            self.batch += 1;
-            self.facts.clear();
-            self.messages = 0;
-        } else if self.acks.back().is_some_and(|(batch, _)| *batch == self.batch) {
-            // Only repeated receipts came: the first of each is among what was appended before.
-            self.batches.push_back((self.batch, self.shared.recorder.appended()));
-            self.batch += 1;
-            self.messages = 0;
-            self.shared.recorder.hurry();
-            self.inbox.cells.bell.ring();
-        } else if dry {
-            self.shared.recorder.hurry();
-        }
+        self.is_halted()
+            || self.breaker == BreakerState::Open
+            || !self.flows.get(at).and_then(Option::as_ref).is_some_and(writes)
     }
 
     /// Adds the turn's counts to the shared cells.
-    fn publish(&mut self) {
+    fn publish(&mut self, now: Now) {
         let turn = std::mem::take(&mut self.turn);
+        self.appetite.answered(u32::try_from(turn.accepted + turn.refused).unwrap_or(u32::MAX));
+        if self.window.free() > 0 {
+            self.is_stalled = false;
+        }
         if turn.accepted > 0 {
             self.inbox.cells.answered.store(true, Ordering::Relaxed);
         }
@@ -454,23 +377,12 @@ impl LinkCore {
                 cell.fetch_add(count, Ordering::Relaxed);
             }
         }
-        self.inbox.cells.in_flight.store(self.window.in_flight(), Ordering::Relaxed);
-        let stock = self.flows.iter().flatten().map(|f| f.queued_units + f.lead()).sum();
-        self.inbox.cells.stock.store(stock, Ordering::Relaxed);
-    }
-
-    /// Before a socket write: tells the written mark how far each campaign's order is encoded.
-    pub(crate) fn write_marks(&mut self) -> std::io::Result<()> {
-        for flow in self.flows.iter_mut().flatten() {
-            if flow.marked != flow.written {
-                flow.marked = flow.written;
-                // Without a mark the order could not be told apart after a kill: the bind starts anew.
-                let full = || std::io::Error::other("the written mark is full");
-                let slot = self.mark.slot_for(flow.no()).ok_or_else(full)?;
-                self.mark.set(slot, flow.no(), flow.written)?;
-            }
+        channel.adapt(now.mono_us, turn.throttled_us);
+        if channel.report(turn.health, now.mono_us) {
+            self.shared.board.ring_links();
         }
-        Ok(())
+        self.inbox.cells.in_flight.store(self.window.in_flight(), Ordering::Relaxed);
+        self.inbox.cells.stock.store(self.queued + self.lanes.lead(), Ordering::Relaxed);
     }
 
     /// Settles everything after the connection has ended: what was on the wire becomes unknown (or is sent again),
@@ -489,9 +401,11 @@ impl LinkCore {
         for slot in self.window.drain() {
             self.lost(slot.owner, slot.unit, slot.attempt, now);
         }
+        self.release_claims(u64::MAX);
         for at in 0..self.flows.len() {
             self.empty_flow(at);
         }
+        (self.queued, self.lanes) = (0, Lanes::default());
         for message in self.inbox.close() {
             if let LinkMsg::Slices(no, slices) = message
                 && let Some(flow) = self.flow_of(no)
@@ -500,7 +414,8 @@ impl LinkCore {
             }
         }
         self.hand_over(now);
-        self.publish();
+        self.send_later();
+        self.publish(now);
         self.shared.board.publish(&self.inbox.cells, crate::dispatch::cells::OBEYS_ALL);
     }
 
@@ -554,4 +469,9 @@ impl LinkCore {
 /// Microseconds folded into the window's 32 bits; differences up to 71 minutes are exact.
 pub(super) fn wrapping_us(mono_us: u64) -> u32 {
     u32::try_from(mono_us & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+/// The fair queues know a flow by its place.
+pub(super) fn flow_id(at: usize) -> FlowId {
+    FlowId(u32::try_from(at).unwrap_or(u32::MAX))
 }

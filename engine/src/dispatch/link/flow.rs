@@ -12,9 +12,6 @@ use jiff::civil::Date;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Units that a flow keeps queued beyond its lead, so that planning never waits for the supply.
-pub(crate) const STOCK_UNITS: u32 = 1024;
-
 /// What a link needs to know to send for a campaign.
 #[derive(Clone)]
 pub(crate) struct FlowSpec {
@@ -79,6 +76,14 @@ pub(crate) struct Flow {
     pub(crate) written: u64,
     /// What the written mark says.
     pub(crate) marked: u64,
+    /// Entries of chunks that have units of it.
+    pub(crate) entries: u32,
+    /// Intents that it may have ahead of its writes.
+    pub(crate) most_lead: u32,
+    /// Units that it keeps queued beyond its lead, so that planning never waits for the supply.
+    pub(crate) stock: u32,
+    /// Whether its campaign has ended: it goes when it holds nothing any more.
+    pub(crate) is_leaving: bool,
     /// Whether the link's output may hold octets of it.
     pub(crate) in_output: bool,
     /// Whether the supply was asked and has not answered.
@@ -98,6 +103,10 @@ impl Flow {
             next_position: 1,
             written: 0,
             marked: 0,
+            entries: 0,
+            most_lead: 0,
+            stock: 1,
+            is_leaving: false,
             in_output: false,
             wanting: false,
         }
@@ -118,6 +127,7 @@ impl Flow {
     }
 
     /// Moves what is durable, up to batch `batch`, to where it may be written.
+    #[inline]
     pub(crate) fn ripen(&mut self, batch: u64) {
         while let Some((tag, run)) = self.awaiting.front().copied() {
             if tag > batch {
@@ -149,6 +159,26 @@ impl Flow {
     pub(crate) fn requeue(&mut self, run: LinkRun) {
         self.queued_units += u32::from(run.count);
         self.queued.push_front(run);
+    }
+
+    /// Takes the units at the end of the queue that are more than `keep`.
+    pub(crate) fn surplus(&mut self, keep: u32) -> Vec<LinkRun> {
+        let mut runs = Vec::new();
+        while self.queued_units > keep {
+            let more = self.queued_units - keep;
+            let Some(run) = self.queued.back_mut() else { break };
+            let mut taken = *run;
+            match u16::try_from(more).ok().filter(|more| *more < taken.count) {
+                Some(more) => {
+                    run.count -= more;
+                    taken = LinkRun { from: run.from + run.count, count: more, ..taken };
+                }
+                None => drop(self.queued.pop_back()),
+            }
+            self.queued_units -= u32::from(taken.count);
+            runs.push(taken);
+        }
+        runs
     }
 
     /// Empties the flow: runs with an intent and runs without.
@@ -195,4 +225,22 @@ fn split_front(queue: &mut VecDeque<LinkRun>, most: u32) -> Option<LinkRun> {
     front.from += most;
     front.count -= most;
     Some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_goes_from_the_end_of_the_queue_and_nothing_is_lost() {
+        let mut flow = super::super::tests::idle_flow();
+        for (from, count) in [(0, 100), (100, 50), (150, 7)] {
+            flow.requeue(LinkRun { owner: 0, from, count, attempt: 0 });
+        }
+        assert!(flow.surplus(157).is_empty());
+        let given: Vec<(u16, u16)> = flow.surplus(20).iter().map(|r| (r.from, r.count)).collect();
+        assert_eq!(given, [(0, 100), (113, 37)]);
+        let kept: Vec<(u16, u16)> = flow.queued.iter().map(|r| (r.from, r.count)).collect();
+        assert_eq!((kept, flow.queued_units), (vec![(150, 7), (100, 13)], 20));
+    }
 }

@@ -2,14 +2,17 @@
 //!
 //! The link never touches the store: facts go to the recorder, slices come from campaigns.
 
+mod appetite;
 mod core;
 mod flow;
 mod obey;
+mod plan;
 mod session;
 mod shell;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod write;
 
 pub(crate) use flow::FlowSpec;
 pub(crate) use shell::{Desk, LinkConfig, LinkShared, run};

@@ -7,12 +7,7 @@
 use super::core::LinkCore;
 use super::flow::{journal_run, slice};
 use super::wire;
-use crate::dispatch::cells::CLOSING_MS;
-use crate::dispatch::env::Now;
 use crate::dispatch::supply::SupplyMsg;
-
-/// The longest sleep of a link that holds units of a campaign whose time will be over, milliseconds.
-const MAX_GATE_WAIT_MS: u64 = 60_000;
 
 impl LinkCore {
     /// Obeys every stop announced so far.
@@ -31,31 +26,6 @@ impl LinkCore {
         if !self.output_holds_stopped() {
             self.obeyed = epoch;
         }
-    }
-
-    /// Treats a flow whose time is over as one that was stopped, without being told; returns when the next one's
-    /// time will be over, microseconds of the monotonic clock.
-    pub(super) fn obey_gates(&mut self, now: Now) -> Option<u64> {
-        let mut closes_at = u64::MAX;
-        let mut must_cut = false;
-        for at in 0..self.flows.len() {
-            let Some(flow) = &self.flows[at] else { continue };
-            if flow.unwritten() == 0 && !flow.in_output {
-                continue;
-            }
-            if flow.spec.cells.may_write(now.wall_ms) {
-                closes_at = closes_at.min(flow.spec.cells.closes_at());
-            } else {
-                must_cut |= flow.in_output;
-                self.empty_flow(at);
-            }
-        }
-        if must_cut {
-            self.cut_output();
-        }
-        // A wall clock that is set while nothing happens is noticed at the next write at the latest.
-        let wait_ms = closes_at.saturating_sub(now.wall_ms).min(MAX_GATE_WAIT_MS);
-        (closes_at < u64::MAX - CLOSING_MS).then(|| now.mono_us + wait_ms * 1000)
     }
 
     /// Whether the output holds octets that must not be written any more: its campaign's time is over, or it was
@@ -86,7 +56,7 @@ impl LinkCore {
     }
 
     /// Takes PDUs of stopped campaigns out of the output, but for one whose first octets are already gone.
-    fn cut_output(&mut self) {
+    pub(super) fn cut_output(&mut self) {
         let whole = self.out_head.min(self.out.len());
         let tail = self.out.split_off(whole);
         let mut rest = &tail[..];
@@ -129,7 +99,13 @@ impl LinkCore {
 
     fn output_holds_stopped(&self) -> bool {
         // Everything but the head was cut already; the head is the rest of a PDU whose beginning is on the wire.
-        self.out_head > 0 && self.head_sequence.is_some_and(|s| self.is_stopped_slot(s))
+        let entry = self
+            .head_sequence
+            .filter(|_| self.out_head > 0)
+            .and_then(|sequence| self.window.peek(sequence))
+            .and_then(|slot| self.chunks.get(slot.owner as usize));
+        let flow = entry.and_then(|entry| self.flows.get(entry.flow as usize)).and_then(Option::as_ref);
+        flow.is_some_and(|flow| self.is_halted() || flow.spec.cells.is_stopped())
     }
 
     /// The socket took `count` octets of the output: keeps track of a PDU that went only in part.

@@ -1,12 +1,14 @@
 //! What a bound session receives: answers to submits, receipts, and the small talk of the protocol.
 
 use super::core::{LinkCore, wrapping_us};
-use super::flow::LinkRun;
+use super::flow::{LinkRun, slice};
 use super::shell::Desk;
 use super::wire;
 use crate::dispatch::env::Now;
 use crate::dispatch::matcher::Matched;
-use crate::dispatch::retry::{Class, classify};
+use crate::dispatch::retry::{Then, judge};
+use crate::dispatch::supply::SupplyMsg;
+use crate::model::RetryRule;
 use crate::model::record::{Fate, Orphan, ReceiptFact};
 use pdu::{
     CommandId, CommandStatus, DeliverSm, Frame, FrameError, MAX_COMMAND_LENGTH, PackedId, Receipt,
@@ -15,10 +17,6 @@ use pdu::{
 
 /// Receipts waiting for their row; beyond it the SMSC is asked to come back later.
 const MAX_ACKS: usize = 65_536;
-/// First hold of a channel after a throttled answer; doubled while nothing else comes back.
-const HOLD_US: u64 = 50_000;
-/// Longest hold.
-const MAX_HOLD_US: u64 = 1_000_000;
 
 /// Why a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,7 +106,7 @@ impl LinkCore {
         let id = SubmitSmResp::message_id_of(frame.body).unwrap_or_default();
         let fate = PackedId::pack(id).map_or(Fate::Accepted(id), Fate::AcceptedPacked);
         self.turn.accepted += 1;
-        self.unthrottled += 1;
+        self.turn.heard(true);
         let Some(entry) = self.chunks.get(slot.owner as usize) else { return };
         let Some(flow) = self.flows.get(entry.flow as usize).and_then(Option::as_ref) else { return };
         let (campaign, chunk) = (flow.no(), entry.chunk);
@@ -136,25 +134,75 @@ impl LinkCore {
         };
         let latency_us = wrapping_us(now.mono_us).wrapping_sub(slot.sent_us);
         let latency_ms = u16::try_from(latency_us / 1000).unwrap_or(u16::MAX);
-        match classify(status, slot.attempt) {
-            Class::Throttle => {
-                self.turn.throttled += 1;
-                self.hold(now);
-                self.retry(slot.owner, slot.unit, slot.attempt, status, now);
+        let verdict = judge(status, slot.attempt, self.rules_of(slot.owner));
+        self.turn.heard(!verdict.is_system);
+        if verdict.slows {
+            self.turn.throttled += 1;
+            self.turn.throttled_us = self.turn.throttled_us.max(u64::from(latency_us)).max(1);
+        }
+        match verdict.then {
+            Then::Same => self.retry(slot.owner, slot.unit, slot.attempt, status, now),
+            Then::After(delay_s) => {
+                self.turn.retried += u64::from(!verdict.slows);
+                let attempt = slot.attempt.saturating_add(1);
+                match delay_s {
+                    0 => self.retry(slot.owner, slot.unit, attempt, status, now),
+                    _ => self.retry_later((slot.owner, slot.unit, attempt), delay_s, status, now),
+                }
             }
-            Class::Again => {
-                self.turn.retried += 1;
-                self.unthrottled += 1;
-                self.retry(slot.owner, slot.unit, slot.attempt.saturating_add(1), status, now);
-            }
-            Class::GiveUp => {
+            Then::GiveUp => {
                 self.turn.refused += 1;
                 self.outcome(slot.owner, slot.unit, latency_ms, Fate::Failed(status.0), now);
             }
-            Class::Final => {
-                self.unthrottled += 1;
+            Then::Final => {
                 self.turn.refused += 1;
                 self.outcome(slot.owner, slot.unit, latency_ms, Fate::Refused(status.0), now);
+            }
+        }
+    }
+
+    fn rules_of(&self, owner: u32) -> &[RetryRule] {
+        let flow = self.chunks.get(owner as usize).and_then(|c| self.flows.get(c.flow as usize));
+        flow.and_then(Option::as_ref).map_or(&[], |flow| &flow.spec.retry)
+    }
+
+    /// Gives a refused unit back to its campaign, which keeps it for so long. Units that follow each other go in one
+    /// slice and all of a turn in one message, so that a failing SMSC costs no hop a unit.
+    fn retry_later(
+        &mut self,
+        (owner, unit, attempt): (u32, u16, u8),
+        delay_s: u32,
+        status: CommandStatus,
+        now: Now,
+    ) {
+        let Some(entry) = self.chunks.get(owner as usize) else { return };
+        let (at, due_us) = (entry.flow, now.mono_us + u64::from(delay_s) * 1_000_000);
+        match self.later.last_mut() {
+            Some((flow, due, slice))
+                if (*flow, *due) == (at, due_us)
+                    && (slice.chunk, slice.attempt) == (entry.chunk, attempt)
+                    && slice.from.checked_add(slice.count) == Some(unit) =>
+            {
+                slice.count += 1;
+            }
+            _ => {
+                let run = LinkRun { owner, from: unit, count: 1, attempt };
+                self.later.push((at, due_us, slice(entry, &run)));
+            }
+        }
+        self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
+    }
+
+    /// Hands over what is to be tried again later.
+    pub(super) fn send_later(&mut self) {
+        let mut later = std::mem::take(&mut self.later).into_iter().peekable();
+        while let Some((at, due_us, first)) = later.next() {
+            let mut slices = vec![first];
+            while let Some((.., slice)) = later.next_if(|next| (next.0, next.1) == (at, due_us)) {
+                slices.push(slice);
+            }
+            if let Some(flow) = self.flows.get(at as usize).and_then(Option::as_ref) {
+                flow.spec.supply.send(SupplyMsg::Later(slices, due_us));
             }
         }
     }
@@ -175,16 +223,6 @@ impl LinkCore {
         if let Some(flow) = self.flows.get_mut(at).and_then(Option::as_mut) {
             flow.requeue(LinkRun { owner, from: unit, count: 1, attempt });
         }
-    }
-
-    /// Holds the whole channel back: longer each time while everything is throttled.
-    fn hold(&mut self, now: Now) {
-        if self.shared.channel.held_until() > now.mono_us {
-            return;
-        }
-        let all_throttled = std::mem::take(&mut self.unthrottled) == 0;
-        self.hold_us = if all_throttled { (self.hold_us * 2).clamp(HOLD_US, MAX_HOLD_US) } else { HOLD_US };
-        self.shared.channel.hold(now.mono_us + self.hold_us);
     }
 
     fn on_deliver(&mut self, frame: &Frame<'_>, desk: &mut Desk, now: Now) {
@@ -250,6 +288,7 @@ impl LinkCore {
     /// Gives up waiting for answers older than `timeout_us`: their units become unknown, or are sent again.
     pub(crate) fn expire(&mut self, timeout_us: u64, now: Now) {
         for slot in self.window.expire(now.mono_us, timeout_us) {
+            self.turn.heard(false);
             self.lost(slot.owner, slot.unit, slot.attempt, now);
         }
     }
