@@ -75,8 +75,10 @@ impl LinkCore {
             let ready_us = channel.bucket.ready_at(now_ns).div_ceil(1000);
             let ready_us = if is_yielding { ready_us.max(now.mono_us) + YIELD_US } else { ready_us };
             wake_us = Some(wake_us.map_or(ready_us, |wake_us| wake_us.min(ready_us)));
-            let has_codes = self.lanes.of(Lane::Otp).write.has_turns();
-            let waiting = if has_codes { Waiting::Code } else { Waiting::Other };
+            // Only with a code that could go: two binds that yield to each other for nothing would both stand still.
+            let lane = self.lanes.of(Lane::Otp);
+            let waiting =
+                if lane.durable > 0 && lane.write.has_turns() { Waiting::Code } else { Waiting::Other };
             self.claims_channel = Some(waiting);
             way.claim(waiting);
         }

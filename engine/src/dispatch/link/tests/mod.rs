@@ -3,6 +3,7 @@
 //! The real cores, recorder, cells and accounts run in it; only sockets, actors and the disk are missing. After every
 //! story `check` compares what the SMSC accepted with the accounts, unit by unit.
 
+mod chaos;
 mod gate;
 mod lanes;
 mod rates;
