@@ -90,6 +90,8 @@ struct Begun {
     is_recalling: bool,
     /// Whether the newest message was a link that asks.
     was_asked: bool,
+    /// Whether a link asked at the last look: without one a plan is not looked at each second.
+    looked_asked: bool,
     look_at_ms: u64,
     looked: Now,
     hold: Option<HoldReason>,
@@ -191,6 +193,7 @@ impl Begun {
             day: None,
             is_recalling: false,
             was_asked: false,
+            looked_asked: false,
             look_at_ms: 0,
             looked: now,
             hold: None,
@@ -200,7 +203,8 @@ impl Begun {
 
     fn is_look_due(&self, now: Now) -> bool {
         let is_next_second = now.wall_ms / 1000 != self.looked.wall_ms / 1000;
-        now.wall_ms >= self.look_at_ms || (self.pace.has_plan() && is_next_second)
+        let is_news = is_next_second || (self.was_asked && !self.looked_asked);
+        now.wall_ms >= self.look_at_ms || (self.pace.has_plan() && is_news)
     }
 
     fn look_and_go_on(&mut self, arguments: &Arguments, me: &ActorRef<CampaignMsg>, now: Now) {
@@ -214,6 +218,7 @@ impl Begun {
         let (remaining, is_asked) = (self.supply.remaining(), self.was_asked || self.supply.is_asked());
         let verdict = self.pace.look(Present { wall_ms: now.wall_ms, remaining, is_asked });
         self.look_at_ms = verdict.look_at_ms;
+        self.looked_asked = is_asked;
         if self.day != Some(verdict.day) {
             arguments.purse.enter(verdict.day);
         }

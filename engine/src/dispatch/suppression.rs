@@ -277,6 +277,12 @@ impl Suppressions {
         self.change(scope, &[number], |before| before.and(listed));
     }
 
+    /// [`Suppressions::add`] for those who know no store: the lists of a workspace, or of the installation.
+    #[cfg(test)]
+    pub(crate) fn add_for(&self, workspace: Option<WorkspaceId>, numbers: &[u64], listed: Listed) {
+        self.add(workspace.map_or(Scope::Platform, Scope::Workspace), numbers, listed);
+    }
+
     /// Lists numbers, not yet stored, and moves the generations of those concerned; returns how each that changed was
     /// listed before.
     pub(crate) fn add(&self, scope: Scope, numbers: &[u64], listed: Listed) -> Vec<(u64, Listed)> {

@@ -199,7 +199,7 @@ async fn a_spread_campaign_leaves_by_its_plan_and_not_in_a_burst_after_an_outage
     let gate = Gate::new(Mode::Spread, &rules, &calendar).expect("a gate");
     let pace = Pace::new(gate, calendar.zone.clone(), Some(plan));
     let mut stage = Stage::begin(36_000, Budget::new(None), pace, 7 * HOUR_MS).await;
-    let step = Duration::from_secs(10);
+    let step = Duration::from_secs(1);
     stage.run_every(step, 9 * HOUR_MS, 2_000).await;
     let first = stage.between(0, 9 * HOUR_MS + 1_000);
     assert!((3_480..=3_601).contains(&first), "{first} in the first hour");

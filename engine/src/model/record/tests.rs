@@ -42,18 +42,6 @@ fn facts_come_back_in_order_and_neighbours_share_a_section() {
     let receipt =
         ReceiptFact { campaign: CAMPAIGN, chunk: 3, unit: 9, status: UnitStatus::Delivered, error: 4 };
     let orphan = Orphan { at_ms: 1, channel: 2, status: UnitStatus::Expired, error: 3, message_id: b"lost" };
-    let skip = Skip { campaign: CAMPAIGN, run, status: UnitStatus::Skipped, reason: reason::OPTED_OUT };
-    let numbers = Numbers {
-        campaign: CAMPAIGN,
-        chunk: 1,
-        from: 4,
-        at_ms: 5,
-        count: 2,
-        numbers: &[7; 16],
-        values: b"values",
-    };
-    let inbound =
-        Inbound { at_ms: 9, channel: 2, source: b"49151", destination: b"SHOP", text: b"stop please" };
     let mut facts = Facts::default();
     facts.intent(&intent);
     for (unit, fate) in (0..).zip(fates) {
@@ -64,10 +52,6 @@ fn facts_come_back_in_order_and_neighbours_share_a_section() {
     facts.revoke(CAMPAIGN, &run);
     facts.orphan(&orphan);
     facts.adopted(2, b"lost");
-    facts.skip(&skip);
-    facts.numbers(&numbers);
-    facts.inbound(&inbound);
-    facts.heard(41);
     let row = sealed(&mut facts);
     let mut seen = Vec::new();
     read_row(&row, &mut |fact| match fact {
@@ -97,6 +81,35 @@ fn facts_come_back_in_order_and_neighbours_share_a_section() {
             assert_eq!((channel, message_id), (2, &b"lost"[..]));
             seen.push("adopted");
         }
+        other => panic!("nobody wrote {other:?}"),
+    })
+    .expect("the row is whole");
+    assert_eq!(seen, ["intent", "outcomes", "receipts", "revoke", "orphan", "adopted"]);
+}
+
+#[test]
+fn facts_about_recipients_and_handsets_come_back() {
+    let run = Run { chunk: 3, from: 9, count: 2 };
+    let skip = Skip { campaign: CAMPAIGN, run, status: UnitStatus::Skipped, reason: reason::OPTED_OUT };
+    let numbers = Numbers {
+        campaign: CAMPAIGN,
+        chunk: 1,
+        from: 4,
+        at_ms: 5,
+        count: 2,
+        numbers: &[7; 16],
+        values: b"values",
+    };
+    let inbound =
+        Inbound { at_ms: 9, channel: 2, source: b"49151", destination: b"SHOP", text: b"stop please" };
+    let mut facts = Facts::default();
+    facts.skip(&skip);
+    facts.numbers(&numbers);
+    facts.inbound(&inbound);
+    facts.heard(41);
+    let row = sealed(&mut facts);
+    let mut seen = Vec::new();
+    read_row(&row, &mut |fact| match fact {
         Fact::Skip(got) => {
             assert_eq!(got, skip);
             seen.push("skip");
@@ -113,15 +126,10 @@ fn facts_come_back_in_order_and_neighbours_share_a_section() {
             assert_eq!(row, 41);
             seen.push("heard");
         }
+        other => panic!("nobody wrote {other:?}"),
     })
     .expect("the row is whole");
-    assert_eq!(
-        seen,
-        [
-            "intent", "outcomes", "receipts", "revoke", "orphan", "adopted", "skip", "numbers", "inbound",
-            "heard"
-        ]
-    );
+    assert_eq!(seen, ["skip", "numbers", "inbound", "heard"]);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use super::*;
 use crate::dispatch::recall::Recall;
 use crate::dispatch::suppression::Listed;
-use crate::store::Scope;
 
 const FIRST: u64 = 491_700_000_000;
 const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(7));
@@ -31,9 +30,9 @@ impl Story {
     }
 
     /// What the engine's face does; the world's campaigns then leave out what the lists refuse.
-    fn suppress(&mut self, scope: Scope, numbers: &[u64], listed: Listed) {
-        self.lists.add(scope, numbers, listed);
-        let workspace = if let Scope::Workspace(id) = scope { Some(id) } else { None };
+    /// On the lists of a workspace, or of the installation.
+    fn suppress(&mut self, workspace: Option<WorkspaceId>, numbers: &[u64], listed: Listed) {
+        self.lists.add_for(workspace, numbers, listed);
         self.world.board.recalls.push(Recall::new(workspace, listed == Listed::BLOCK, numbers));
         self.world.board.announce_stop();
     }
@@ -89,7 +88,7 @@ fn a_suppressed_number_is_given_back_wherever_its_unit_is() {
         let at = held[held.len() * round / 15];
         let number = FIRST + at;
         let before = [1, 2, 3].map(|no| story.written(no, number));
-        story.suppress(Scope::Workspace(WORKSPACE), &[number], Listed::OPT_OUT);
+        story.suppress(Some(WORKSPACE), &[number], Listed::OPT_OUT);
         story.world.links.iter_mut().for_each(|link| {
             let now = story.world.now;
             link.core.turn(now);
@@ -119,7 +118,7 @@ fn a_block_of_the_installation_holds_for_every_campaign() {
     let numbers: Vec<u64> = (0..9_000).map(|n| FIRST + n).collect();
     let before = story.world.written.len();
     // More than are compared one by one: links ask the lists.
-    story.suppress(Scope::Platform, &numbers, Listed::BLOCK);
+    story.suppress(None, &numbers, Listed::BLOCK);
     story.world.links.iter_mut().for_each(|link| {
         let now = story.world.now;
         link.core.turn(now);
@@ -138,7 +137,7 @@ fn a_slice_checked_before_the_lists_changed_is_checked_again_when_it_arrives() {
     let mut story = Story::new();
     story.world.links.truncate(1);
     story.world.settle();
-    story.suppress(Scope::Workspace(WORKSPACE), &[FIRST + 8_900], Listed::OPT_OUT);
+    story.suppress(Some(WORKSPACE), &[FIRST + 8_900], Listed::OPT_OUT);
     story.world.settle();
     let slice = |from: u16| Slice { from, count: 5, ..slices(9_000).pop_back().expect("some") };
     let held = story.world.held(1);
@@ -169,7 +168,7 @@ fn a_recall_is_not_acknowledged_while_half_of_the_pdu_is_on_the_wire() {
     let number = entry.data.numbers[usize::from(slot.unit)];
     let workspace = core.flows[entry.flow as usize].as_ref().expect("a flow").spec.suppressed.workspace;
     core.wrote(10);
-    story.suppress(Scope::Workspace(workspace), &[number], Listed::BLOCK);
+    story.suppress(Some(workspace), &[number], Listed::BLOCK);
     let now = story.world.now;
     story.world.links[0].core.turn(now);
     assert!(!story.obeyed());
@@ -188,8 +187,8 @@ fn a_recall_leaves_others_alone() {
     story.world.run_for(20_000);
     let held = [1, 2, 3].map(|no| story.world.held(no));
     assert!(held.iter().all(|units| *units > 0));
-    story.suppress(Scope::Workspace(WORKSPACE), &[FIRST + 8_999], Listed::OPT_OUT);
-    story.suppress(Scope::Workspace(WorkspaceId(Uuid::from_u128(9))), &[FIRST], Listed::BLOCK);
+    story.suppress(Some(WORKSPACE), &[FIRST + 8_999], Listed::OPT_OUT);
+    story.suppress(Some(WorkspaceId(Uuid::from_u128(9))), &[FIRST], Listed::BLOCK);
     story.world.links.iter_mut().for_each(|link| {
         let now = story.world.now;
         link.core.turn(now);
