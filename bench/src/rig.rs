@@ -47,6 +47,9 @@ pub(crate) struct RigOptions {
     /// Ask for receipts and wait until all are acknowledged.
     #[arg(long)]
     pub(crate) receipts: bool,
+    /// Engine only: every limit, calendar and list switched on, none of them reached.
+    #[arg(long)]
+    pub(crate) everything: bool,
     /// Stop sending after this time and report what was answered.
     #[arg(long, value_name = "S", default_value_t = 60)]
     pub(crate) limit_s: u64,
