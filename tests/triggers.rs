@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use bench::smsc::Config;
-use engine::model::{CampaignId, Lane, Mode, QuietHours, SendingRules, Status};
+use bench::smsc::{Config, Fault, FaultRule};
+use engine::model::{CampaignId, Lane, Mode, QuietHours, RetryRule, SendingRules, Status};
 use engine::seed::Seed;
 use engine::{Push, PushError};
 use jiff::civil::time;
@@ -168,5 +168,44 @@ fn a_code_that_is_too_old_expires_instead_of_being_sent_late() {
         assert_eq!((counts.expired, counts.sent), (20, 10), "{counts:?}");
         stage.engine.clone().shutdown().await;
         invariants::check(&stage).await.unwrap();
+    });
+}
+
+#[test]
+fn numbers_pushed_one_by_one_and_refused_for_a_while_reach_their_own_handsets() {
+    on_virtual_time(async {
+        let place = place().unwrap();
+        let (mut stage, seed) = stage(&place, "2026-05-04T10:00:00Z", |_| ()).await;
+        let rules = SendingRules {
+            retry: vec![RetryRule { status: 8, attempts: 5, delay_s: 2 }],
+            ..SendingRules::default()
+        };
+        let id = started(&mut stage, &seed, rules).await;
+        stage.lines[0].smsc.update(|c| c.faults = vec![FaultRule::new(Fault::SysErr, 1.0)]).unwrap();
+        for n in 0..8 {
+            push(&stage, &seed, id, std::iter::once(FIRST + n)).await.unwrap();
+        }
+        pass(Duration::from_millis(500)).await;
+        stage.lines[0].smsc.update(|c| c.faults.clear()).unwrap();
+        finish(&mut stage, &seed, id).await;
+        assert_eq!(stage.stored(id).await.unwrap().counts.unwrap().sent, 8);
+        stage.engine.clone().shutdown().await;
+        invariants::check(&stage).await.unwrap();
+    });
+}
+
+#[test]
+fn an_idle_campaign_that_is_cancelled_is_closed_with_its_counts() {
+    on_virtual_time(async {
+        let place = place().unwrap();
+        let (mut stage, seed) = stage(&place, "2026-05-04T10:00:00Z", |_| ()).await;
+        let id = started(&mut stage, &seed, SendingRules::default()).await;
+        push(&stage, &seed, id, FIRST..FIRST + 5).await.unwrap();
+        pass(Duration::from_secs(60)).await;
+        stage.cancel(&seed, id).await.unwrap();
+        pass(Duration::from_secs(5)).await;
+        let campaign = stage.stored(id).await.unwrap();
+        assert_eq!((campaign.status, campaign.recipients), (Status::Cancelled, 5));
+        assert_eq!(campaign.counts.unwrap().sent, 5);
     });
 }

@@ -21,6 +21,8 @@ use uuid::Uuid;
 
 /// What stands for the digest of a list that grows.
 const OPEN_LIST: &str = "open";
+/// How often a withdrawal is tried again that lost to another change of the campaign.
+const WITHDRAW_TRIES: u32 = 10;
 
 /// Why a campaign fails whose sender is taken away.
 const WITHDRAWN: &str = "the sender was withdrawn";
@@ -43,6 +45,7 @@ fn unfit(code: JobErrorCode) -> impl Fn(&dyn Display) -> Trouble {
 
 impl Engine {
     /// Builds a campaign that was approved: it is `Pending` when this returns, started if it wants to start by itself.
+    /// One that the engine has built meanwhile, as it does with what it finds, is left as it is.
     ///
     /// # Errors
     /// [`EngineError::State`] when it is not `Building`; [`EngineError::NotBuilt`] when it cannot be sent, it is
@@ -53,9 +56,24 @@ impl Engine {
         id: CampaignId,
         by: &Principal,
     ) -> Result<(), EngineError> {
+        match self.build_now(workspace, id, by).await {
+            // Whoever was first has built it.
+            Err(EngineError::Store(StoreError::Conflict { .. })) => self.build_now(workspace, id, by).await,
+            built => built,
+        }
+    }
+
+    async fn build_now(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
         let campaign = self.campaign(workspace, id).await?;
-        if campaign.status != Status::Building {
-            return Err(EngineError::State(campaign.status, Move::Built.word()));
+        match campaign.status {
+            Status::Building => {}
+            Status::Pending | Status::Sending | Status::Paused | Status::Done => return Ok(()),
+            other => return Err(EngineError::State(other, Move::Built.word())),
         }
         let starts = campaign.content.rules.auto_start;
         match self.check_built(&campaign).await {
@@ -67,8 +85,10 @@ impl Engine {
                 return Err(EngineError::NotBuilt(why));
             }
         }
+        let started = if starts { self.start_campaign(workspace, id, by).await } else { Ok(()) };
+        // Behind the start: the calendar starts it only when this could not.
         self.look_at(workspace, id);
-        if starts { self.start_campaign(workspace, id, by).await } else { Ok(()) }
+        started
     }
 
     /// Notes what went wrong with a campaign's work; its status tells it too, so a store that is away only costs the
@@ -184,7 +204,13 @@ impl Engine {
                 if campaign.content.revision_id != revision {
                     continue;
                 }
-                match self.fail(workspace, campaign.id, WITHDRAWN, by).await {
+                let mut ended = self.fail(workspace, campaign.id, WITHDRAWN, by).await;
+                for _ in 0..WITHDRAW_TRIES {
+                    // Started, paused or planned anew meanwhile: it has to end all the same.
+                    let Err(EngineError::Store(StoreError::Conflict { .. })) = &ended else { break };
+                    ended = self.fail(workspace, campaign.id, WITHDRAWN, by).await;
+                }
+                match ended {
                     Ok(()) => {
                         stopped.push(campaign.id);
                         self.note_job_error((workspace, campaign.id), SenderNotApproved, WITHDRAWN).await;

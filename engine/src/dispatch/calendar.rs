@@ -56,7 +56,7 @@ fn step(campaign: &Campaign, gate: &Gate, now: Timestamp) -> Step {
         Status::Building => Step::Build,
         _ if state == GateState::Over => Step::Expire,
         Status::New | Status::Sending | Status::Paused => at_its_end(),
-        Status::Pending if campaign.started => match state {
+        Status::Pending if campaign.started || campaign.content.rules.auto_start => match state {
             GateState::Closed { until: Some(from), why: HoldReason::Scheduled } => Step::Wait(from),
             _ => Step::Send,
         },
@@ -91,6 +91,13 @@ impl Entries {
             self.by_time.remove(&(before, id));
         }
         self.by_time.insert((at, id), workspace);
+    }
+
+    /// Enters a campaign unless it is entered for an earlier look, which does no harm; a late one would.
+    fn enter_unless_earlier(&mut self, whose: Whose, at: Timestamp) {
+        if self.by_id.get(&whose.1).is_none_or(|before| *before > at) {
+            self.enter(whose, at);
+        }
     }
 
     /// Takes the first entry that is due.
@@ -249,13 +256,13 @@ async fn run(
         match tokio::time::timeout(wait, inbox.recv()).await {
             Ok(None) => return,
             Ok(Some(Agenda::Look(whose))) => entries.enter(whose, now),
-            Ok(Some(Agenda::At(whose, at))) => entries.enter(whose, at),
+            Ok(Some(Agenda::At(whose, at))) => entries.enter_unless_earlier(whose, at),
             Err(_) => {}
         }
         while let Ok(told) = inbox.try_recv() {
             match told {
                 Agenda::Look(whose) => entries.enter(whose, now),
-                Agenda::At(whose, at) => entries.enter(whose, at),
+                Agenda::At(whose, at) => entries.enter_unless_earlier(whose, at),
             }
         }
     }

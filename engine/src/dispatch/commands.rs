@@ -16,10 +16,13 @@ use crate::model::{
 use crate::schedule::{Gate, GateState};
 use crate::store::{Change, Entity, Expect, Scope, StoreError};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How often a command is tried again that lost to a change which concerns nobody.
 const MAX_TRIES: u32 = 3;
+/// Pause before a campaign that cannot be read is read again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What is asked of a campaign.
 #[derive(Clone, Debug)]
@@ -190,7 +193,20 @@ impl Engine {
         self.tell_keeper(KeeperMsg::Open(account, Arc::clone(&tally))).await?;
         let running = self.running(campaign, tally).await?;
         // Stopped between the record and the moment when the stop could find it running.
-        let status = self.campaign(workspace, id).await.map_or(Status::Sending, |c| c.status);
+        let mut unread = None;
+        let status = loop {
+            match self.campaign(workspace, id).await {
+                Ok(campaign) => break campaign.status,
+                Err(EngineError::Store(StoreError::Unavailable(_))) => {
+                    unread = Some(running.cells.stop());
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        if let Some(stop_gen) = unread.filter(|_| status == Status::Sending) {
+            running.cells.go(stop_gen);
+        }
         if status != Status::Sending {
             running.cells.stop();
         }
@@ -204,9 +220,17 @@ impl Engine {
         let running = self.campaigns().get(&campaign.no).cloned();
         // Taken before the resume is recorded: a stop that comes behind it is not undone.
         let stop_gen = running.as_ref().map(|r| r.cells.stop_gen());
-        self.record(campaign, (Move::Resume, None), by).await?;
+        let resumed = self.record(campaign, (Move::Resume, None), by).await?;
         if let (Some(running), Some(stop_gen)) = (running, stop_gen) {
             running.cells.go(stop_gen);
+            if running.cells.is_stopped() {
+                // By a stop that came behind the look above and lost its record to this one, unless it was recorded.
+                let stop_gen = running.cells.stop_gen();
+                let now = self.campaign(resumed.workspace_id, resumed.id).await?;
+                if now.status == Status::Sending && now.state_version == resumed.state_version {
+                    running.cells.go(stop_gen);
+                }
+            }
             // A start that failed half way left it without an actor.
             self.launch(&running).await?;
         }

@@ -128,6 +128,10 @@ struct Stored<'a> {
 
 impl Chunks for Stored<'_> {
     async fn numbers(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Option<Vec<u64>>, StoreError> {
+        if let Some(recipients) = self.engine.0.growth.get(campaign.no, chunk) {
+            // What a program handed in and no file holds yet.
+            return Ok(Some(recipients.numbers));
+        }
         match self.journal.recipients(campaign.no, chunk).await {
             Ok(recipients) => Ok(Some(recipients.numbers)),
             Err(StoreError::NotFound) => Ok(None),

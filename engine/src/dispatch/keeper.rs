@@ -305,6 +305,8 @@ impl Keeper {
         if let Some(held) = self.held.get_mut(&no) {
             held.unsent = Some(unsent);
             held.touched = true;
+            // Told before, it was still open: now it has an end to record.
+            held.told = false;
         }
         Ok(())
     }

@@ -37,6 +37,15 @@ impl Engine {
         if running.launched.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        let launched = self.launch_now(running).await;
+        if launched.is_err() {
+            // The next command tries again.
+            running.launched.store(false, Ordering::Release);
+        }
+        launched
+    }
+
+    async fn launch_now(&self, running: &Arc<Running>) -> Result<(), EngineError> {
         let supervisor = self.workspace(running.campaign.workspace_id).await?;
         let (engine, of) = (self.clone(), Arc::clone(running));
         let on_start: campaign::OnStart = Arc::new(move |actor| engine.campaign_started(&of, actor));
@@ -144,6 +153,7 @@ impl Engine {
             retry: rules.retry.as_slice().into(),
             suppressed: self.0.suppressions.of(campaign.workspace_id),
             transactional: rules.transactional,
+            daily_limit: running.purse.is_limited(),
             base: running.base,
             supply: campaign::supply_ref(actor),
         };

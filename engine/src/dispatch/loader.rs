@@ -65,8 +65,11 @@ impl Loader {
                     }
                     Err(error) => {
                         tracing::error!(campaign = no.0, chunk, %error, "recipients not read; asking again");
-                        tokio::time::sleep(RETRY_AFTER).await;
-                        reply.send(SupplyMsg::NotLoaded(order.id));
+                        // Beside the work for others.
+                        tokio::spawn(async move {
+                            tokio::time::sleep(RETRY_AFTER).await;
+                            reply.send(SupplyMsg::NotLoaded(order.id));
+                        });
                     }
                 }
             }

@@ -77,7 +77,10 @@ impl Engine {
                 }
                 // Nothing more is sent for it: it must not keep the others from going on.
                 Err(error) if ended => tracing::warn!(campaign = no.0, %error, "ended campaign left aside"),
-                Err(error) => return Err(error),
+                Err(error @ EngineError::Store(StoreError::Unavailable(_))) => return Err(error),
+                Err(error) => {
+                    tracing::error!(campaign = no.0, %error, "campaign left aside, it needs a person")
+                }
             }
         }
         self.index_receipts(recovered.clone())?;
@@ -144,9 +147,12 @@ impl Engine {
         tokio::spawn(async move {
             running.cells.hold_for_beginning();
             engine.0.board.all_obey(engine.0.board.announce_stop()).await;
-            if let Err(error) = engine.begin(&running, &actor).await {
+            while let Err(error) = engine.begin(&running, &actor).await {
                 tracing::error!(campaign = running.campaign.no.0, %error, "campaign not begun");
-                return;
+                if !matches!(error, EngineError::Store(StoreError::Unavailable(_))) {
+                    return;
+                }
+                tokio::time::sleep(COMPLETE_AGAIN_AFTER).await;
             }
             running.cells.begun();
             engine.0.board.ring_links();

@@ -413,10 +413,12 @@ impl LinkCore {
         unsent.extend(super::wire::submits(whole));
         for sequence in unsent {
             if let Some(slot) = self.window.take(sequence) {
+                self.give_up_probe();
                 self.revoke_and_return(slot.owner, slot.unit, slot.attempt);
             }
         }
         for slot in self.window.drain() {
+            self.give_up_probe();
             self.lost(slot.owner, slot.unit, slot.attempt, now);
         }
         self.release_claims(u64::MAX);
@@ -435,6 +437,13 @@ impl LinkCore {
         self.send_later();
         self.publish(now);
         self.shared.board.publish(&self.inbox.cells, crate::dispatch::cells::OBEYS_ALL);
+    }
+
+    /// A probe that nobody will answer was none: another may be sent at once.
+    pub(super) fn give_up_probe(&self) {
+        if self.breaker == BreakerState::HalfOpen {
+            self.shared.channel.give_probe_back(1);
+        }
     }
 
     /// A submit whose answer will not come: perhaps sent, perhaps not.

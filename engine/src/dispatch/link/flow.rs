@@ -32,6 +32,8 @@ pub(crate) struct FlowSpec {
     /// Whom its workspace must not write to, and whether it goes to people who opted out all the same.
     pub(crate) suppressed: Arc<Suppressed>,
     pub(crate) transactional: bool,
+    /// Whether its recipients are charged to local days that have a limit.
+    pub(crate) daily_limit: bool,
     /// First ordinal of the campaign in the receipt index.
     pub(crate) base: u64,
     /// Where slices come from and unsent ones go back to.
@@ -63,6 +65,15 @@ pub(crate) struct ChunkEntry {
     pub(crate) charged: Option<Date>,
     /// Units handed to the link without outcome; at zero the entry is free.
     pub(crate) left: u32,
+}
+
+impl ChunkEntry {
+    /// Whether a slice is of the same recipients on the same terms: only then may its units join it.
+    pub(crate) fn is_alike(&self, slice: &Slice) -> bool {
+        let terms = (self.chunk, self.sieved, self.not_after_ms, self.route, self.charged);
+        terms == (slice.chunk, slice.sieved, slice.not_after_ms, slice.route, slice.charged)
+            && Arc::ptr_eq(&self.data, &slice.data)
+    }
 }
 
 /// The campaign's state on this link.

@@ -70,6 +70,7 @@ impl LinkCore {
             let submit = frame.header.command_id == pdu::CommandId::SUBMIT_SM;
             if submit && self.is_stopped_slot(sequence) {
                 if let Some(slot) = self.window.take(sequence) {
+                    self.give_up_probe();
                     self.revoke_and_return(slot.owner, slot.unit, slot.attempt);
                 }
             } else {

@@ -170,7 +170,8 @@ impl LinkCore {
         // Whoever asks now shares with the others that do; without an answer it counts as idle in the next turn.
         for at in 0..self.flows.len() {
             let Some(flow) = &self.flows[at] else { continue };
-            if !flow.wanting && flow.unwritten() == 0 && !flow.is_leaving {
+            let may_ask = !flow.wanting && !flow.is_leaving && flow.spec.cells.may_write(now.wall_ms);
+            if may_ask && flow.unwritten() == 0 {
                 self.lanes.of_mut(flow.spec.lane).plan.set_busy(flow_id(at), true);
             }
         }

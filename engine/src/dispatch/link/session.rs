@@ -1,7 +1,7 @@
 //! What a bound session receives: answers to submits, receipts, and the small talk of the protocol.
 
 use super::core::{LinkCore, wrapping_us};
-use super::flow::{LinkRun, slice};
+use super::flow::{ChunkEntry, LinkRun, slice};
 use super::shell::Desk;
 use super::wire;
 use crate::dispatch::env::Now;
@@ -181,7 +181,8 @@ impl LinkCore {
         match self.later.last_mut() {
             Some((flow, due, slice))
                 if (*flow, *due) == (at, due_us)
-                    && (slice.chunk, slice.attempt) == (entry.chunk, attempt)
+                    && entry.is_alike(slice)
+                    && slice.attempt == attempt
                     && slice.from.checked_add(slice.count) == Some(unit) =>
             {
                 slice.count += 1;
@@ -212,7 +213,11 @@ impl LinkCore {
     /// was suppressed meanwhile.
     fn retry(&mut self, owner: u32, unit: u16, attempt: u8, status: CommandStatus, now: Now) {
         let Some(at) = self.chunks.get(owner as usize).map(|c| c.flow as usize) else { return };
-        if self.is_still(at) || self.is_refused_unit(owner, unit) {
+        let late = |entry: &ChunkEntry| entry.not_after_ms <= now.wall_ms;
+        let is_late = self.chunks.get(owner as usize).is_some_and(late);
+        // With a daily limit the supply charges it again if its day has passed meanwhile.
+        let is_charged = self.flows.get(at).and_then(Option::as_ref).is_some_and(|f| f.spec.daily_limit);
+        if is_late || is_charged || self.is_still(at) || self.is_refused_unit(owner, unit) {
             self.return_unit(owner, unit, attempt);
             self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
             return;

@@ -139,7 +139,10 @@ impl LinkCore {
             let mut unsendable = Vec::new();
             for unit in run.from..=run.from + (run.count - 1) {
                 let (recipient, part) = if parts == 1 { (unit, 0) } else { (unit / parts, unit % parts) };
-                let number = data.number(recipient).unwrap_or(0);
+                let Some(number) = data.number(recipient) else {
+                    unsendable.push(unit);
+                    continue;
+                };
                 let sequence = self.window.push(run.owner, unit, run.attempt, sent_us);
                 let values = data.row(recipient);
                 let pushed = message.push(usize::from(part), sequence, number, values, &mut self.out);

@@ -458,6 +458,7 @@ fn spec(cells: &Arc<CampaignCells>, supply: SupplyRef) -> FlowSpec {
         retry: Arc::from([]),
         suppressed: Suppressions::default().of(WorkspaceId(Uuid::nil())),
         transactional: false,
+        daily_limit: false,
         base: 0,
         supply,
     }
