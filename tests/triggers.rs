@@ -170,3 +170,19 @@ fn a_code_that_is_too_old_expires_instead_of_being_sent_late() {
         invariants::check(&stage).await.unwrap();
     });
 }
+
+#[test]
+fn a_campaign_that_is_cancelled_with_nothing_left_to_send_gets_its_account() {
+    on_virtual_time(async {
+        let place = place().unwrap();
+        let (mut stage, seed) = stage(&place, "2026-05-04T10:00:00Z", |_| ()).await;
+        let id = started(&mut stage, &seed, SendingRules::default()).await;
+        push(&stage, &seed, id, FIRST..FIRST + 7).await.unwrap();
+        pass(Duration::from_secs(60)).await;
+        stage.cancel(&seed, id).await.unwrap();
+        pass(Duration::from_secs(60)).await;
+        let campaign = stage.stored(id).await.unwrap();
+        assert_eq!(campaign.status, Status::Cancelled);
+        assert_eq!(campaign.counts.unwrap().sent, 7);
+    });
+}
