@@ -18,7 +18,7 @@ use tests::stage::{Disturbance, Stage, place};
 use tokio::time::Instant;
 
 /// Virtual time from one look to the next, once the faults are over.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(120);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What a run came to.

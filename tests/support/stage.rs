@@ -27,6 +27,8 @@ const FIRST: u64 = 491_500_000_000;
 const NUMBERS_EACH: u64 = 10_000_000;
 /// Room of an in-memory stream each way.
 const STREAM_OCTETS: usize = 64 << 10;
+/// Of so many calls for housekeeping one reaches a disturbed journal.
+const MAINTAINED: u32 = 120;
 /// Starts that a disturbed journal may spoil in a row.
 const STARTS: u32 = 5;
 /// From one look to the next.
@@ -285,7 +287,7 @@ impl Stage {
         };
         let mut tries = 0;
         loop {
-            let slow = Slow::new(Arc::clone(&self.store) as _, Duration::ZERO);
+            let slow = Slow::new(Arc::clone(&self.store) as _, Duration::ZERO).seldom_maintained(MAINTAINED);
             self.starts += 1;
             let plan = FaultPlan::seeded(how.seed ^ (self.starts << 32), how.faults_per_mille);
             let faults = Arc::new(FaultJournal::new(slow, how.delay, plan));
