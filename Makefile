@@ -43,4 +43,5 @@ torture:
 sim:
 	MC_SIM_SEED=$(or $(SEED),1) MC_SIM_SEEDS=$(or $(SEEDS),10) MC_SIM_HOURS=$(if $(DAYS),$$(( $(DAYS) * 24 )),$(or $(HOURS),1)) \
 	  cargo test --release -p tests --test system -- --exact --nocapture \
-	  simulation::every_seed_keeps_its_promises_in_simulated_time
+	  simulation::every_seed_keeps_its_promises_in_simulated_time \
+	  simulation::every_house_keeps_its_promises_and_comes_to_its_end

@@ -2,10 +2,14 @@
 //!
 //! One runtime with a paused clock runs engine, store and simulator; streams are in memory. The trace is a hash over
 //! every submit, receipt and acknowledgement with its virtual time, and over the account at the end.
-//! `make sim SEED=s SEEDS=n HOURS=h` runs more of it.
+//! `make sim SEED=s SEEDS=n HOURS=h` runs more of it, and as many houses: worlds of several workspaces, campaigns of all
+//! modes and channels.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod chance;
+mod guests;
+mod house;
 mod world;
 
 use std::collections::BTreeSet;
@@ -13,6 +17,8 @@ use world::{Report, Size};
 
 /// Seeds of the suite.
 const SEEDS: u64 = 10;
+/// Seeds of the house in the suite.
+const HOUSES: u64 = 6;
 
 fn asked(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
@@ -57,4 +63,33 @@ fn every_seed_keeps_its_promises_in_simulated_time() {
         violations.len()
     );
     assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the traces are what the simulation is run for")]
+fn every_house_keeps_its_promises_and_comes_to_its_end() {
+    let first = asked("MC_SIM_SEED").unwrap_or(1);
+    let seeds = asked("MC_SIM_SEEDS").unwrap_or(HOUSES);
+    let mut violations = Vec::new();
+    for seed in first..first + seeds {
+        match house::run(seed) {
+            Ok(house::Report { trace, simulated_s, ref summary }) => {
+                println!("seed {seed} trace {trace:016x} {simulated_s} s {summary}");
+            }
+            Err(error) => {
+                println!("seed {seed} VIOLATION {error:#}");
+                violations.push(format!("seed {seed}: {error:#}"));
+            }
+        }
+    }
+    println!("{seeds} houses, {} violations", violations.len());
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[test]
+fn a_house_has_the_same_trace_twice() {
+    for seed in [2, 4, 5] {
+        let (first, second) = (house::run(seed).unwrap(), house::run(seed).unwrap());
+        assert_eq!(first, second, "seed {seed}");
+    }
 }

@@ -1,5 +1,6 @@
 //! One simulated run: what its seed makes of the SMSC, the store and the operator, and the reckoning at its end.
 
+use super::chance::Chance;
 use bench::smsc::{Config, Fault, FaultRule, Ledger, LedgerKind, ReceiptConfig, Smsc, StateShares};
 use engine::model::{CampaignId, Counts};
 use engine::seed::{CampaignSeed, Seed};
@@ -46,24 +47,6 @@ pub(super) struct Report {
     pub(super) simulated_ms: u128,
     pub(super) counts: Counts,
     pub(super) faults: String,
-}
-
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-
-    /// A share from 0 to `most` thousandths.
-    fn share(&mut self, most: u32) -> f64 {
-        f64::from(u32::try_from(self.below(u64::from(most) * 100 + 1)).unwrap_or(0)) / 100_000.0
-    }
 }
 
 /// Runs one seed on a runtime of its own.
@@ -203,7 +186,7 @@ impl World {
 }
 
 /// What the seed makes of the SMSC.
-fn misbehaviour(seed: u64, chance: &mut Chance) -> Config {
+pub(super) fn misbehaviour(seed: u64, chance: &mut Chance) -> Config {
     let mut rule = |fault, most| FaultRule::new(fault, chance.share(most));
     let faults = vec![
         rule(Fault::Throttled, 100),
@@ -266,28 +249,41 @@ async fn prepare(store: &Arc<SqliteStore>, recipients: u64) -> anyhow::Result<(S
 
 /// FNV-1a over everything that the simulator saw, in its order and with its times, and over the account.
 fn trace(ledger: &Ledger, counts: &Counts) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut line = String::new();
-    let mut add = |line: &mut String| {
-        for octet in line.bytes() {
-            hash = (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        line.clear();
-    };
-    for submit in ledger.submits() {
+    let mut digest = Digest::default();
+    digest.ledger(ledger);
+    digest.line(format_args!("{counts:?}"));
+    digest.done()
+}
+
+/// FNV-1a over lines of text.
+pub(super) struct Digest {
+    hash: u64,
+    line: String,
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self { hash: 0xcbf2_9ce4_8422_2325, line: String::new() }
+    }
+}
+
+impl Digest {
+    pub(super) fn ledger(&mut self, ledger: &Ledger) {
+        ledger.submits().iter().for_each(|submit| self.line(format_args!("{submit:?}")));
+        ledger.deliveries().iter().for_each(|delivery| self.line(format_args!("{delivery:?}")));
+        ledger.acks().iter().for_each(|ack| self.line(format_args!("{ack:?}")));
+    }
+
+    pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        self.line.clear();
         // Writing into a string cannot fail.
-        let _ = write!(line, "{submit:?}");
-        add(&mut line);
+        let _ = self.line.write_fmt(line);
+        for octet in self.line.bytes() {
+            self.hash = (self.hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
     }
-    for delivery in ledger.deliveries() {
-        let _ = write!(line, "{delivery:?}");
-        add(&mut line);
+
+    pub(super) const fn done(&self) -> u64 {
+        self.hash
     }
-    for ack in ledger.acks() {
-        let _ = write!(line, "{ack:?}");
-        add(&mut line);
-    }
-    let _ = write!(line, "{counts:?}");
-    add(&mut line);
-    hash
 }

@@ -145,6 +145,8 @@ impl Catalog for Gate {
 pub struct Slow {
     inner: Arc<dyn Journal>,
     state_delay: Duration,
+    /// Of so many calls to maintain one is passed on.
+    maintained: (AtomicU32, u32),
     /// So many reads of columns from now on are refused.
     pub refuse_states: AtomicU32,
 }
@@ -152,7 +154,14 @@ pub struct Slow {
 impl Slow {
     /// Every read of a chunk's columns takes `state_delay` more.
     pub fn new(inner: Arc<dyn Journal>, state_delay: Duration) -> Self {
-        Self { inner, state_delay, refuse_states: AtomicU32::new(0) }
+        let maintained = (AtomicU32::new(0), 1);
+        Self { inner, state_delay, maintained, refuse_states: AtomicU32::new(0) }
+    }
+
+    /// Passes only one of so many calls to maintain on: over days of virtual time they would cost most of all.
+    #[must_use]
+    pub fn seldom_maintained(self, one_of: u32) -> Self {
+        Self { maintained: (AtomicU32::new(0), one_of.max(1)), ..self }
     }
 }
 
@@ -211,7 +220,11 @@ impl Journal for Slow {
     }
 
     fn maintain(&self) -> StoreFuture<'_, ()> {
-        self.inner.maintain()
+        let (calls, one_of) = &self.maintained;
+        if calls.fetch_add(1, Ordering::SeqCst) % one_of == 0 {
+            return self.inner.maintain();
+        }
+        Box::pin(async { Ok(()) })
     }
 
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {

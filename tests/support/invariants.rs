@@ -3,17 +3,19 @@
 //! Nothing here asks the engine or uses its calendar: hours, days and rates are worked out again, the plain way.
 //! To be read once the engine has shut down or settled. I5 (a durable intent before each submit) cannot be seen
 //! from outside; the kill rounds prove it. I9 is judged by the time of approval, I10 by the stops that a test noted.
+//! Settings of a workspace that were changed while it ran are judged as they were at each moment (`Stage::pasts`).
 
 use crate::stage::Stage;
 use anyhow::{Context, ensure};
 use bench::smsc::{Accept, Ledger};
 use engine::ChannelConfig;
 use engine::model::{
-    CHUNK_RECIPIENTS, Campaign, DeliveryPolicy, Mode, Revision, Sender, UnitStatus, Workspace,
+    CHUNK_RECIPIENTS, Campaign, DeliveryPolicy, Mode, Revision, Sender, SuppressionKind, UnitStatus,
+    Workspace,
 };
 use engine::store::{Entity, Journal, Kind, Scope};
-use jiff::civil::{Date, Time};
-use jiff::tz::TimeZone;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Burst of a rate, as a part of a second of it; at least one.
@@ -34,6 +36,8 @@ struct Seen {
 struct Case {
     campaign: Campaign,
     workspace: Workspace,
+    /// What its settings were until when (microseconds since 1970), in order; the present ones are not among them.
+    pasts: Vec<(u64, Workspace)>,
     revision: Revision,
     sender: Sender,
     numbers: Vec<u64>,
@@ -114,8 +118,21 @@ impl Case {
             }
             numbers.extend(of_chunk);
         }
-        let seen = Vec::new();
-        Ok(Self { campaign, workspace, revision, sender, numbers, units, seen })
+        let of = stage.pasts.iter().filter(|past| past.workspace.id == workspace.id);
+        let pasts = of.map(|past| (past.until_ms * 1000, past.workspace.clone())).collect();
+        Ok(Self { campaign, workspace, pasts, revision, sender, numbers, units, seen: Vec::new() })
+    }
+
+    /// The workspace as it was at a moment.
+    fn workspace_at(&self, at_us: u64) -> &Workspace {
+        self.pasts.iter().find(|(until_us, _)| at_us < *until_us).map_or(&self.workspace, |(_, past)| past)
+    }
+
+    /// Every setting that it had, each with its first moment.
+    fn eras<T>(&self, setting: impl Fn(&Workspace) -> T) -> Vec<(u64, T)> {
+        let starts = std::iter::once(0).chain(self.pasts.iter().map(|(until_us, _)| *until_us));
+        let settings = self.pasts.iter().map(|(_, past)| past).chain([&self.workspace]).map(setting);
+        starts.zip(settings).collect()
     }
 
     fn check(&self, stage: &Stage) -> anyhow::Result<()> {
@@ -123,6 +140,8 @@ impl Case {
         self.accepted_once()?;
         self.hours()?;
         self.days()?;
+        self.ways(stage)?;
+        self.hushed(stage)?;
         self.approval_and_stops(stage)?;
         self.plan()
     }
@@ -156,8 +175,9 @@ impl Case {
             let count = accepted.get(unit).copied().unwrap_or(0);
             let fits = match status {
                 UnitStatus::Sent | UnitStatus::Delivered | UnitStatus::Undeliverable => count >= 1,
-                UnitStatus::Skipped | UnitStatus::Absent | UnitStatus::Failed => count == 0,
-                UnitStatus::Queued | UnitStatus::Cancelled => {
+                UnitStatus::Absent => count == 0,
+                // What is sent again may have been accepted before, and be given up the second time.
+                UnitStatus::Queued | UnitStatus::Cancelled | UnitStatus::Skipped | UnitStatus::Failed => {
                     count == 0 || self.campaign.delivery_policy == DeliveryPolicy::AtLeastOnce
                 }
                 // Expired by a receipt, or by the end of its time.
@@ -179,21 +199,48 @@ impl Case {
             let at = instant(seen.at_us)?;
             // A write in the last moment is read in the next.
             let before = instant(seen.at_us - WIRE_US)?;
-            let local = at.to_zoned(own.clone()).datetime();
+            let local = at.to_zoned(own.clone());
             if let Some(start) = rules.schedule.start_at {
-                ensure!(local >= start, "I6: sent at {local}, starts at {start}");
+                ensure!(at >= resolved(&own, start)?, "I6: sent at {local}, starts at {start}");
             }
             if let Some(window) = rules.schedule.window {
-                let late = before.to_zoned(own.clone()).datetime();
-                ensure!(local >= window.from && late < window.to, "I6: sent at {local}, window {window:?}");
+                let (from, to) = (resolved(&own, window.from)?, resolved(&own, window.to)?);
+                ensure!(at >= from && before < to, "I6: sent at {local}, window {window:?}");
             }
             let free = rules.ignore_daily_window && self.campaign.mode == Mode::Trigger;
-            if let (Some(quiet), false) = (self.workspace.quiet_hours, free) {
+            let is_quiet = |at: jiff::Timestamp, at_us| {
                 let time = at.to_zoned(house.clone()).time();
-                let late = before.to_zoned(house.clone()).time();
-                let both = is_quiet(time, quiet.from, quiet.to) && is_quiet(late, quiet.from, quiet.to);
-                ensure!(!both, "I6: sent at {time} in quiet hours {quiet:?}");
+                self.workspace_at(at_us).quiet_hours.is_some_and(|q| is_quiet(time, q.from, q.to))
+            };
+            let both = is_quiet(at, seen.at_us) && is_quiet(before, seen.at_us - WIRE_US);
+            let quiet = self.workspace_at(seen.at_us).quiet_hours;
+            ensure!(free || !both, "I6: sent at {} in quiet hours {quiet:?}", at.to_zoned(house.clone()));
+        }
+        Ok(())
+    }
+
+    /// I12: only channels that the workspace may use, and the one that the campaign asks for.
+    fn ways(&self, stage: &Stage) -> anyhow::Result<()> {
+        let only = &self.campaign.content.rules.channel;
+        for seen in &self.seen {
+            let ChannelConfig { name, workspaces, .. } = &stage.lines[seen.line].channel;
+            let may = workspaces.is_empty() || workspaces.contains(&self.workspace.id);
+            ensure!(may && only.as_ref().is_none_or(|only| only == name), "I12: sent by way of {name}");
+        }
+        Ok(())
+    }
+
+    /// Nothing is begun for a number whose suppression was acknowledged.
+    fn hushed(&self, stage: &Stage) -> anyhow::Result<()> {
+        let transactional = self.campaign.content.rules.transactional;
+        for list in &stage.hushed {
+            let concerns = list.scope == Scope::Platform || list.scope == Scope::Workspace(self.workspace.id);
+            if !concerns || (transactional && list.kind == SuppressionKind::OptOut) {
+                continue;
             }
+            let behind = |s: &&Seen| s.at_us > list.at_ms * 1000 + WIRE_US;
+            let sent = self.seen.iter().filter(behind).find(|s| list.numbers.contains(&s.destination));
+            ensure!(sent.is_none(), "suppression: {sent:?} behind {}", list.at_ms);
         }
         Ok(())
     }
@@ -273,14 +320,17 @@ fn first_times(seen: &[Seen]) -> Vec<u64> {
     first.into_values().collect()
 }
 
+/// Rates, each with the first moment from which it held.
+type Eras = Vec<(u64, u32)>;
+
 /// I7 for channels, senders and workspaces: `rate * d + burst` over every interval.
 fn rates(channels: &[&ChannelConfig], cases: &[Case]) -> anyhow::Result<()> {
     let mut by_line: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
-    let mut by_workspace: BTreeMap<_, (u32, Vec<u64>)> = BTreeMap::new();
+    let mut by_workspace: BTreeMap<_, (Eras, Vec<u64>)> = BTreeMap::new();
     let mut by_sender: BTreeMap<_, (u32, Vec<u64>)> = BTreeMap::new();
     for case in cases {
         let of_workspace = by_workspace.entry(case.workspace.id).or_default();
-        of_workspace.0 = case.workspace.rate_per_s;
+        of_workspace.0 = case.eras(|workspace| workspace.rate_per_s);
         of_workspace.1.extend(case.seen.iter().map(|s| s.at_us));
         let of_sender = by_sender.entry(case.sender.id).or_default();
         of_sender.0 = case.sender.rate_per_s;
@@ -290,47 +340,66 @@ fn rates(channels: &[&ChannelConfig], cases: &[Case]) -> anyhow::Result<()> {
         }
     }
     for (line, times) in by_line {
-        within(channels[line].rate_per_s, times).with_context(|| channels[line].name.clone())?;
+        within(&[(0, channels[line].rate_per_s)], times).with_context(|| channels[line].name.clone())?;
     }
-    for (workspace, (rate, times)) in by_workspace {
-        within(rate, times).with_context(|| format!("workspace {workspace}"))?;
+    for (workspace, (eras, times)) in by_workspace {
+        within(&eras, times).with_context(|| format!("workspace {workspace}"))?;
     }
     for (sender, (rate, times)) in by_sender {
-        within(rate, times).with_context(|| format!("sender {sender}"))?;
+        within(&[(0, rate)], times).with_context(|| format!("sender {sender}"))?;
     }
     Ok(())
 }
 
-/// One pass: a bucket that gets everything that it may have got must never be overdrawn.
-fn within(rate_per_s: u32, mut times: Vec<u64>) -> anyhow::Result<()> {
-    if rate_per_s == 0 {
-        return Ok(());
-    }
+/// A bucket that gets everything that it may have got must never be overdrawn. Each era is the moment from which
+/// its rate held: what was spent under one stays spent under the next, unless there was no limit.
+fn within(eras: &[(u64, u32)], mut times: Vec<u64>) -> anyhow::Result<()> {
     times.sort_unstable();
-    let rate = u64::from(rate_per_s);
-    let full = ((rate / BURST_PER_S).max(1)) * 1_000_000 + rate * WIRE_US;
-    let (mut tokens, mut last) = (full, times.first().copied().unwrap_or(0));
-    for at in times {
-        tokens = (tokens + (at - last) * rate).min(full);
-        last = at;
-        ensure!(tokens >= 1_000_000, "I7: more than {rate_per_s} a second at {at}");
-        tokens -= 1_000_000;
+    let ends = eras.iter().skip(1).map(|(from, _)| *from).chain([u64::MAX]);
+    let mut left = None;
+    for ((from, rate_per_s), end) in eras.iter().zip(ends) {
+        if *rate_per_s == 0 {
+            left = None;
+            continue;
+        }
+        let rate = u64::from(*rate_per_s);
+        let full = ((rate / BURST_PER_S).max(1)) * 1_000_000 + rate * WIRE_US;
+        // At its beginning the wire may hold what was written under the one before.
+        let mut tokens = left.map_or(full, |left: u64| (left + rate * WIRE_US).min(full));
+        let mut last = *from;
+        let first = times.partition_point(|at| at < from);
+        for at in times[first..].iter().copied().take_while(|at| *at < end) {
+            tokens = (tokens + (at - last).saturating_mul(rate)).min(full);
+            last = at;
+            let upto = times.partition_point(|time| *time <= at);
+            let last_ones = &times[upto.saturating_sub(8)..upto];
+            ensure!(tokens >= 1_000_000, "I7: more than {rate_per_s} a second at {at}: {last_ones:?}");
+            tokens -= 1_000_000;
+        }
+        left = Some((tokens + end.saturating_sub(last).saturating_mul(rate)).min(full));
     }
     Ok(())
 }
 
-/// I8 for workspaces.
+/// I8 for workspaces: on each day the greatest limit that held in it.
 fn days_of_workspaces(cases: &[Case]) -> anyhow::Result<()> {
-    let mut used: BTreeMap<_, (u64, BTreeMap<Date, u64>)> = BTreeMap::new();
+    let mut used: BTreeMap<_, (&Case, BTreeMap<Date, u64>)> = BTreeMap::new();
     for case in cases {
-        let Some(limit) = case.workspace.daily_limit else { continue };
-        let days = &mut used.entry(case.workspace.id).or_insert((limit, BTreeMap::new())).1;
+        let days = &mut used.entry(case.workspace.id).or_insert((case, BTreeMap::new())).1;
         for (day, recipients) in case.by_day()? {
             *days.entry(day).or_default() += recipients;
         }
     }
-    for (workspace, (limit, days)) in used {
+    for (workspace, (case, days)) in used {
+        let zone = TimeZone::get(&case.workspace.time_zone)?;
+        let eras = case.eras(|workspace| workspace.daily_limit);
         for (day, count) in days {
+            let start = day.to_zoned(zone.clone())?.timestamp().as_microsecond();
+            let end = day.tomorrow()?.to_zoned(zone.clone())?.timestamp().as_microsecond();
+            let (start, end) = (u64::try_from(start)?, u64::try_from(end)?);
+            let until = eras.iter().skip(1).map(|(from, _)| *from).chain([u64::MAX]);
+            let of_day = eras.iter().zip(until).filter(|((from, _), until)| *from < end && *until > start);
+            let limit = of_day.map(|((_, limit), _)| limit.unwrap_or(u64::MAX)).max().unwrap_or(u64::MAX);
             ensure!(count <= limit, "I8: {count} of workspace {workspace} on {day}, limit {limit}");
         }
     }
@@ -348,6 +417,14 @@ fn sequences(ledgers: &[(Ledger, u64)]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The instant of a local time: of two the first, and behind a gap for one in it.
+fn resolved(zone: &TimeZone, local: DateTime) -> anyhow::Result<jiff::Timestamp> {
+    let ambiguous = zone.to_ambiguous_timestamp(local);
+    let is_gap = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
+    let first = ambiguous.earlier()?;
+    Ok(if is_gap { zone.following(first).next().context("I6: no change")?.timestamp() } else { first })
 }
 
 fn is_quiet(time: Time, from: Time, to: Time) -> bool {

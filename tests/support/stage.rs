@@ -3,13 +3,16 @@
 //! Every campaign gets numbers of its own, so that a destination in a ledger names its campaign. What a test did
 //! with times (approvals, acknowledged stops) is noted here, for [`crate::invariants`] to judge by.
 
+use crate::doubles::Slow;
 use crate::outfit::pass;
 use bench::smsc::{Config, Ledger, LedgerKind, Smsc};
 use engine::intake::ListHasher;
 use engine::model::{
-    CHUNK_RECIPIENTS, Campaign, CampaignId, Counts, DeliveryPolicy, Mode, SendingRules, Workspace,
+    CHUNK_RECIPIENTS, Campaign, CampaignId, Counts, DeliveryPolicy, Mode, SendingRules, SuppressionKind,
+    Workspace,
 };
 use engine::seed::{CampaignSeed, Seed};
+use engine::store::fault::{FaultJournal, FaultPlan};
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, SqliteStore};
 use engine::{BindKind, ChannelConfig, Clock, Dial, Engine, EngineConfig, Env, Net, Workers, boot_id};
 use std::collections::BTreeMap;
@@ -24,6 +27,10 @@ const FIRST: u64 = 491_500_000_000;
 const NUMBERS_EACH: u64 = 10_000_000;
 /// Room of an in-memory stream each way.
 const STREAM_OCTETS: usize = 64 << 10;
+/// Of so many calls for housekeeping one reaches a disturbed journal.
+const MAINTAINED: u32 = 120;
+/// Starts that a disturbed journal may spoil in a row.
+const STARTS: u32 = 5;
 /// From one look to the next.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -128,6 +135,39 @@ impl Net for Wires {
     }
 }
 
+/// What a stage's journal is made to do wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Disturbance {
+    /// Time from each commit to its end.
+    pub delay: Duration,
+    /// Seed of its chance.
+    pub seed: u64,
+    /// Commits of a thousand that fail.
+    pub faults_per_mille: u16,
+}
+
+/// Settings of a workspace that were changed while it ran.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// As they were.
+    pub workspace: Workspace,
+    /// When the change was acknowledged, milliseconds since 1970.
+    pub until_ms: u64,
+}
+
+/// Numbers whose suppression was acknowledged.
+#[derive(Clone, Debug)]
+pub struct Hushed {
+    /// Whose list.
+    pub scope: Scope,
+    /// The numbers.
+    pub numbers: Vec<u64>,
+    /// Why.
+    pub kind: SuppressionKind,
+    /// When, milliseconds since 1970.
+    pub at_ms: u64,
+}
+
 /// A store, an engine, and everybody on it.
 pub struct Stage {
     /// The engine.
@@ -142,6 +182,15 @@ pub struct Stage {
     pub stops: Vec<(CampaignId, u64)>,
     /// Resumes, as they were asked for.
     pub resumes: Vec<(CampaignId, u64)>,
+    /// Settings that held once, in order.
+    pub pasts: Vec<Past>,
+    /// Suppressions that were acknowledged.
+    pub hushed: Vec<Hushed>,
+    /// The engine's journal, when it is a disturbed one.
+    pub faults: Option<Arc<FaultJournal<Slow>>>,
+    disturbance: Option<Disturbance>,
+    /// Starts with a disturbed journal, failed ones too.
+    starts: u64,
     env: Env,
     config: EngineConfig,
     began: (Instant, u64),
@@ -166,7 +215,7 @@ impl Stage {
             drain_timeout: Duration::from_secs(5),
             inbound: engine::InboundConfig::default(),
         };
-        let engine = start(&store, &config, &env).await?;
+        let engine = start(&store, Arc::clone(&store) as _, &config, &env).await?;
         Ok(Self {
             engine,
             store,
@@ -174,6 +223,11 @@ impl Stage {
             campaigns: Vec::new(),
             stops: Vec::new(),
             resumes: Vec::new(),
+            pasts: Vec::new(),
+            hushed: Vec::new(),
+            faults: None,
+            disturbance: None,
+            starts: 0,
             env,
             config,
             began,
@@ -186,8 +240,77 @@ impl Stage {
     /// The engine's.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.engine.clone().shutdown().await;
-        self.engine = start(&self.store, &self.config, &self.env).await?;
-        Ok(())
+        self.start().await
+    }
+
+    /// Another seed for the engine, a journal that fails, other settings of the channels: from the next start on.
+    pub fn rearrange(
+        &mut self,
+        seed: u64,
+        disturbance: Disturbance,
+        mut with: impl FnMut(usize, &mut ChannelConfig),
+    ) {
+        self.env.seed = seed;
+        self.disturbance = Some(disturbance);
+        for (at, line) in self.lines.iter_mut().enumerate() {
+            with(at, &mut line.channel);
+        }
+        self.config.channels = self.lines.iter().map(|l| l.channel.clone()).collect();
+    }
+
+    /// The machine loses power now: what the store's files hold goes on in `directory`, written marks do not; the old
+    /// engine reaches nobody any more. Every line is up behind it.
+    ///
+    /// # Errors
+    /// Whatever the parts say.
+    pub async fn crash(&mut self, directory: &Path, old: &Path) -> anyhow::Result<()> {
+        for line in &self.lines {
+            line.smsc.set_down(true).await?;
+        }
+        crate::solo::copy(&old.join("store"), &directory.join("store"))?;
+        self.engine.clone().shutdown().await;
+        self.store = Arc::new(SqliteStore::open(&directory.join("store"))?);
+        self.config.marks = directory.join("marks");
+        for line in &self.lines {
+            line.smsc.set_down(false).await?;
+        }
+        self.start().await
+    }
+
+    /// With a disturbed journal it is tried a few times: an engine that cannot store how the last one ended does not
+    /// start, and has sent nothing.
+    async fn start(&mut self) -> anyhow::Result<()> {
+        let Some(how) = self.disturbance else {
+            let journal = Arc::clone(&self.store) as _;
+            self.engine = start(&self.store, journal, &self.config, &self.env).await?;
+            return Ok(());
+        };
+        let mut tries = 0;
+        loop {
+            let slow = Slow::new(Arc::clone(&self.store) as _, Duration::ZERO).seldom_maintained(MAINTAINED);
+            self.starts += 1;
+            let plan = FaultPlan::seeded(how.seed ^ (self.starts << 32), how.faults_per_mille);
+            let faults = Arc::new(FaultJournal::new(slow, how.delay, plan));
+            self.faults = Some(Arc::clone(&faults));
+            match start(&self.store, faults, &self.config, &self.env).await {
+                Ok(engine) => self.engine = engine,
+                Err(error) if tries == STARTS => return Err(error),
+                Err(_) => {
+                    tries += 1;
+                    continue;
+                }
+            }
+            return Ok(());
+        }
+    }
+
+    /// The journal does nothing wrong from now on.
+    pub fn heal(&mut self) {
+        self.disturbance = None;
+        if let Some(faults) = &self.faults {
+            faults.plan(FaultPlan::default());
+            faults.plan_saves(FaultPlan::default());
+        }
     }
 
     /// The stage's wall clock, milliseconds since 1970.
@@ -210,14 +333,62 @@ impl Stage {
     pub async fn workspace(&self, slug: &str, with: impl FnOnce(&mut Workspace)) -> anyhow::Result<Seed> {
         let saddr: String = slug.to_uppercase().chars().filter(|c| *c != '-').take(11).collect();
         let seed = Seed::create(&*self.store, slug, &saddr, self.now()).await?;
+        self.rewrite(&seed, with).await?;
+        Ok(seed)
+    }
+
+    /// The settings of a workspace, changed in the store alone; as they were before.
+    async fn rewrite(&self, seed: &Seed, with: impl FnOnce(&mut Workspace)) -> anyhow::Result<Workspace> {
         let found = self.store.get(Scope::Platform, Kind::Workspace, seed.workspace.into()).await?;
-        let Entity::Workspace(mut workspace) = found else { anyhow::bail!("no workspace") };
+        let expect = Expect::Version(found.state_version());
+        let Entity::Workspace(before) = found else { anyhow::bail!("no workspace") };
+        let mut workspace = before.clone();
         with(&mut workspace);
-        let entity = Entity::Workspace(workspace);
-        let (scope, expect) = (Scope::Platform, Expect::Version(0));
+        let (scope, entity) = (Scope::Platform, Entity::Workspace(workspace));
         let change = Change { scope, expect, entity, action: "workspace.change" };
         self.store.apply(vec![change], &seed.author(), self.now()).await?;
-        Ok(seed)
+        Ok(before)
+    }
+
+    /// Changes a workspace while it runs, and notes until when the old settings held.
+    ///
+    /// # Errors
+    /// The store's and the engine's.
+    pub async fn change(&mut self, seed: &Seed, with: impl FnOnce(&mut Workspace)) -> anyhow::Result<()> {
+        let workspace = self.rewrite(seed, with).await?;
+        self.engine.workspace_changed(seed.workspace).await?;
+        self.pasts.push(Past { workspace, until_ms: self.now_ms() });
+        Ok(())
+    }
+
+    /// Gives the sender of a workspace a rate, before it is used.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sender_rate(&self, seed: &Seed, rate_per_s: u32) -> anyhow::Result<()> {
+        let scope = Scope::Workspace(seed.workspace);
+        let found = self.store.get(scope, Kind::Sender, seed.revision().sender_id.into()).await?;
+        let expect = Expect::Version(found.state_version());
+        let Entity::Sender(mut sender) = found else { anyhow::bail!("no sender") };
+        sender.rate_per_s = rate_per_s;
+        let change = Change { scope, expect, entity: Entity::Sender(sender), action: "sender.change" };
+        Ok(self.store.apply(vec![change], &seed.author(), self.now()).await?)
+    }
+
+    /// Puts numbers on a list and notes when that was acknowledged.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn suppress(
+        &mut self,
+        seed: &Seed,
+        scope: Scope,
+        numbers: Vec<u64>,
+        kind: SuppressionKind,
+    ) -> anyhow::Result<()> {
+        self.engine.suppress(scope, numbers.clone(), (kind, "stage"), &seed.author()).await?;
+        self.hushed.push(Hushed { scope, numbers, kind, at_ms: self.now_ms() });
+        Ok(())
     }
 
     /// A campaign with numbers of its own, approved and built.
@@ -253,8 +424,9 @@ impl Stage {
             },
         };
         let id = seed.approved(&*self.store, no, campaign, self.now()).await?;
-        self.engine.build(seed.workspace, id, &seed.author()).await?;
+        // Also when it cannot be built: it is in the catalog.
         self.campaigns.push((id, first));
+        self.engine.build(seed.workspace, id, &seed.author()).await?;
         Ok(id)
     }
 
@@ -366,8 +538,12 @@ impl Stage {
     }
 }
 
-async fn start(store: &Arc<SqliteStore>, config: &EngineConfig, env: &Env) -> anyhow::Result<Engine> {
+async fn start(
+    store: &Arc<SqliteStore>,
+    journal: Arc<dyn Journal>,
+    config: &EngineConfig,
+    env: &Env,
+) -> anyhow::Result<Engine> {
     let catalog: Arc<dyn Catalog> = Arc::clone(store) as _;
-    let journal: Arc<dyn Journal> = Arc::clone(store) as _;
     Ok(Engine::start(config.clone(), catalog, journal, env.clone()).await?)
 }

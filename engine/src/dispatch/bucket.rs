@@ -85,7 +85,7 @@ impl Bucket {
         self.spent_until_ns.update(Relaxed, Relaxed, |spent| spent.saturating_sub(worth));
     }
 
-    /// Changes rate and burst; the tokens that are missing from the bucket stay missing, up to the new burst.
+    /// Changes rate and burst; what is missing from the bucket stays missing, up to the new burst.
     /// One take under way in another thread may still count at the old rate.
     pub(crate) fn set_rate(&self, now_ns: u64, rate_per_s: u32, burst: u32) {
         let burst = burst.max(1);
@@ -93,11 +93,14 @@ impl Bucket {
         let old_price = self.price.swap(price, Relaxed);
         self.burst_ns.store(cost(price, burst), Relaxed);
         self.spent_until_ns.update(Relaxed, Relaxed, |spent| {
-            let missing = match old_price {
+            // In parts of a token: a token that is half missing would else be there at once.
+            let missing_ns = u128::from(spent.saturating_sub(now_ns));
+            let worth = match old_price {
                 0 => 0,
-                _ => affordable(old_price, spent.saturating_sub(now_ns), burst),
+                _ => (missing_ns * u128::from(price)).div_ceil(u128::from(old_price)),
             };
-            now_ns.saturating_add(cost(price, missing))
+            let most = cost(price, burst);
+            now_ns.saturating_add(u64::try_from(worth).map_or(most, |worth| worth.min(most)))
         });
     }
 }
@@ -208,6 +211,23 @@ mod tests {
         assert_eq!(bucket.take(1_050_000_000, 500), 500);
         bucket.set_rate(1_050_000_000, 10, 5);
         assert_eq!(bucket.take(1_050_000_000, 500), 5);
+    }
+
+    #[test]
+    fn a_change_of_rate_does_not_complete_a_token_that_is_half_there() {
+        let bucket = Bucket::new(2, 1);
+        assert_eq!(bucket.take(NS_PER_S, 1), 1);
+        // The token comes after half a second; a twentieth of one later the rate doubles.
+        let changed_at = NS_PER_S + 25_000_000;
+        bucket.set_rate(changed_at, 4, 1);
+        assert_eq!(bucket.take(changed_at, 1), 0);
+        let ready_at = bucket.ready_at(changed_at);
+        assert!((237_000_000..=238_000_000).contains(&(ready_at - changed_at)), "{ready_at}");
+        // The same however often it changes.
+        for n in 1..1_000 {
+            bucket.set_rate(changed_at, 1 + n % 7, 1);
+            assert_eq!(bucket.take(changed_at, 1), 0);
+        }
     }
 
     #[test]

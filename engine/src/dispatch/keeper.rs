@@ -304,9 +304,8 @@ impl Keeper {
         }
         if let Some(held) = self.held.get_mut(&no) {
             held.unsent = Some(unsent);
-            held.touched = true;
-            // Told before, it was still open: now it has an end to record.
-            held.told = false;
+            // Told again: what settled before it ended may have been an open list with nothing on it to send.
+            (held.told, held.touched) = (false, true);
         }
         Ok(())
     }
