@@ -8,6 +8,7 @@ mod dispatch;
 mod faults;
 mod judge;
 mod kill;
+mod latency;
 mod life;
 mod modes;
 mod oracles;

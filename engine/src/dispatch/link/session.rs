@@ -244,7 +244,7 @@ impl LinkCore {
         let Some(status) = crate::dispatch::matcher::final_status(receipt.state) else {
             return wire::deliver_sm_resp(CommandStatus::OK, sequence, &mut self.out);
         };
-        if !self.shared.recorder.is_healthy() || self.acks.len() >= MAX_ACKS {
+        if !self.takes_messages() {
             self.turn.receipts_deferred += 1;
             return wire::deliver_sm_resp(CommandStatus::RECEIVER_TEMPORARY, sequence, &mut self.out);
         }
@@ -274,9 +274,13 @@ impl LinkCore {
 
     /// A message from a handset: answered like a receipt, once its row is durable. What it asks for is done later.
     #[cold]
+    /// Whether a receipt or a message can be stored and answered; behind our unbind the answer might come too late.
+    fn takes_messages(&self) -> bool {
+        self.shared.recorder.is_healthy() && self.acks.len() < MAX_ACKS && !self.unbound
+    }
+
     fn on_inbound(&mut self, deliver: &DeliverSm<'_>, sequence: u32, now: Now) {
-        let takes = self.shared.recorder.is_healthy() && self.acks.len() < MAX_ACKS;
-        if !takes || !self.shared.board.unheard.admit() {
+        if !self.takes_messages() || !self.shared.board.unheard.admit() {
             self.turn.receipts_deferred += 1;
             return wire::deliver_sm_resp(CommandStatus::RECEIVER_TEMPORARY, sequence, &mut self.out);
         }
