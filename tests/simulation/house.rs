@@ -14,7 +14,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tests::invariants;
 use tests::outfit::pass;
-use tests::stage::{Disturbance, Stage, place};
+use tests::stage::{Disturbance, Hushed, Stage, place};
 use tokio::time::Instant;
 
 /// Virtual time from one look to the next, once the faults are over.
@@ -194,7 +194,7 @@ impl House {
         let line = usize::try_from(self.chance.below(self.stage.lines.len() as u64))?;
         let guest = *self.chance.pick(&self.guests);
         let seed = self.people[guest.owner].clone();
-        let what = self.chance.below(16);
+        let what = self.chance.below(21);
         self.note(format!("trouble {what} line {line} {}", guest.id));
         match what {
             0 | 1 => self.stage.lines[line].smsc.drop_connections(),
@@ -212,7 +212,9 @@ impl House {
                     faults.fail_calls_for(Duration::from_millis(self.chance.below(20_000)));
                 }
             }
-            _ => self.pause_and_resume(&seed, guest.id).await,
+            10 | 15 | 16 => self.pause_and_resume(&seed, guest.id).await,
+            17 => self.begin_or_finish(&seed, guest).await,
+            _ => self.race(&seed, guest).await?,
         }
         Ok(())
     }
@@ -223,6 +225,58 @@ impl House {
             // The campaign may have ended meanwhile.
             let _ = self.stage.resume(seed, id).await;
         }
+    }
+
+    /// Whatever its status allows; the others refuse.
+    async fn begin_or_finish(&self, seed: &Seed, guest: Guest) {
+        let (engine, by) = (&self.stage.engine, seed.author());
+        if engine.start_campaign(seed.workspace, guest.id, &by).await.is_err() {
+            let _ = engine.finish(seed.workspace, guest.id, &by).await;
+        }
+    }
+
+    /// A command is under way while something else happens; what it promised holds when it says that it was done.
+    async fn race(&mut self, seed: &Seed, guest: Guest) -> anyhow::Result<()> {
+        let (engine, workspace, id, by) =
+            (self.stage.engine.clone(), seed.workspace, guest.id, seed.author());
+        let (asked, asked_ms) = (Instant::now(), self.stage.now_ms());
+        let what = self.chance.below(4);
+        let known = self.pushed.entry(id).or_default();
+        let from = guest.first + if guest.mode == Mode::Trigger { known.tried } else { 0 };
+        let numbers: Vec<u64> = (from..from + self.chance.within(1, 40)).collect();
+        if what == 2 && guest.mode == Mode::Trigger {
+            known.tried += numbers.len() as u64;
+        }
+        let items = numbers.iter().map(|number| Push { number: *number, values: Vec::new() }).collect();
+        let (list, scope) = (numbers.clone(), Scope::Workspace(workspace));
+        let kind = SuppressionKind::Block;
+        let command = tokio::spawn(async move {
+            let done = match what {
+                0 => engine.pause(workspace, id, &by).await.is_ok(),
+                1 => engine.cancel(workspace, id, &by).await.is_ok(),
+                2 => engine.push(workspace, id, items, &by).await.is_ok(),
+                _ => engine.suppress(scope, list, (kind, "race"), &by).await.is_ok(),
+            };
+            (done, Instant::now())
+        });
+        match self.chance.one_in(2) {
+            true => pass(Duration::from_millis(self.chance.below(30))).await,
+            false => tokio::task::yield_now().await,
+        }
+        match self.chance.below(3) {
+            0 => self.stage.restart().await?,
+            1 => self.stage.lines.iter().for_each(|line| line.smsc.drop_connections()),
+            _ => self.change(seed).await?,
+        }
+        let (done, at) = command.await?;
+        let at_ms = asked_ms + u64::try_from((at - asked).as_millis())?;
+        match what {
+            _ if !done => {}
+            0 | 1 => self.stage.stops.push((id, at_ms)),
+            2 => self.pushed.entry(id).or_default().acknowledged.extend(numbers),
+            _ => self.stage.hushed.push(Hushed { scope, numbers, kind, at_ms }),
+        }
+        Ok(())
     }
 
     async fn crash(&mut self) -> anyhow::Result<()> {
@@ -347,6 +401,12 @@ impl House {
                 pass(LOOK).await;
             }
         }
+        for line in &self.stage.lines {
+            while line.smsc.stats().receipts_open() > 0 {
+                anyhow::ensure!(Instant::now() < end, "I18: receipts are open: {:?}", line.smsc.stats());
+                pass(LOOK).await;
+            }
+        }
         Ok(())
     }
 
@@ -361,7 +421,7 @@ impl House {
             let campaign = self.stage.stored(guest.id).await?;
             *statuses.entry(campaign.status.to_string()).or_default() += 1;
             hash.line(format_args!("{:?} {:?}", campaign.status, campaign.counts));
-            if let Some(pushed) = self.pushed.get(&guest.id) {
+            if let Some(pushed) = self.pushed.get(&guest.id).filter(|_| guest.mode == Mode::Trigger) {
                 let stored = self.stage.store.header(campaign.no).await?.recipients;
                 let (least, most) = (pushed.acknowledged.len() as u64, pushed.tried);
                 anyhow::ensure!((least..=most).contains(&stored), "push: {stored} of {least} to {most}");

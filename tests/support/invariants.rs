@@ -7,7 +7,7 @@
 
 use crate::stage::Stage;
 use anyhow::{Context, ensure};
-use bench::smsc::{Accept, Ledger};
+use bench::smsc::{Accept, Ledger, MessageState};
 use engine::ChannelConfig;
 use engine::model::{
     CHUNK_RECIPIENTS, Campaign, DeliveryPolicy, Mode, Revision, Sender, SuppressionKind, UnitStatus,
@@ -43,6 +43,8 @@ struct Case {
     numbers: Vec<u64>,
     units: BTreeMap<(u64, u8), UnitStatus>,
     seen: Vec<Seen>,
+    /// Parts whose final receipt the engine has taken.
+    receipted: BTreeSet<(u64, u8)>,
 }
 
 /// Judges everything that the stage has sent.
@@ -79,6 +81,17 @@ pub async fn check(stage: &Stage) -> anyhow::Result<()> {
                 part: submit.part,
                 accept: submit.accept,
             });
+        }
+    }
+    for (ledger, _) in &ledgers {
+        let taken = ledger
+            .acks()
+            .iter()
+            .filter(|ack| ack.owed && ack.status == 0 && ack.state != MessageState::Enroute);
+        let taken: BTreeSet<_> = taken.map(|ack| ack.message_id).collect();
+        for submit in ledger.accepted().filter(|submit| taken.contains(&submit.message_id)) {
+            let at = owner.get(&submit.destination).context("I12: a submit to nobody's number")?;
+            cases[*at].receipted.insert((submit.destination, submit.part));
         }
     }
     for case in &mut cases {
@@ -120,7 +133,17 @@ impl Case {
         }
         let of = stage.pasts.iter().filter(|past| past.workspace.id == workspace.id);
         let pasts = of.map(|past| (past.until_ms * 1000, past.workspace.clone())).collect();
-        Ok(Self { campaign, workspace, pasts, revision, sender, numbers, units, seen: Vec::new() })
+        Ok(Self {
+            campaign,
+            workspace,
+            pasts,
+            revision,
+            sender,
+            numbers,
+            units,
+            seen: Vec::new(),
+            receipted: BTreeSet::new(),
+        })
     }
 
     /// The workspace as it was at a moment.
@@ -186,6 +209,9 @@ impl Case {
                 }
             };
             ensure!(fits, "I4: {unit:?} is {status:?}, accepted {count} times");
+            // Of a part that was accepted twice the receipt may be the other one's.
+            let lost = *status == UnitStatus::Sent && count == 1 && self.receipted.contains(unit);
+            ensure!(!lost, "I4: {unit:?} is {status:?}, but its receipt was taken");
         }
         Ok(())
     }
@@ -260,10 +286,26 @@ impl Case {
         Ok(days)
     }
 
+    /// Recipients by the day that they count for. What is sent at least once may have been sent on a day before the
+    /// SMSC saw it first, and counts for that one: then the campaign's own account tells, and must be no later.
+    fn counted(&self) -> anyhow::Result<BTreeMap<Date, u64>> {
+        let seen = self.by_day()?;
+        if self.campaign.delivery_policy == DeliveryPolicy::AtMostOnce || self.campaign.charged.is_empty() {
+            return Ok(seen);
+        }
+        let charged: BTreeMap<Date, u64> = self.campaign.charged.iter().copied().collect();
+        for day in seen.keys() {
+            let (sent, paid): (u64, u64) =
+                (seen.range(..=*day).map(|d| d.1).sum(), charged.range(..=*day).map(|d| d.1).sum());
+            ensure!(sent <= paid, "I8: {sent} by {day}, {paid} charged");
+        }
+        Ok(charged)
+    }
+
     /// I8, for the campaign.
     fn days(&self) -> anyhow::Result<()> {
         let Some(limit) = self.campaign.content.rules.daily_limit else { return Ok(()) };
-        for (day, recipients) in self.by_day()? {
+        for (day, recipients) in self.counted()? {
             ensure!(recipients <= limit, "I8: {recipients} on {day}, limit {limit}");
         }
         Ok(())
@@ -356,7 +398,8 @@ fn rates(channels: &[&ChannelConfig], cases: &[Case]) -> anyhow::Result<()> {
 fn within(eras: &[(u64, u32)], mut times: Vec<u64>) -> anyhow::Result<()> {
     times.sort_unstable();
     let ends = eras.iter().skip(1).map(|(from, _)| *from).chain([u64::MAX]);
-    let mut left = None;
+    // What the era before left of its tokens, and what it could have kept at most.
+    let mut left = Some((u64::MAX, 0));
     for ((from, rate_per_s), end) in eras.iter().zip(ends) {
         if *rate_per_s == 0 {
             left = None;
@@ -364,19 +407,25 @@ fn within(eras: &[(u64, u32)], mut times: Vec<u64>) -> anyhow::Result<()> {
         }
         let rate = u64::from(*rate_per_s);
         let full = ((rate / BURST_PER_S).max(1)) * 1_000_000 + rate * WIRE_US;
-        // At its beginning the wire may hold what was written under the one before.
-        let mut tokens = left.map_or(full, |left: u64| (left + rate * WIRE_US).min(full));
+        // For so long the wire may bring what was written under the era before.
+        let echo_until = from + WIRE_US;
+        let most =
+            |at: u64| left.map_or(full, |(_, before)| if at <= echo_until { full.max(before) } else { full });
+        let mut tokens = left.map_or(full, |(left, _)| left.saturating_add(rate * WIRE_US)).min(most(*from));
         let mut last = *from;
         let first = times.partition_point(|at| at < from);
         for at in times[first..].iter().copied().take_while(|at| *at < end) {
-            tokens = (tokens + (at - last).saturating_mul(rate)).min(full);
+            if left.is_none() && at <= echo_until && *from > 0 {
+                continue;
+            }
+            tokens = (tokens + (at - last).saturating_mul(rate)).min(most(at));
             last = at;
             let upto = times.partition_point(|time| *time <= at);
             let last_ones = &times[upto.saturating_sub(8)..upto];
             ensure!(tokens >= 1_000_000, "I7: more than {rate_per_s} a second at {at}: {last_ones:?}");
             tokens -= 1_000_000;
         }
-        left = Some((tokens + end.saturating_sub(last).saturating_mul(rate)).min(full));
+        left = Some(((tokens + end.saturating_sub(last).saturating_mul(rate)).min(full), full));
     }
     Ok(())
 }
@@ -386,7 +435,7 @@ fn days_of_workspaces(cases: &[Case]) -> anyhow::Result<()> {
     let mut used: BTreeMap<_, (&Case, BTreeMap<Date, u64>)> = BTreeMap::new();
     for case in cases {
         let days = &mut used.entry(case.workspace.id).or_insert((case, BTreeMap::new())).1;
-        for (day, recipients) in case.by_day()? {
+        for (day, recipients) in case.counted()? {
             *days.entry(day).or_default() += recipients;
         }
     }
@@ -400,7 +449,11 @@ fn days_of_workspaces(cases: &[Case]) -> anyhow::Result<()> {
             let until = eras.iter().skip(1).map(|(from, _)| *from).chain([u64::MAX]);
             let of_day = eras.iter().zip(until).filter(|((from, _), until)| *from < end && *until > start);
             let limit = of_day.map(|((_, limit), _)| limit.unwrap_or(u64::MAX)).max().unwrap_or(u64::MAX);
-            ensure!(count <= limit, "I8: {count} of workspace {workspace} on {day}, limit {limit}");
+            let of_case = |case: &&Case| case.workspace.id == workspace;
+            let charged =
+                |case: &Case| (case.campaign.name.clone(), case.campaign.charged.clone(), case.by_day());
+            let told: Vec<_> = cases.iter().filter(of_case).map(charged).collect();
+            ensure!(count <= limit, "I8: {count} of workspace {workspace} on {day}, limit {limit}: {told:?}");
         }
     }
     Ok(())
