@@ -272,13 +272,13 @@ impl LinkCore {
         self.acks.push_back((self.batch, sequence));
     }
 
-    /// A message from a handset: answered like a receipt, once its row is durable. What it asks for is done later.
-    #[cold]
     /// Whether a receipt or a message can be stored and answered; behind our unbind the answer might come too late.
     fn takes_messages(&self) -> bool {
         self.shared.recorder.is_healthy() && self.acks.len() < MAX_ACKS && !self.unbound
     }
 
+    /// A message from a handset: answered like a receipt, once its row is durable. What it asks for is done later.
+    #[cold]
     fn on_inbound(&mut self, deliver: &DeliverSm<'_>, sequence: u32, now: Now) {
         if !self.takes_messages() || !self.shared.board.unheard.admit() {
             self.turn.receipts_deferred += 1;
