@@ -361,6 +361,10 @@ impl House {
         pass(Duration::from_secs(30)).await;
         for guest in self.guests.clone() {
             let seed = self.people[guest.owner].clone();
+            if self.stage.stored(guest.id).await?.status == Status::Building {
+                // The store was away when it was to be built; one that cannot be sent is `Failed` now.
+                let _ = self.stage.engine.build(seed.workspace, guest.id, &seed.author()).await;
+            }
             let campaign = self.stage.stored(guest.id).await?;
             if campaign.status == Status::Pending && !campaign.started {
                 // Its time may be over: the calendar ends it then.
