@@ -275,8 +275,11 @@ impl Supply {
         let recipients = self.first_parts_of(&slice);
         let is_unsent = slice.attempt == 0;
         if is_unsent {
-            // It was never written: its day gets it back, if that day still lasts.
-            if let Some(day) = slice.charged.take() {
+            // It was never taken by an SMSC: its day gets it back, if that day still lasts. Of a message of several
+            // parts another one may have been; what is not here as a whole stays charged, and is not charged again.
+            let parts = u16::from(self.sieve.parts).max(1);
+            let is_whole = slice.from % parts == 0 && slice.count % parts == 0;
+            if is_whole && let Some(day) = slice.charged.take() {
                 self.purse.give_back(day, recipients);
             }
             self.remaining += recipients;
@@ -397,11 +400,17 @@ impl Supply {
 
     /// How many of the first `count` units may leave now, after charging their recipients; `None` for none.
     fn pay(&mut self, from: u16, count: u16, attempt: u8, charged: Option<Date>) -> Option<u16> {
-        if charged == Some(self.terms.day) {
-            return Some(count);
-        }
         let parts = u32::from(self.sieve.parts);
         let recipients = first_parts(from, count, parts);
+        if charged == Some(self.terms.day) {
+            if attempt == 0 {
+                self.remaining = self.remaining.saturating_sub(recipients);
+                if self.terms.fresh != u64::MAX {
+                    self.terms.fresh = self.terms.fresh.saturating_sub(recipients);
+                }
+            }
+            return Some(count);
+        }
         let allowed = if attempt == 0 { recipients.min(self.terms.fresh) } else { recipients };
         let granted = self.purse.take(self.terms.day, allowed);
         self.is_poor |= granted < allowed;

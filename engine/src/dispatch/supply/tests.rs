@@ -374,6 +374,28 @@ fn a_daily_limit_counts_recipients_by_their_first_part() {
 }
 
 #[test]
+fn a_part_that_comes_back_alone_leaves_its_recipient_charged_and_is_not_charged_again() {
+    let remaining = Remaining { untouched: Vec::new(), runs: vec![run(0, 0, 30)] };
+    let mut bench = Bench::new(3, &[(&[], 1)], numbers(10), remaining);
+    bench.budget.set_limit(Some(4));
+    let link = link(0);
+    bench.want(&link, 100);
+    let out = bench.load();
+    assert_eq!((given(&out), bench.budget.used(TODAY)), (12, 4));
+    // The first part was throttled; the others of its message may have been accepted.
+    let first = Slice { count: 1, ..out[0].1.clone() };
+    bench.on(SupplyMsg::Returned(vec![first]));
+    let again = bench.want(&link, 100);
+    assert_eq!((given(&again), bench.budget.used(TODAY)), (1, 4), "that part and nobody else");
+    assert_eq!(bench.supply.remaining(), 6);
+    // A whole message that comes back frees its place.
+    let whole = Slice { from: 3, count: 3, ..out[0].1.clone() };
+    bench.on(SupplyMsg::Returned(vec![whole]));
+    let again = bench.want(&link, 100);
+    assert_eq!((given(&again), bench.budget.used(TODAY)), (3, 4));
+}
+
+#[test]
 fn nothing_leaves_while_it_is_closed_and_wants_are_kept() {
     let mut bench = Bench::plain(100, vec![run(0, 0, 100)]);
     bench.supply.set_terms(Terms::default());
