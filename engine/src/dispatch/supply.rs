@@ -278,7 +278,7 @@ impl Supply {
             // It was never taken by an SMSC: its day gets it back, if that day still lasts. Of a message of several
             // parts another one may have been; what is not here as a whole stays charged, and is not charged again.
             let parts = u16::from(self.sieve.parts).max(1);
-            let is_whole = slice.from % parts == 0 && slice.count % parts == 0;
+            let is_whole = slice.from.is_multiple_of(parts) && slice.count.is_multiple_of(parts);
             if is_whole && let Some(day) = slice.charged.take() {
                 self.purse.give_back(day, recipients);
             }
