@@ -256,33 +256,15 @@ fn spans(prefixes: &mut [Prefix]) -> Vec<(u64, Option<u16>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::config::BindKind;
-    use pdu::MessageIdForm;
+    use crate::dispatch::testing;
     use proptest::prelude::*;
-    use std::time::Duration;
     use uuid::Uuid;
 
     const OURS: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
     const THEIRS: WorkspaceId = WorkspaceId(Uuid::from_u128(2));
 
     fn channel(name: &str, prefixes: &[&str], workspaces: &[WorkspaceId]) -> ChannelConfig {
-        ChannelConfig {
-            name: name.to_owned(),
-            address: String::new(),
-            system_id: String::new(),
-            password: String::new(),
-            system_type: String::new(),
-            bind: BindKind::Transceiver,
-            binds: 1,
-            window: 10,
-            rate_per_s: 0,
-            enquire_link: Duration::ZERO,
-            response_timeout: Duration::ZERO,
-            message_id: MessageIdForm::Auto,
-            prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
-            weight: 1,
-            workspaces: workspaces.to_vec(),
-        }
+        ChannelConfig { workspaces: workspaces.to_vec(), ..testing::channel(name, prefixes) }
     }
 
     fn taken_by(routes: &Routes, number: u64) -> Vec<u8> {

@@ -2,11 +2,14 @@
 //!
 //! Only built for tests; plain data, nothing of it is in a store.
 
+use crate::dispatch::config::{BindKind, ChannelConfig};
 use crate::model::{
     Approval, Campaign, CampaignId, CampaignNo, Content, DeliveryPolicy, Mode, Revision, RevisionStatus,
     SenderId, SendingRules, Status, UserId, WorkspaceId,
 };
 use jiff::Timestamp;
+use pdu::MessageIdForm;
+use std::time::Duration;
 use uuid::Uuid;
 
 const ID: Uuid = Uuid::from_u128(7);
@@ -27,9 +30,9 @@ pub(crate) fn revision() -> Revision {
     }
 }
 
-/// An approved campaign of that revision, waiting for its start.
-pub(crate) fn campaign(mode: Mode) -> Campaign {
-    let content = Content {
+/// A text of one part from that revision.
+pub(crate) fn content() -> Content {
+    Content {
         text: "hello".to_owned(),
         variables: Vec::new(),
         sender_id: SenderId(ID),
@@ -43,7 +46,32 @@ pub(crate) fn campaign(mode: Mode) -> Campaign {
         receipts: false,
         recipients_digest: String::new(),
         rules: SendingRules::default(),
-    };
+    }
+}
+
+/// A channel that nobody dials, for numbers of these prefixes.
+pub(crate) fn channel(name: &str, prefixes: &[&str]) -> ChannelConfig {
+    ChannelConfig {
+        name: name.to_owned(),
+        address: String::new(),
+        system_id: String::new(),
+        password: String::new(),
+        system_type: String::new(),
+        bind: BindKind::Transceiver,
+        binds: 1,
+        window: 10,
+        rate_per_s: 0,
+        enquire_link: Duration::ZERO,
+        response_timeout: Duration::ZERO,
+        message_id: MessageIdForm::Auto,
+        prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
+        weight: 1,
+        workspaces: Vec::new(),
+    }
+}
+
+/// An approved campaign of that revision, waiting for its start.
+pub(crate) fn campaign(mode: Mode) -> Campaign {
     let campaign = Campaign {
         id: CampaignId(ID),
         workspace_id: WorkspaceId(ID),
@@ -52,7 +80,7 @@ pub(crate) fn campaign(mode: Mode) -> Campaign {
         mode,
         status: Status::Pending,
         hold_reason: None,
-        content,
+        content: content(),
         delivery_policy: DeliveryPolicy::AtMostOnce,
         version: 1,
         state_version: 1,

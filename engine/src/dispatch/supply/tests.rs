@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dispatch::budget::Budget;
-use crate::dispatch::config::{BindKind, ChannelConfig};
+use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::message::Message;
 use crate::dispatch::route::Routes;
 use crate::dispatch::suppression::{Listed, Suppressions};
@@ -10,10 +10,8 @@ use crate::model::record::reason;
 use crate::model::{CampaignNo, Content, SenderId, SendingRules, UnitStatus, Variable, WorkspaceId};
 use crate::store::Scope;
 use jiff::civil::date;
-use pdu::MessageIdForm;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use std::time::Duration;
 use uuid::Uuid;
 
 const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
@@ -22,21 +20,8 @@ const TODAY: Date = date(2026, 3, 1);
 /// Channels in the order of their place, by prefixes and weight.
 pub(crate) fn channels(table: &[(&[&str], u32)]) -> Vec<ChannelConfig> {
     let of = |(prefixes, weight): &(&[&str], u32)| ChannelConfig {
-        name: "c".to_owned(),
-        address: String::new(),
-        system_id: String::new(),
-        password: String::new(),
-        system_type: String::new(),
-        bind: BindKind::Transceiver,
-        binds: 1,
-        window: 10,
-        rate_per_s: 0,
-        enquire_link: Duration::ZERO,
-        response_timeout: Duration::ZERO,
-        message_id: MessageIdForm::Auto,
-        prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
         weight: *weight,
-        workspaces: Vec::new(),
+        ..crate::dispatch::testing::channel("c", prefixes)
     };
     table.iter().map(of).collect()
 }

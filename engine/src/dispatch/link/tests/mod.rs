@@ -23,10 +23,9 @@ use crate::dispatch::message::Message;
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::supply::{ChunkData, Slice, SupplyMsg, SupplyRef};
 use crate::dispatch::suppression::Suppressions;
+use crate::dispatch::testing::content;
 use crate::model::record::{self, Fact};
-use crate::model::{
-    CampaignNo, Content, DeliveryPolicy, Incarnation, Lane, SendingRules, UnitStatus, WorkspaceId,
-};
+use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, Lane, UnitStatus, WorkspaceId};
 use bytes::BytesMut;
 use pdu::{CommandId, CommandStatus, MessageIdForm};
 use std::collections::{BTreeMap, VecDeque};
@@ -489,24 +488,6 @@ fn part_of(chunk: u32, data: &Arc<ChunkData>, from: u16, count: u16) -> Slice {
     let data = Arc::clone(data);
     let (attempt, sieved, not_after_ms, route, charged) = (0, 0, u64::MAX, 0, None);
     Slice { chunk, data, from, count, attempt, sieved, not_after_ms, route, charged }
-}
-
-fn content() -> Content {
-    Content {
-        text: "Hello".to_owned(),
-        variables: Vec::new(),
-        sender_id: crate::model::SenderId(Uuid::nil()),
-        revision_id: Uuid::nil(),
-        saddr: "ME".to_owned(),
-        ston: 5,
-        snpi: 0,
-        dton: 1,
-        dnpi: 1,
-        parts: 1,
-        receipts: false,
-        recipients_digest: String::new(),
-        rules: SendingRules::default(),
-    }
 }
 
 fn answer(sequence: u32, status: CommandStatus, out: &mut BytesMut) {
