@@ -138,11 +138,13 @@ impl<'a> Sifting<'a> {
         let parts = u32::from(self.sieve.parts);
         let to_unit = |unit: usize| u32::try_from(unit).unwrap_or(u32::MAX);
         let (mut unit, end) = (to_unit(from), to_unit(from + count));
+        let mut refused = self.refused(unit / parts, end.div_ceil(parts)).into_iter().peekable();
         while unit < end {
             let recipient = unit / parts;
             let first = recipient * parts;
             let behind = end.min(first + parts);
-            let (verdict, segments) = self.judge(recipient, wanted);
+            let refusal = refused.next_if(|(refused, _)| *refused == recipient).map(|(_, reason)| reason);
+            let (verdict, segments) = self.judge(recipient, refusal, wanted);
             // The parts that this rendering has, and those that it has not.
             let present = behind.min(first + segments).max(unit);
             self.add(verdict, unit, present);
@@ -152,8 +154,19 @@ impl<'a> Sifting<'a> {
         self.close();
     }
 
-    /// What becomes of a recipient, and how many of its parts there are.
-    fn judge(&self, recipient: u32, wanted: &Wanted) -> (Verdict, u32) {
+    /// Who of these recipients must not be written to, and why.
+    fn refused(&self, from: u32, to: u32) -> Vec<(u32, u32)> {
+        let first = u32::from(self.data.first);
+        let place = |recipient: u32| usize::try_from(recipient.saturating_sub(first)).unwrap_or(usize::MAX);
+        let known = self.data.numbers.len();
+        let numbers = &self.data.numbers[place(from).min(known)..place(to).min(known)];
+        let refused = self.sieve.suppressed.refused(numbers, self.sieve.transactional);
+        let behind = |at: usize| from.max(first) + u32::try_from(at).unwrap_or(u32::MAX);
+        refused.into_iter().map(|(at, reason)| (behind(at), reason)).collect()
+    }
+
+    /// What becomes of a recipient that the lists refuse for this reason, and how many of its parts there are.
+    fn judge(&self, recipient: u32, refusal: Option<u32>, wanted: &Wanted) -> (Verdict, u32) {
         let sieve = self.sieve;
         let whole = |verdict| (verdict, u32::from(sieve.parts));
         let recipient = u16::try_from(recipient).unwrap_or(u16::MAX);
@@ -165,7 +178,7 @@ impl<'a> Sifting<'a> {
         if !wanted.routes.has(RouteNo(route)) {
             return whole(Verdict::Leave);
         }
-        if let Some(reason) = sieve.suppressed.refuses(number, sieve.transactional) {
+        if let Some(reason) = refusal {
             return whole(Verdict::Skip(UnitStatus::Skipped, reason));
         }
         let until = sieve.validity_s.zip(self.data.accepted_s(recipient));

@@ -9,7 +9,7 @@ use crate::model::record::reason;
 use crate::store::Scope;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// Parts of a list under a lock of their own: one of a million entries then grows in steps of a millisecond.
 const SHARDS: usize = 16;
@@ -17,6 +17,8 @@ const SHARDS: usize = 16;
 const FLAG_BITS: u32 = 4;
 /// Slots of a shard that was never empty.
 const LEAST_SLOTS: usize = 8;
+/// Numbers whose slots are fetched at a time: as many as may be under way from memory at once, and some.
+const FETCHED: usize = 32;
 
 /// Why a number is listed; several reasons may hold at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +90,32 @@ impl List {
         self.shard(hash).read().unwrap_or_else(PoisonError::into_inner).get(number, hash)
     }
 
+    /// Tells which of `numbers` are listed, by their index. A look into a large list waits for memory; here those of
+    /// neighbours wait together, because neither a lock nor a decision stands between them.
+    fn each_listed(&self, numbers: &[u64], mut found: impl FnMut(usize, Listed)) {
+        if self.len.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let shards: [RwLockReadGuard<'_, Shard>; SHARDS] =
+            std::array::from_fn(|at| self.shards[at].read().unwrap_or_else(PoisonError::into_inner));
+        let mut fetched = [(0, 0); FETCHED];
+        for (batch, numbers) in numbers.chunks(FETCHED).enumerate() {
+            for (place, number) in fetched.iter_mut().zip(numbers) {
+                let hash = mix(*number);
+                let shard = &shards[shard_of(hash)];
+                *place = (hash, shard.home(hash).map_or(0, |home| shard.slots[home]));
+            }
+            for (at, (number, (hash, slot))) in numbers.iter().zip(&fetched).enumerate() {
+                if *slot != 0 {
+                    let listed = shards[shard_of(*hash)].get(*number, *hash);
+                    if listed != Listed::default() {
+                        found(batch * FETCHED + at, listed);
+                    }
+                }
+            }
+        }
+    }
+
     /// Changes what a number is listed for; returns what it was listed for before.
     fn change(&self, number: u64, change: impl FnOnce(Listed) -> Listed) -> Listed {
         let hash = mix(number);
@@ -106,7 +134,7 @@ impl List {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        &self.shards[usize::try_from(hash & (SHARDS as u64 - 1)).unwrap_or(0)]
+        &self.shards[shard_of(hash)]
     }
 
     #[cfg(test)]
@@ -210,6 +238,10 @@ impl Shard {
     }
 }
 
+fn shard_of(hash: u64) -> usize {
+    usize::try_from(hash & (SHARDS as u64 - 1)).unwrap_or(0)
+}
+
 fn flags(slot: u64) -> u8 {
     u8::try_from(slot & ((1 << FLAG_BITS) - 1)).unwrap_or(0)
 }
@@ -241,6 +273,22 @@ impl Suppressed {
     /// Why a number gets no message, one of [`reason`]'s codes; blocks hold for transactional messages too.
     pub(crate) fn refuses(&self, number: u64, transactional: bool) -> Option<u32> {
         self.own.get(number).and(self.installation.get(number)).refusal(transactional)
+    }
+
+    /// [`Suppressed::refuses`] for each of `numbers`: the index of everyone refused and why, ascending.
+    pub(crate) fn refused(&self, numbers: &[u64], transactional: bool) -> Vec<(usize, u32)> {
+        let mut listed = Vec::new();
+        self.own.each_listed(numbers, |at, why| listed.push((at, why)));
+        self.installation.each_listed(numbers, |at, why| listed.push((at, why)));
+        listed.sort_unstable_by_key(|(at, _)| *at);
+        listed.dedup_by(|more, first| {
+            let same = more.0 == first.0;
+            if same {
+                first.1 = first.1.and(more.1);
+            }
+            same
+        });
+        listed.into_iter().filter_map(|(at, why)| Some((at, why.refusal(transactional)?))).collect()
     }
 
     fn moved(&self) {
@@ -381,6 +429,30 @@ mod tests {
     }
 
     #[test]
+    fn many_numbers_are_refused_as_each_of_them_alone() {
+        let all = Suppressions::default();
+        let view = all.of(A);
+        let numbers: Vec<u64> = (0..200).map(|n| NUMBER + n).collect();
+        for (at, number) in numbers.iter().enumerate() {
+            for (every, scope, listed) in [
+                (2, Scope::Workspace(A), Listed::OPT_OUT),
+                (3, Scope::Platform, Listed::OPT_OUT),
+                (5, Scope::Platform, Listed::BLOCK),
+            ] {
+                if at % every == 0 {
+                    all.add(scope, &[*number], listed);
+                }
+            }
+        }
+        for transactional in [false, true] {
+            let alone = |(at, number): (usize, &u64)| Some((at, view.refuses(*number, transactional)?));
+            let expected: Vec<_> = numbers.iter().enumerate().filter_map(alone).collect();
+            assert!(expected.len() >= 40);
+            assert_eq!(view.refused(&numbers, transactional), expected);
+        }
+    }
+
+    #[test]
     fn every_addition_moves_the_generation_of_those_concerned() {
         let all = Suppressions::default();
         let (a, b) = (all.of(A), all.of(B));
@@ -453,6 +525,10 @@ mod tests {
                     prop_assert_eq!(list.get(n), model.get(&n).copied().unwrap_or_default());
                 }
             }
+            let numbers: Vec<u64> = (1..60).collect();
+            let mut each = vec![Listed::default(); numbers.len()];
+            list.each_listed(&numbers, |at, listed| each[at] = listed);
+            prop_assert_eq!(each, numbers.iter().map(|n| list.get(*n)).collect::<Vec<_>>());
             let listed = model.values().filter(|l| l.0 != 0).count();
             prop_assert_eq!(list.len.load(Ordering::Acquire), listed);
         }
