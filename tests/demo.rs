@@ -295,6 +295,8 @@ fn what_serve_cannot_use_is_told_in_one_sentence() {
     assert_refused(&serve(&printed, &[("MC_STORE__URL", "mongodb://h/d")]), 78, "not supported yet");
     assert_refused(&serve(&printed, &[("MC_STORE__COLOUR", "x")]), 78, "MC_STORE__COLOUR");
     assert_refused(&serve(&printed, &[("MC_STORE__URL", "sqlite:no/such/place")]), 74, "does not exist");
+    let nobody = [("MC_CHANNELS__0__WORKSPACES", "nobody"), ("MC_METRICS__LISTEN", "127.0.0.1:0")];
+    assert_refused(&serve(&printed, &nobody), 78, "there is no workspace \"nobody\"");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
     assert_refused(&serve(&printed, &[("MC_METRICS__LISTEN", &address)]), 69, "in use");

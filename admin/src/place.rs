@@ -1,8 +1,8 @@
 //! Where the store lives: its directory, checked before anything is created in it, and the store opened there.
 
 use crate::exit::{self, Failure};
-use engine::store::{Catalog, Journal, SqliteStore};
-use engine::{ChannelConfig, Engine, EngineConfig, Env, boot_id};
+use engine::store::{Catalog, Entity, Journal, Kind, Scope, SqliteStore, StoreError};
+use engine::{ChannelConfig, Engine, EngineConfig, Env, InboundConfig, boot_id};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -49,8 +49,39 @@ impl Place {
         Ok(Self { store, marks: directory.join("marks") })
     }
 
+    /// Gives each channel the ids of the workspaces that may use it.
+    ///
+    /// # Errors
+    /// The slug that no workspace has: left out, its channel would serve everybody.
+    pub(crate) async fn allow(
+        &self,
+        channels: &mut [ChannelConfig],
+        workspaces: &[Vec<String>],
+    ) -> Result<(), Failure> {
+        for (channel, slugs) in channels.iter_mut().zip(workspaces) {
+            for slug in slugs {
+                match self.store.find(Scope::Platform, Kind::Workspace, slug.clone()).await {
+                    Ok(Entity::Workspace(workspace)) => channel.workspaces.push(workspace.id),
+                    Ok(_) | Err(StoreError::NotFound) => {
+                        let sentence = format!(
+                            "channel {:?}: there is no workspace {slug:?}; create it first",
+                            channel.name
+                        );
+                        return Err(Failure::new(exit::CONFIG, sentence));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Starts an engine on it; what was running goes on.
-    pub(crate) async fn start_engine(&self, channels: Vec<ChannelConfig>) -> Result<Engine, Failure> {
+    pub(crate) async fn start_engine(
+        &self,
+        channels: Vec<ChannelConfig>,
+        inbound: InboundConfig,
+    ) -> Result<Engine, Failure> {
         let boot_id = boot_id().map_err(|error| {
             Failure::new(exit::STORE, format!("the boot id of this machine cannot be read: {error}"))
         })?;
@@ -60,7 +91,7 @@ impl Place {
             installation: self.store.installation(),
             boot_id,
             drain_timeout: DRAIN,
-            inbound: engine::InboundConfig::default(),
+            inbound,
         };
         let catalog: Arc<dyn Catalog> = Arc::clone(&self.store) as _;
         let journal: Arc<dyn Journal> = Arc::clone(&self.store) as _;

@@ -26,10 +26,11 @@ pub(crate) fn run(options: &ServeOptions) -> Result<u8, Failure> {
     runtime.block_on(serve(config, &signals))
 }
 
-async fn serve(config: Config, signals: &Signals) -> Result<u8, Failure> {
+async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let observer = Observer::bind(config.metrics_listen, "metrics.listen").await?;
     let place = Place::open(&config.directory)?;
-    let engine = place.start_engine(config.channels).await?;
+    place.allow(&mut config.channels, &config.channel_workspaces).await?;
+    let engine = place.start_engine(config.channels, config.inbound).await?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(
         store = %config.directory.display(),

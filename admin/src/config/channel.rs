@@ -13,6 +13,11 @@ const SYSTEM_TYPE_OCTETS: usize = 12;
 const NAME_OCTETS: usize = 32;
 /// Largest file that is read as a secret: a mistaken path must not fill the memory.
 const SECRET_OCTETS: u64 = 4096;
+/// Prefixes and workspaces of a channel, and the digits of a prefix: E.164 has at most 15.
+const LISTED: usize = 1_000;
+const PREFIX_DIGITS: usize = 15;
+/// Largest weight among channels that could take a message.
+const MOST_WEIGHT: u32 = 1_000;
 /// How long the SMSC may take to answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -33,6 +38,9 @@ pub(super) struct ChannelSection {
     rate_per_s: Option<u32>,
     enquire_link_s: Option<u32>,
     message_id: Option<MessageId>,
+    prefixes: Vec<String>,
+    weight: Option<u32>,
+    pub(super) workspaces: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -70,6 +78,16 @@ impl ChannelSection {
         let password = short("password", self.password()?, PASSWORD_OCTETS)?;
         let system_type =
             short("system_type", self.system_type.clone().unwrap_or_default(), SYSTEM_TYPE_OCTETS)?;
+        let is_prefix =
+            |p: &String| (1..=PREFIX_DIGITS).contains(&p.len()) && p.bytes().all(|o| o.is_ascii_digit());
+        if let Some(odd) = self.prefixes.iter().find(|prefix| !is_prefix(prefix)) {
+            return Err(("prefixes", format!("has {odd:?}, which is not 1 to {PREFIX_DIGITS} digits")));
+        }
+        for (key, listed) in [("prefixes", &self.prefixes), ("workspaces", &self.workspaces)] {
+            if listed.len() > LISTED {
+                return Err((key, format!("has more than {LISTED} entries")));
+            }
+        }
         let address = match host.contains(':') && !host.starts_with('[') {
             true => format!("[{host}]:{port}"),
             false => format!("{host}:{port}"),
@@ -97,8 +115,9 @@ impl ChannelSection {
                 Some(MessageId::Hex) => MessageIdForm::HexToDecimal,
                 Some(MessageId::Decimal) => MessageIdForm::DecimalToHex,
             },
-            prefixes: Vec::new(),
-            weight: 1,
+            prefixes: self.prefixes,
+            weight: within("weight", self.weight.unwrap_or(1), MOST_WEIGHT)?,
+            // Their ids are in the store, which is not open yet.
             workspaces: Vec::new(),
         })
     }
@@ -164,6 +183,19 @@ mod tests {
         assert_eq!(section("password = \"p\"\nwindow = 0").unwrap_err().1, "is 0, not 1 to 100000");
         assert_eq!(section("password = \"p\"\nbinds = 65").unwrap_err().0, "binds");
         assert_eq!(section("").unwrap_err(), ("password", "is missing".to_owned()));
+    }
+
+    #[test]
+    fn a_prefix_is_digits_and_a_weight_is_at_least_one() {
+        let channel = section("password = \"p\"\nprefixes = [\"49\", \"4915\"]\nweight = 3").unwrap();
+        assert_eq!((channel.prefixes, channel.weight), (vec!["49".to_owned(), "4915".to_owned()], 3));
+        for prefix in ["", "+49", "4 9", "1234567890123456"] {
+            assert_eq!(
+                section(&format!("password = \"p\"\nprefixes = [{prefix:?}]")).unwrap_err().0,
+                "prefixes"
+            );
+        }
+        assert_eq!(section("password = \"p\"\nweight = 0").unwrap_err().1, "is 0, not 1 to 1000");
     }
 
     #[test]

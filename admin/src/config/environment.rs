@@ -12,10 +12,12 @@ const PREFIX: &str = "MC_";
 enum Holds {
     Text,
     Number,
+    /// Separated by commas.
+    Texts,
 }
 
 /// The keys by section; `channels` has one table for each channel.
-const KEYS: [(&str, &str, Holds); 15] = [
+const KEYS: [(&str, &str, Holds); 22] = [
     ("store", "url", Holds::Text),
     ("metrics", "listen", Holds::Text),
     ("channels", "name", Holds::Text),
@@ -31,6 +33,13 @@ const KEYS: [(&str, &str, Holds); 15] = [
     ("channels", "rate_per_s", Holds::Number),
     ("channels", "enquire_link_s", Holds::Number),
     ("channels", "message_id", Holds::Text),
+    ("channels", "prefixes", Holds::Texts),
+    ("channels", "weight", Holds::Number),
+    ("channels", "workspaces", Holds::Texts),
+    ("inbound", "last_sender_h", Holds::Number),
+    ("inbound", "stop_words", Holds::Texts),
+    ("inbound", "start_words", Holds::Texts),
+    ("inbound", "region", Holds::Text),
 ];
 
 /// Lays the settings among `variables` over `table`.
@@ -71,6 +80,10 @@ fn lay(table: &mut Table, name: &str, value: String) -> Result<(), String> {
         Holds::Text => Value::String(value),
         Holds::Number => {
             Value::Integer(value.trim().parse().map_err(|_| refuse(name, "is not a whole number"))?)
+        }
+        Holds::Texts => {
+            let texts = value.split(',').map(str::trim).filter(|text| !text.is_empty());
+            Value::Array(texts.map(|text| Value::String(text.to_owned())).collect())
         }
     };
     let place = match number {

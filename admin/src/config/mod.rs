@@ -5,10 +5,12 @@
 
 mod channel;
 mod environment;
+mod inbound;
 
 use crate::exit::{self, Failure};
 use channel::ChannelSection;
-use engine::ChannelConfig;
+use engine::{ChannelConfig, InboundConfig};
+use inbound::InboundSection;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -21,8 +23,7 @@ pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
 /// Where metrics are served unless the file says otherwise.
 const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Keys that later versions know, for a refusal that says so.
-const LATER: [&str; 10] =
-    ["admin", "core", "audit", "privacy", "mail", "grafana", "limits", "tls", "prefixes", "workspaces"];
+const LATER: [&str; 8] = ["admin", "core", "audit", "privacy", "mail", "grafana", "limits", "tls"];
 
 /// What `serve` needs to know.
 #[derive(Debug)]
@@ -31,8 +32,12 @@ pub(crate) struct Config {
     pub(crate) directory: PathBuf,
     /// Where metrics are served.
     pub(crate) metrics_listen: SocketAddr,
-    /// Where it sends; at least one.
+    /// Where it sends; at least one. Their `workspaces` are still empty.
     pub(crate) channels: Vec<ChannelConfig>,
+    /// For each channel the slugs of the workspaces that may use it; empty for all.
+    pub(crate) channel_workspaces: Vec<Vec<String>>,
+    /// How messages from handsets are understood.
+    pub(crate) inbound: InboundConfig,
 }
 
 /// The file as written: everything may be missing, since the environment may bring it.
@@ -42,6 +47,7 @@ struct Sections {
     store: StoreSection,
     metrics: MetricsSection,
     channels: Vec<ChannelSection>,
+    inbound: InboundSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,14 +105,17 @@ impl Sections {
         }
         let mut names = BTreeSet::new();
         let mut channels = Vec::with_capacity(self.channels.len());
+        let mut channel_workspaces = Vec::with_capacity(self.channels.len());
         for (at, section) in self.channels.into_iter().enumerate() {
+            channel_workspaces.push(section.workspaces.clone());
             let channel = section.check().map_err(|(key, why)| format!("channels[{at}].{key} {why}"))?;
             if !names.insert(channel.name.clone()) {
                 return Err(format!("channels[{at}].name {:?} is taken by another channel", channel.name));
             }
             channels.push(channel);
         }
-        Ok(Config { directory, metrics_listen, channels })
+        let inbound = self.inbound.check()?;
+        Ok(Config { directory, metrics_listen, channels, channel_workspaces, inbound })
     }
 }
 
@@ -171,6 +180,9 @@ mod tests {
         let defaults =
             |c: &ChannelConfig| (c.bind, c.binds, c.window, c.rate_per_s, c.enquire_link, c.message_id);
         assert_eq!(defaults(one), defaults(other));
+        assert_eq!((&one.prefixes, one.weight), (&other.prefixes, other.weight));
+        assert_eq!(config.channel_workspaces, smallest.channel_workspaces);
+        assert_eq!(config.inbound, smallest.inbound);
         assert_eq!((one.bind, one.message_id), (BindKind::Transceiver, MessageIdForm::Auto));
         assert_eq!(one.address, "127.0.0.1:2775");
     }
@@ -182,8 +194,8 @@ mod tests {
         let unknown = refusal(&format!("{SMALLEST}colour = 1\n"));
         assert!(unknown.starts_with("f.toml, line 9, column 1: unknown field `colour`"), "{unknown}");
         assert_eq!(
-            refusal(&format!("{SMALLEST}prefixes = [\"49\"]\n")),
-            "f.toml, line 9, column 1: prefixes is not supported yet"
+            refusal(&format!("{SMALLEST}tls = true\n")),
+            "f.toml, line 9, column 1: tls is not supported yet"
         );
         assert_eq!(refusal("[mail]\n"), "f.toml, line 1, column 2: mail is not supported yet");
     }
@@ -217,6 +229,9 @@ mod tests {
             ("MC_CHANNELS__1__PORT", "2"),
             ("MC_CHANNELS__1__SYSTEM_ID", "s"),
             ("MC_CHANNELS__1__PASSWORD", "p"),
+            ("MC_CHANNELS__1__PREFIXES", "49, 43"),
+            ("MC_CHANNELS__1__WORKSPACES", "north"),
+            ("MC_INBOUND__STOP_WORDS", "ENDE"),
             ("MC_LOG", "info"),
             ("HOME", "x"),
         ];
@@ -225,6 +240,9 @@ mod tests {
         assert_eq!(config.metrics_listen.port(), 0);
         assert_eq!((config.channels[0].password.as_str(), config.channels[0].window), ("1234", 77));
         assert_eq!(config.channels[1].address, "h2:2");
+        assert_eq!(config.channels[1].prefixes, ["49", "43"]);
+        assert_eq!(config.channel_workspaces, [vec![], vec!["north".to_owned()]]);
+        assert_eq!(config.inbound.stop_words, ["ENDE"]);
     }
 
     #[test]
