@@ -487,16 +487,17 @@ fn is_given_up(status: UnitStatus) -> bool {
     matches!(status, UnitStatus::Failed | UnitStatus::Expired)
 }
 
-/// The status of a recipient whose message has several parts: the least finished part decides, then the worst.
+/// The status of a recipient whose message has several parts: the least finished part decides, then the worst. A part
+/// that surely failed is worse than one that nobody knows about: what that one is in the end changes nothing.
 pub(crate) fn whole(parts: &[u8]) -> UnitStatus {
     const ORDER: [UnitStatus; 11] = [
         UnitStatus::Intended,
         UnitStatus::Queued,
         UnitStatus::Failed,
         UnitStatus::Rejected,
-        UnitStatus::Unknown,
         UnitStatus::Undeliverable,
         UnitStatus::Expired,
+        UnitStatus::Unknown,
         UnitStatus::Sent,
         UnitStatus::Cancelled,
         UnitStatus::Skipped,
@@ -604,6 +605,20 @@ mod tests {
         assert_eq!(counts(&account).delivered, 0);
         delivered(&mut account, 0, 2);
         assert_eq!(counts(&account).delivered, 1);
+    }
+
+    #[test]
+    fn a_part_that_becomes_unknown_takes_no_recipient_out_of_a_final_count() {
+        let failed =
+            [UnitStatus::Failed, UnitStatus::Rejected, UnitStatus::Undeliverable, UnitStatus::Expired];
+        for status in failed {
+            for open in [UnitStatus::Sent, UnitStatus::Unknown, UnitStatus::Delivered] {
+                assert_eq!(whole(&[status as u8, open as u8]), status);
+            }
+        }
+        let unknown = UnitStatus::Unknown as u8;
+        assert_eq!(whole(&[UnitStatus::Delivered as u8, unknown]), UnitStatus::Unknown);
+        assert_eq!(whole(&[UnitStatus::Sent as u8, unknown]), UnitStatus::Unknown);
     }
 
     #[test]
