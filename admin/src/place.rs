@@ -60,6 +60,7 @@ impl Place {
             installation: self.store.installation(),
             boot_id,
             drain_timeout: DRAIN,
+            receipt_timeout: engine::RECEIPT_TIMEOUT,
             inbound: engine::InboundConfig::default(),
         };
         let catalog: Arc<dyn Catalog> = Arc::clone(&self.store) as _;

@@ -32,6 +32,8 @@ pub struct RigOptions {
     pub policy: DeliveryPolicy,
     /// Whether receipts are asked for.
     pub receipts: bool,
+    /// How long one is waited for.
+    pub receipt_timeout: Duration,
     /// The text.
     pub text: String,
 }
@@ -47,6 +49,7 @@ impl Default for RigOptions {
             enquire_link: Duration::from_secs(30),
             policy: DeliveryPolicy::AtMostOnce,
             receipts: false,
+            receipt_timeout: engine::RECEIPT_TIMEOUT,
             text: "Hello from the rig".to_owned(),
         }
     }
@@ -285,6 +288,7 @@ pub async fn start_engine(
         installation: store.installation(),
         boot_id: boot_id()?,
         drain_timeout: Duration::from_secs(5),
+        receipt_timeout: options.receipt_timeout,
         inbound: engine::InboundConfig::default(),
     };
     let catalog: Arc<dyn Catalog> = Arc::clone(store) as _;

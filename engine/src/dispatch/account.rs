@@ -5,6 +5,9 @@
 //! order of arrival and are folded in chunk order. Applying a fact twice gives what applying it once gives.
 
 mod receipts;
+mod waits;
+
+pub(crate) use waits::Overdue;
 
 use crate::dispatch::charge::{Charges, LocalDays};
 use crate::dispatch::columns::{OpenChunk, OpenRun};
@@ -18,6 +21,7 @@ use crate::store::RowSeq;
 use jiff::civil::Date;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use waits::Waits;
 
 /// Receipts waiting for the fold; 12 MiB at 12 octets each, then they are folded.
 pub(crate) const MAX_LATE: usize = 1 << 20;
@@ -62,6 +66,7 @@ pub(crate) struct Account {
     never_handed: u64,
     /// Whether recipients are added while it runs.
     is_growing: bool,
+    waits: Waits,
 }
 
 impl Account {
@@ -88,6 +93,7 @@ impl Account {
             charged: Charges::new(),
             never_handed: 0,
             is_growing: false,
+            waits: Waits::default(),
         }
     }
 
@@ -197,6 +203,7 @@ impl Account {
         if let Some(saved) = self.saved.get_mut(state.chunk as usize) {
             *saved = true;
         }
+        self.restore_waits(state);
     }
 
     /// Applies an intent that row `row` made durable.
@@ -232,6 +239,7 @@ impl Account {
         entries: impl Iterator<Item = Outcome<'a>>,
     ) {
         let at = self.relative(at_ms);
+        self.waits.answered(chunk, at, at_ms);
         self.ensure_open(chunk);
         // Out of the map for the loop: one look-up a section, not three a unit.
         let Some(mut open) = self.open.remove(&chunk) else { return };
@@ -465,6 +473,7 @@ impl Account {
     fn set(&mut self, chunk: ChunkNo, unit: u16, status: UnitStatus) -> Option<UnitStatus> {
         let at = self.index(chunk, unit)?;
         let before = UnitStatus::from_octet(self.status[at])?;
+        self.waits.moved(before, status);
         if self.parts == 1 {
             self.status[at] = status as u8;
             self.counts[before as usize] -= 1;

@@ -47,7 +47,7 @@ impl Account {
     pub(crate) fn awaiting(&self, chunk: ChunkNo, saved: Option<&ChunkState>) -> Vec<AwaitedId> {
         let mut found = Vec::new();
         let mut visit = |channel, unit, id: SavedId<'_>| {
-            if self.status(chunk, unit).is_some_and(UnitStatus::awaits_receipt) {
+            if self.status(chunk, unit) == Some(UnitStatus::Sent) {
                 found.push((channel, unit, id.with_text(|text| Box::from(text))));
             }
         };
