@@ -7,6 +7,7 @@ use engine::store::{Catalog, Entity, Journal, Kind, Scope, SqliteStore};
 use engine::{BindKind, ChannelConfig, Engine, EngineConfig, Env, boot_id};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -111,10 +112,23 @@ impl Rig {
         self.directory.path().to_owned()
     }
 
-    /// Counts now.
+    /// Counts now: the engine's, or those recorded of a campaign that it has no more to do with.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.engine.progress(self.campaign).unwrap_or_default().counts
+        match self.engine.progress(self.campaign) {
+            Some(progress) => progress.counts,
+            None => self.recorded_counts().unwrap_or_default(),
+        }
+    }
+
+    fn recorded_counts(&self) -> Option<Counts> {
+        let scope = Scope::Workspace(self.workspace());
+        let mut campaign = self.store.get(scope, Kind::Campaign, self.campaign.into());
+        // The embedded store is ready at once.
+        match campaign.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(Entity::Campaign(campaign))) => campaign.counts,
+            _ => None,
+        }
     }
 
     /// Looks again and again until `done` holds of the counts.
