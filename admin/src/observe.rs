@@ -79,7 +79,7 @@ fn snapshot(engine: &Engine) -> Snapshot {
     Snapshot {
         version: env!("CARGO_PKG_VERSION"),
         queued: engine.queued().saturating_sub(held),
-        unknown: engine.recovered().0 + lost,
+        unknown: engine.recovered().0 + lost + engine.receipts_overdue(),
         latency: LatencySnapshot { cumulative, count, sum_us },
         channels,
     }

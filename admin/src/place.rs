@@ -1,8 +1,9 @@
 //! Where the store lives: its directory, checked before anything is created in it, and the store opened there.
 
+use crate::config::Settings;
 use crate::exit::{self, Failure};
 use engine::store::{Catalog, Entity, Journal, Kind, Scope, SqliteStore, StoreError};
-use engine::{ChannelConfig, Engine, EngineConfig, Env, InboundConfig, boot_id};
+use engine::{ChannelConfig, Engine, EngineConfig, Env, boot_id};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -80,7 +81,7 @@ impl Place {
     pub(crate) async fn start_engine(
         &self,
         channels: Vec<ChannelConfig>,
-        inbound: InboundConfig,
+        settings: Settings,
     ) -> Result<Engine, Failure> {
         let boot_id = boot_id().map_err(|error| {
             Failure::new(exit::STORE, format!("the boot id of this machine cannot be read: {error}"))
@@ -91,7 +92,8 @@ impl Place {
             installation: self.store.installation(),
             boot_id,
             drain_timeout: DRAIN,
-            inbound,
+            inbound: settings.inbound,
+            receipt_timeout: settings.receipt_timeout,
         };
         let catalog: Arc<dyn Catalog> = Arc::clone(&self.store) as _;
         let journal: Arc<dyn Journal> = Arc::clone(&self.store) as _;

@@ -30,7 +30,7 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let observer = Observer::bind(config.metrics_listen, "metrics.listen").await?;
     let place = Place::open(&config.directory)?;
     place.allow(&mut config.channels, &config.channel_workspaces).await?;
-    let engine = place.start_engine(config.channels, config.inbound).await?;
+    let engine = place.start_engine(config.channels, config.settings).await?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(
         store = %config.directory.display(),

@@ -48,6 +48,7 @@ async fn measure(options: &RigOptions) -> anyhow::Result<RigReport> {
         installation: store.installation(),
         boot_id: boot_id()?,
         drain_timeout: RESPONSE_TIMEOUT,
+        receipt_timeout: engine::RECEIPT_TIMEOUT,
         inbound: engine::InboundConfig::default(),
     };
     let catalog: Arc<dyn Catalog> = Arc::clone(&store) as _;

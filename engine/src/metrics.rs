@@ -88,7 +88,7 @@ const QUEUE: Metric = Metric {
 };
 const UNKNOWN: Metric = Metric {
     name: "mc_unknown_total",
-    help: "Segments whose answer will not come: lost with a bind, too late, or left open by a crash.",
+    help: "Segments whose answer will not come (lost with a bind, too late, left open by a crash) or whose receipt was given up.",
     kind: MetricType::Counter,
     labels: &[],
 };
@@ -114,7 +114,7 @@ pub struct Snapshot {
     pub channels: Vec<ChannelSnapshot>,
     /// Recipients that no channel holds yet.
     pub queued: u64,
-    /// Segments whose answer will not come.
+    /// Segments whose answer will not come or whose receipt was given up.
     pub unknown: u64,
     /// Times from submit to answer.
     pub latency: LatencySnapshot,

@@ -264,6 +264,7 @@ impl Seed {
             ended_at: None,
             charged: Vec::new(),
             counts: None,
+            receipts_over: false,
         })
     }
 }

@@ -176,6 +176,8 @@ impl Case {
         }
         for (unit, status) in &self.units {
             ensure!(status.is_settled(), "I1: {unit:?} is {status:?} in a campaign that has ended");
+            let waits = self.campaign.content.receipts && *status == UnitStatus::Sent;
+            ensure!(!waits || !self.campaign.receipts_over, "I1: {unit:?} waits, but receipts are over");
         }
         let c = self.campaign.counts.context("I2: ended without counts")?;
         let sum = c.queued + c.in_flight + c.sent + c.delivered + c.undeliverable + c.rejected;

@@ -91,6 +91,7 @@ impl Outfit {
             installation: self.store.installation(),
             boot_id: self.boot_id.clone(),
             drain_timeout: Duration::from_secs(5),
+            receipt_timeout: options.receipt_timeout,
             inbound: engine::InboundConfig::default(),
         };
         let (catalog, journal) = (Arc::clone(&self.catalog), Arc::clone(&self.journal));

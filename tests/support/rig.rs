@@ -7,6 +7,7 @@ use engine::store::{Catalog, Entity, Journal, Kind, Scope, SqliteStore};
 use engine::{BindKind, ChannelConfig, Engine, EngineConfig, Env, boot_id};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -32,6 +33,8 @@ pub struct RigOptions {
     pub policy: DeliveryPolicy,
     /// Whether receipts are asked for.
     pub receipts: bool,
+    /// How long one is waited for.
+    pub receipt_timeout: Duration,
     /// The text.
     pub text: String,
 }
@@ -47,6 +50,7 @@ impl Default for RigOptions {
             enquire_link: Duration::from_secs(30),
             policy: DeliveryPolicy::AtMostOnce,
             receipts: false,
+            receipt_timeout: engine::RECEIPT_TIMEOUT,
             text: "Hello from the rig".to_owned(),
         }
     }
@@ -108,10 +112,23 @@ impl Rig {
         self.directory.path().to_owned()
     }
 
-    /// Counts now.
+    /// Counts now: the engine's, or those recorded of a campaign that it has no more to do with.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.engine.progress(self.campaign).unwrap_or_default().counts
+        match self.engine.progress(self.campaign) {
+            Some(progress) => progress.counts,
+            None => self.recorded_counts().unwrap_or_default(),
+        }
+    }
+
+    fn recorded_counts(&self) -> Option<Counts> {
+        let scope = Scope::Workspace(self.workspace());
+        let mut campaign = self.store.get(scope, Kind::Campaign, self.campaign.into());
+        // The embedded store is ready at once.
+        match campaign.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(Entity::Campaign(campaign))) => campaign.counts,
+            _ => None,
+        }
     }
 
     /// Looks again and again until `done` holds of the counts.
@@ -285,6 +302,7 @@ pub async fn start_engine(
         installation: store.installation(),
         boot_id: boot_id()?,
         drain_timeout: Duration::from_secs(5),
+        receipt_timeout: options.receipt_timeout,
         inbound: engine::InboundConfig::default(),
     };
     let catalog: Arc<dyn Catalog> = Arc::clone(store) as _;

@@ -213,6 +213,7 @@ impl Stage {
             installation: store.installation(),
             boot_id: boot_id()?,
             drain_timeout: Duration::from_secs(5),
+            receipt_timeout: engine::RECEIPT_TIMEOUT,
             inbound: engine::InboundConfig::default(),
         };
         let engine = start(&store, Arc::clone(&store) as _, &config, &env).await?;

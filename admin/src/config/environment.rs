@@ -17,7 +17,7 @@ enum Holds {
 }
 
 /// The keys by section; `channels` has one table for each channel.
-const KEYS: [(&str, &str, Holds); 22] = [
+const KEYS: [(&str, &str, Holds); 23] = [
     ("store", "url", Holds::Text),
     ("metrics", "listen", Holds::Text),
     ("channels", "name", Holds::Text),
@@ -40,6 +40,7 @@ const KEYS: [(&str, &str, Holds); 22] = [
     ("inbound", "stop_words", Holds::Texts),
     ("inbound", "start_words", Holds::Texts),
     ("inbound", "region", Holds::Text),
+    ("limits", "receipt_timeout_h", Holds::Number),
 ];
 
 /// Lays the settings among `variables` over `table`.

@@ -9,13 +9,14 @@ mod inbound;
 
 use crate::exit::{self, Failure};
 use channel::ChannelSection;
-use engine::{ChannelConfig, InboundConfig};
+use engine::{ChannelConfig, InboundConfig, RECEIPT_TIMEOUT};
 use inbound::InboundSection;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The commented file that `serve --print-config` prints.
 pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -23,7 +24,9 @@ pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
 /// Where metrics are served unless the file says otherwise.
 const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Keys that later versions know, for a refusal that says so.
-const LATER: [&str; 8] = ["admin", "core", "audit", "privacy", "mail", "grafana", "limits", "tls"];
+const LATER: [&str; 7] = ["admin", "core", "audit", "privacy", "mail", "grafana", "tls"];
+/// Longest wait for a receipt, hours.
+const MOST_RECEIPT_HOURS: u32 = 24 * 30;
 
 /// What `serve` needs to know.
 #[derive(Debug)]
@@ -36,8 +39,23 @@ pub(crate) struct Config {
     pub(crate) channels: Vec<ChannelConfig>,
     /// For each channel the slugs of the workspaces that may use it; empty for all.
     pub(crate) channel_workspaces: Vec<Vec<String>>,
+    /// What holds for all channels.
+    pub(crate) settings: Settings,
+}
+
+/// What the engine is told beside its channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
     /// How messages from handsets are understood.
     pub(crate) inbound: InboundConfig,
+    /// How long a receipt is waited for.
+    pub(crate) receipt_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { inbound: InboundConfig::default(), receipt_timeout: RECEIPT_TIMEOUT }
+    }
 }
 
 /// The file as written: everything may be missing, since the environment may bring it.
@@ -48,12 +66,19 @@ struct Sections {
     metrics: MetricsSection,
     channels: Vec<ChannelSection>,
     inbound: InboundSection,
+    limits: LimitsSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct StoreSection {
     url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LimitsSection {
+    receipt_timeout_h: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,8 +139,14 @@ impl Sections {
             }
             channels.push(channel);
         }
-        let inbound = self.inbound.check()?;
-        Ok(Config { directory, metrics_listen, channels, channel_workspaces, inbound })
+        let mut settings = Settings { inbound: self.inbound.check()?, ..Settings::default() };
+        if let Some(hours) = self.limits.receipt_timeout_h {
+            if !(1..=MOST_RECEIPT_HOURS).contains(&hours) {
+                return Err(format!("limits.receipt_timeout_h is {hours}, not 1 to {MOST_RECEIPT_HOURS}"));
+            }
+            settings.receipt_timeout = Duration::from_secs(u64::from(hours) * 3600);
+        }
+        Ok(Config { directory, metrics_listen, channels, channel_workspaces, settings })
     }
 }
 
@@ -182,7 +213,7 @@ mod tests {
         assert_eq!(defaults(one), defaults(other));
         assert_eq!((&one.prefixes, one.weight), (&other.prefixes, other.weight));
         assert_eq!(config.channel_workspaces, smallest.channel_workspaces);
-        assert_eq!(config.inbound, smallest.inbound);
+        assert_eq!(config.settings, smallest.settings);
         assert_eq!((one.bind, one.message_id), (BindKind::Transceiver, MessageIdForm::Auto));
         assert_eq!(one.address, "127.0.0.1:2775");
     }
@@ -214,6 +245,8 @@ mod tests {
         let twice = format!("{SMALLEST}{}", SMALLEST.split_once('\n').unwrap().1.split_once('\n').unwrap().1);
         assert_eq!(refusal(&twice), "f.toml: channels[1].name \"a\" is taken by another channel");
         let address = format!("[metrics]\nlisten = \"9464\"\n{SMALLEST}");
+        let never = format!("[limits]\nreceipt_timeout_h = 0\n{SMALLEST}");
+        assert_eq!(refusal(&never), "f.toml: limits.receipt_timeout_h is 0, not 1 to 720");
         assert!(refusal(&address).contains("metrics.listen: \"9464\" is not an address"));
     }
 
@@ -232,6 +265,7 @@ mod tests {
             ("MC_CHANNELS__1__PREFIXES", "49, 43"),
             ("MC_CHANNELS__1__WORKSPACES", "north"),
             ("MC_INBOUND__STOP_WORDS", "ENDE"),
+            ("MC_LIMITS__RECEIPT_TIMEOUT_H", "1"),
             ("MC_LOG", "info"),
             ("HOME", "x"),
         ];
@@ -242,7 +276,8 @@ mod tests {
         assert_eq!(config.channels[1].address, "h2:2");
         assert_eq!(config.channels[1].prefixes, ["49", "43"]);
         assert_eq!(config.channel_workspaces, [vec![], vec!["north".to_owned()]]);
-        assert_eq!(config.inbound.stop_words, ["ENDE"]);
+        assert_eq!(config.settings.inbound.stop_words, ["ENDE"]);
+        assert_eq!(config.settings.receipt_timeout, Duration::from_secs(3600));
     }
 
     #[test]

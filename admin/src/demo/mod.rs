@@ -10,13 +10,14 @@ mod recipients;
 mod simulator;
 
 use crate::command::DemoOptions;
+use crate::config::Settings;
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
 use crate::observe::Observer;
 use crate::place::{self, Place};
 use crate::signals::Signals;
 use account::{Account, EngineSide};
-use engine::{BindKind, ChannelConfig, InboundConfig};
+use engine::{BindKind, ChannelConfig};
 use follow::{Ended, Follow};
 use simulator::Simulator;
 use std::path::{Path, PathBuf};
@@ -54,8 +55,7 @@ async fn demo(options: &DemoOptions, signals: &Signals) -> Result<u8, Failure> {
         return Ok(signals.asked().unwrap_or(exit::DONE));
     };
     let simulator = Simulator::start(options.wants_receipts())?;
-    let engine =
-        place.start_engine(vec![channel(options, simulator.address())], InboundConfig::default()).await?;
+    let engine = place.start_engine(vec![channel(options, simulator.address())], Settings::default()).await?;
     let answering = observer.serve(engine.clone());
     lines.say(&format!("metrics: {metrics}"));
     let mut follow = Follow::new(&engine, &prepared, (options.wants_receipts(), lines));

@@ -4,11 +4,15 @@
 //! still moving; once a chunk is settled and saved, one status octet a unit stays. Receipts for saved chunks wait in
 //! order of arrival and are folded in chunk order. Applying a fact twice gives what applying it once gives.
 
+mod receipts;
+mod waits;
+
+pub(crate) use waits::Overdue;
+
 use crate::dispatch::charge::{Charges, LocalDays};
-use crate::dispatch::columns::{OpenChunk, OpenRun, SavedId, for_each_id};
-use crate::dispatch::keeper::AwaitedId;
+use crate::dispatch::columns::{OpenChunk, OpenRun};
 use crate::dispatch::tally::Tally;
-use crate::model::record::{Fate, Intent, Outcome, ReceiptFact, Skip};
+use crate::model::record::{Fate, Intent, Outcome, Skip};
 use crate::model::{
     CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus,
 };
@@ -17,6 +21,7 @@ use crate::store::RowSeq;
 use jiff::civil::Date;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use waits::Waits;
 
 /// Receipts waiting for the fold; 12 MiB at 12 octets each, then they are folded.
 pub(crate) const MAX_LATE: usize = 1 << 20;
@@ -61,6 +66,7 @@ pub(crate) struct Account {
     never_handed: u64,
     /// Whether recipients are added while it runs.
     is_growing: bool,
+    waits: Waits,
 }
 
 impl Account {
@@ -87,6 +93,7 @@ impl Account {
             charged: Charges::new(),
             never_handed: 0,
             is_growing: false,
+            waits: Waits::default(),
         }
     }
 
@@ -196,6 +203,7 @@ impl Account {
         if let Some(saved) = self.saved.get_mut(state.chunk as usize) {
             *saved = true;
         }
+        self.restore_waits(state);
     }
 
     /// Applies an intent that row `row` made durable.
@@ -231,6 +239,7 @@ impl Account {
         entries: impl Iterator<Item = Outcome<'a>>,
     ) {
         let at = self.relative(at_ms);
+        self.waits.answered(chunk, at, at_ms);
         self.ensure_open(chunk);
         // Out of the map for the loop: one look-up a section, not three a unit.
         let Some(mut open) = self.open.remove(&chunk) else { return };
@@ -291,75 +300,6 @@ impl Account {
         }
         let was_handed = open.submitted_ms[first..first + parts].iter().any(|at| *at != NO_TIME);
         self.never_handed += u64::from(!is_given_up(before) && is_given_up(is) && !was_handed);
-    }
-
-    /// Applies a matched receipt; only `sent` and `unknown` are refined, once.
-    pub(crate) fn receipt(&mut self, row: RowSeq, at_ms: u64, fact: &ReceiptFact) {
-        let Some(status) = self.status(fact.chunk, fact.unit) else { return };
-        if !status.awaits_receipt() {
-            return;
-        }
-        self.set(fact.chunk, fact.unit, fact.status);
-        let at = self.relative(at_ms);
-        if let Some(open) = self.open.get_mut(&fact.chunk) {
-            open.note_receipt(fact.unit, fact.error, at);
-        } else {
-            if self.late.is_empty() {
-                self.late_row = row;
-            }
-            self.late.push(Late { chunk: fact.chunk, unit: fact.unit, error: fact.error, at_ms: at });
-        }
-    }
-
-    /// Whether waiting receipts should be folded now.
-    pub(crate) fn is_late_full(&self) -> bool {
-        self.late.len() >= MAX_LATE
-    }
-
-    /// The waiting receipts in chunk order; they count as folded.
-    pub(crate) fn take_late(&mut self) -> Vec<Late> {
-        self.late.sort_unstable();
-        std::mem::take(&mut self.late)
-    }
-
-    /// Takes receipts back whose fold failed.
-    pub(crate) fn put_late_back(&mut self, late: Vec<Late>) {
-        self.late = late;
-    }
-
-    /// Units of `chunk` that await a receipt, as (channel, unit, id); `saved` are its columns if not in memory.
-    pub(crate) fn awaiting(&self, chunk: ChunkNo, saved: Option<&ChunkState>) -> Vec<AwaitedId> {
-        let mut found = Vec::new();
-        let mut visit = |channel, unit, id: SavedId<'_>| {
-            if self.status(chunk, unit).is_some_and(UnitStatus::awaits_receipt) {
-                found.push((channel, unit, id.with_text(|text| Box::from(text))));
-            }
-        };
-        match (self.open.get(&chunk), saved) {
-            (Some(open), _) => for_each_id(&open.columns().message_ids, &mut visit),
-            (None, Some(state)) => for_each_id(&state.message_ids, &mut visit),
-            (None, None) => {}
-        }
-        found
-    }
-
-    /// Folds receipts into a saved chunk's columns.
-    pub(crate) fn fold(&self, state: &mut ChunkState, receipts: &[Late]) {
-        let from = state.chunk as usize * self.chunk_units();
-        let len = self.len_of(state.chunk);
-        state.status.clear();
-        state.status.extend_from_slice(&self.status[from..from + len]);
-        state.final_ms.resize(len, NO_TIME);
-        let mut errors: BTreeMap<u16, u32> = state.errors.drain(..).collect();
-        for late in receipts {
-            if let Some(at) = state.final_ms.get_mut(usize::from(late.unit)) {
-                *at = late.at_ms;
-            }
-            if late.error != 0 {
-                errors.insert(late.unit, u32::from(late.error));
-            }
-        }
-        state.errors = errors.into_iter().collect();
     }
 
     /// Adds recipients behind those that are there, queued; whether there is anything new about them. The columns of
@@ -533,6 +473,7 @@ impl Account {
     fn set(&mut self, chunk: ChunkNo, unit: u16, status: UnitStatus) -> Option<UnitStatus> {
         let at = self.index(chunk, unit)?;
         let before = UnitStatus::from_octet(self.status[at])?;
+        self.waits.moved(before, status);
         if self.parts == 1 {
             self.status[at] = status as u8;
             self.counts[before as usize] -= 1;
@@ -555,16 +496,17 @@ fn is_given_up(status: UnitStatus) -> bool {
     matches!(status, UnitStatus::Failed | UnitStatus::Expired)
 }
 
-/// The status of a recipient whose message has several parts: the least finished part decides, then the worst.
+/// The status of a recipient whose message has several parts: the least finished part decides, then the worst. A part
+/// that surely failed is worse than one that nobody knows about: what that one is in the end changes nothing.
 pub(crate) fn whole(parts: &[u8]) -> UnitStatus {
     const ORDER: [UnitStatus; 11] = [
         UnitStatus::Intended,
         UnitStatus::Queued,
         UnitStatus::Failed,
         UnitStatus::Rejected,
-        UnitStatus::Unknown,
         UnitStatus::Undeliverable,
         UnitStatus::Expired,
+        UnitStatus::Unknown,
         UnitStatus::Sent,
         UnitStatus::Cancelled,
         UnitStatus::Skipped,
@@ -583,6 +525,7 @@ pub(crate) fn whole(parts: &[u8]) -> UnitStatus {
 mod tests {
     use super::*;
     use crate::model::Counts;
+    use crate::model::record::ReceiptFact;
     use proptest::prelude::*;
 
     fn intent(row: RowSeq, chunk: ChunkNo, from: u16, count: u16) -> (RowSeq, Intent) {
@@ -671,6 +614,20 @@ mod tests {
         assert_eq!(counts(&account).delivered, 0);
         delivered(&mut account, 0, 2);
         assert_eq!(counts(&account).delivered, 1);
+    }
+
+    #[test]
+    fn a_part_that_becomes_unknown_takes_no_recipient_out_of_a_final_count() {
+        let failed =
+            [UnitStatus::Failed, UnitStatus::Rejected, UnitStatus::Undeliverable, UnitStatus::Expired];
+        for status in failed {
+            for open in [UnitStatus::Sent, UnitStatus::Unknown, UnitStatus::Delivered] {
+                assert_eq!(whole(&[status as u8, open as u8]), status);
+            }
+        }
+        let unknown = UnitStatus::Unknown as u8;
+        assert_eq!(whole(&[UnitStatus::Delivered as u8, unknown]), UnitStatus::Unknown);
+        assert_eq!(whole(&[UnitStatus::Sent as u8, unknown]), UnitStatus::Unknown);
     }
 
     #[test]

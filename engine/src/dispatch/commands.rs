@@ -186,7 +186,7 @@ impl Engine {
         let (workspace, id) = (campaign.workspace_id, campaign.id);
         let zone = self.tenant(workspace).await?.settings().calendar.zone.clone();
         let campaign = self.record(Campaign { started: true, ..campaign }, (Move::Start, None), by).await?;
-        let account = Box::new(account_of(&campaign, Some(zone), 0));
+        let account = Box::new(account_of(&campaign, Some(zone), 0, self.0.env.clock.now().wall_ms));
         let tally = Arc::new(Tally::default());
         account.publish(&tally);
         // The account first: it must know every row of a campaign that may be pushed to.
@@ -342,6 +342,7 @@ impl Engine {
             changed.ended_at = Some(self.timestamp());
             if !matches!(campaign.status, Status::Sending | Status::Paused) {
                 changed.counts = changed.counts.or_else(|| never_sent(status, changed.recipients));
+                changed.receipts_over = true;
             }
         }
         self.apply(changed.clone(), expect, what, by).await?;

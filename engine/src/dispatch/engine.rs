@@ -35,6 +35,7 @@ use crate::store::{Catalog, Entity, Journal, Kind, Scope, StoreError};
 use ractor::ActorRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -53,6 +54,9 @@ pub struct EngineConfig {
     pub boot_id: String,
     /// How long a shutdown waits for answers.
     pub drain_timeout: Duration,
+    /// How long a receipt that was asked for is waited for, from the submit on, before its unit is `unknown`; usually
+    /// [`RECEIPT_TIMEOUT`](crate::RECEIPT_TIMEOUT).
+    pub receipt_timeout: Duration,
     /// How messages from handsets are understood.
     pub inbound: InboundConfig,
 }
@@ -176,6 +180,9 @@ pub(super) struct Inner {
     pub(super) failure: watch::Sender<Option<String>>,
     pub(super) ended: Mutex<Vec<oneshot::Receiver<()>>>,
     pub(super) recovered: (u64, u64),
+    /// Units whose receipts were given up since the start.
+    pub(super) overdue: AtomicU64,
+    pub(super) receipt_timeout: Duration,
     pub(super) drain_timeout: Duration,
 }
 
@@ -240,6 +247,8 @@ impl Engine {
             failure,
             ended: Mutex::new(vec![dispatch_ended, recorder_ended, keeper_ended, maintainer_ended]),
             recovered: (recovered.unknown, recovered.revoked),
+            overdue: AtomicU64::new(0),
+            receipt_timeout: config.receipt_timeout,
             drain_timeout: config.drain_timeout,
         };
         let engine = Self(Arc::new(inner));

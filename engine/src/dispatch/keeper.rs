@@ -3,7 +3,11 @@
 //! Nothing reaches an account that is not durable. Journal rows are deleted only below the smallest watermark that
 //! was read back from the campaigns' files after they were saved.
 
-use crate::dispatch::account::{Account, Unsent};
+mod overdue;
+#[cfg(test)]
+mod tests;
+
+use crate::dispatch::account::{Account, Overdue, Unsent};
 use crate::dispatch::growth::Growth;
 use crate::dispatch::inbound::{Incoming, Unheard};
 use crate::dispatch::recorder::Recorder;
@@ -66,6 +70,9 @@ pub(crate) enum KeeperMsg {
     Awaiting(CampaignNo, ChunkNo, oneshot::Sender<Vec<AwaitedId>>),
     /// The columns of a chunk as they are, saved or not.
     Columns(CampaignNo, ChunkNo, oneshot::Sender<Option<ChunkState>>),
+    /// Gives up waiting for receipts of one chunk, of units sent before the first of these times; the second is now.
+    /// Milliseconds since 1970. Tells what is appended, `None` when no receipt is overdue.
+    GiveUpReceipts((u64, u64), oneshot::Sender<Option<(CampaignNo, ChunkNo, Overdue)>>),
     /// Saves everything and trims the journal.
     Compact(oneshot::Sender<Result<(), StoreError>>),
 }
@@ -104,6 +111,8 @@ pub(crate) struct Standing {
     pub(crate) is_settled: bool,
     /// Recipients charged so far, by local day.
     pub(crate) charges: Vec<(Date, u64)>,
+    /// Whether a receipt is asked for and may still come in time.
+    pub(crate) awaits_receipts: bool,
 }
 
 /// What the keeper tells.
@@ -208,12 +217,10 @@ impl Keeper {
                 let _ = reply.send(awaiting.unwrap_or_default());
             }
             KeeperMsg::Columns(no, chunk, reply) => {
-                let open = self.held.get(&no).and_then(|held| held.account.open_columns(chunk));
-                let columns = match open {
-                    Some(open) => Some(open),
-                    None => self.state(no, chunk).await?,
-                };
-                let _ = reply.send(columns);
+                let _ = reply.send(self.columns(no, chunk).await?);
+            }
+            KeeperMsg::GiveUpReceipts(times, reply) => {
+                let _ = reply.send(self.give_up_receipts(times).await?);
             }
             KeeperMsg::Compact(reply) => {
                 let result = self.compact().await;
@@ -221,6 +228,14 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// The columns of a chunk as they are.
+    async fn columns(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Option<ChunkState>, StoreError> {
+        match self.held.get(&no).and_then(|held| held.account.open_columns(chunk)) {
+            Some(open) => Ok(Some(open)),
+            None => self.state(no, chunk).await,
+        }
     }
 
     /// Saved columns; a store that is away for a moment is waited for, which holds the recorder back.
@@ -315,6 +330,7 @@ impl Keeper {
         self.held.get(&no).map_or_else(Standing::default, |held| Standing {
             is_settled: held.account.is_settled(),
             charges: held.account.charges(),
+            awaits_receipts: held.account.awaits_receipts(),
         })
     }
 
@@ -499,7 +515,8 @@ impl Keeper {
             }
             held.account.publish(&held.tally);
             let settled = held.account.is_settled();
-            if settled && !held.told && self.events.send(KeeperEvent::Settled(*no)).is_err() {
+            let is_news = !held.told || held.account.receipts_are_over();
+            if settled && is_news && self.events.send(KeeperEvent::Settled(*no)).is_err() {
                 tracing::debug!("nobody listens to the keeper any more");
             }
             held.told = settled;

@@ -142,6 +142,15 @@ impl Matcher {
         self.index.get(hash) == Some(Hit::Unit(ordinal)) || self.is_recent(hash)
     }
 
+    /// No receipt is awaited any more for a unit that was accepted under this id; one that comes is an orphan. What
+    /// two units share stays, lest a third be taken for one of them.
+    pub(crate) fn forget(&mut self, channel: u32, id: &[u8], ordinal: u64) {
+        let hash = hash_of(channel, &FoldedId::new(id));
+        if self.index.get(hash) == Some(Hit::Unit(ordinal)) {
+            self.index.take(hash);
+        }
+    }
+
     /// A final receipt has come.
     #[inline]
     pub(crate) fn receive(
@@ -370,6 +379,20 @@ mod tests {
             m.keep_early(1, MessageIdForm::AsIs, Early { message_id, ..early(EARLY_TTL_MS + 2) });
         }
         assert_eq!(m.early.len(), MAX_EARLY);
+    }
+
+    #[test]
+    fn a_receipt_that_comes_when_nobody_waits_any_more_is_an_orphan() {
+        let mut m = Matcher::new();
+        let base = m.register(CampaignNo(1), 10, 1);
+        m.expect(1, MessageIdForm::AsIs, b"7", base);
+        m.expect(1, MessageIdForm::AsIs, b"8", base + 1);
+        m.forget(1, b"7", base + 1);
+        m.forget(1, b"8", base + 1);
+        assert_eq!(m.waiting(), 1);
+        assert_eq!(m.receive(1, MessageIdForm::AsIs, &receipt(b"8"), DELIVERED), Matched::Orphan);
+        let unit = Matched::Unit { campaign: CampaignNo(1), chunk: 0, unit: 0 };
+        assert_eq!(m.receive(1, MessageIdForm::AsIs, &receipt(b"7"), DELIVERED), unit);
     }
 
     #[test]

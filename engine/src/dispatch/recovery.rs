@@ -20,9 +20,6 @@ use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How long after its creation an ended campaign is still loaded for receipts.
-const RECEIPTS_FOR_MS: u64 = 72 * 3600 * 1000;
-
 /// What recovery found.
 pub(crate) struct Recovered {
     pub(crate) keeper: Keeper,
@@ -65,13 +62,13 @@ pub(crate) async fn recover(
     }
     let mut campaigns = Vec::new();
     let mut zones = BTreeMap::new();
-    for campaign in concerned(catalog, &**journal, &touched, wall_ms).await? {
+    for campaign in concerned(catalog, &**journal, &touched).await? {
         let zone = match zones.get(&campaign.workspace_id) {
             Some(zone) => Option::<Zone>::clone(zone),
             None => zone_of(catalog, campaign.workspace_id).await?,
         };
         zones.insert(campaign.workspace_id, zone.clone());
-        let (account, watermark) = restore(&**journal, &campaign, zone).await?;
+        let (account, watermark) = restore(&**journal, &campaign, zone, wall_ms).await?;
         let tally = Arc::new(Tally::default());
         keeper.open(account, Arc::clone(&tally), watermark);
         campaigns.push(Found { campaign, tally, charges: Vec::new() });
@@ -105,9 +102,8 @@ async fn concerned(
     catalog: &dyn Catalog,
     journal: &dyn Journal,
     touched: &BTreeMap<CampaignNo, RowSeq>,
-    wall_ms: u64,
 ) -> Result<Vec<Campaign>, StoreError> {
-    let mut found = active(catalog, wall_ms).await?;
+    let mut found = active(catalog).await?;
     let held: BTreeSet<CampaignNo> = found.iter().map(|c| c.no).collect();
     for (no, row) in touched.iter().filter(|(no, _)| !held.contains(no)) {
         match journal.header(*no).await {
@@ -132,7 +128,7 @@ async fn concerned(
 }
 
 /// Campaigns that run, that ended without an account, or that have receipts to come; with recipients in the store.
-async fn active(catalog: &dyn Catalog, wall_ms: u64) -> Result<Vec<Campaign>, StoreError> {
+async fn active(catalog: &dyn Catalog) -> Result<Vec<Campaign>, StoreError> {
     let statuses =
         [Status::Sending, Status::Paused, Status::Done, Status::Cancelled, Status::Failed, Status::Expired];
     let mut found = Vec::new();
@@ -142,7 +138,7 @@ async fn active(catalog: &dyn Catalog, wall_ms: u64) -> Result<Vec<Campaign>, St
         let query = Query { kind: Kind::Campaign, statuses, after, limit: MAX_PAGE };
         let page = catalog.list(Scope::Platform, query).await?;
         found.extend(page.items.into_iter().filter_map(|entity| match entity {
-            Entity::Campaign(campaign) if may_change(&campaign, wall_ms) => Some(*campaign),
+            Entity::Campaign(campaign) if may_change(&campaign) => Some(*campaign),
             _ => None,
         }));
         match page.next {
@@ -152,25 +148,23 @@ async fn active(catalog: &dyn Catalog, wall_ms: u64) -> Result<Vec<Campaign>, St
     }
 }
 
-/// Whether facts of the campaign may still come: it runs, its end was not accounted for, or receipts are due.
-fn may_change(campaign: &Campaign, wall_ms: u64) -> bool {
-    let Some(counts) = campaign.counts.filter(|_| campaign.status.is_final()) else { return true };
-    let created_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
-    counts.sent + counts.unknown + counts.in_flight > 0
-        && wall_ms.saturating_sub(created_ms) < RECEIPTS_FOR_MS
+/// Whether facts of the campaign may still come: it runs, its end was not accounted for, or receipts are awaited.
+fn may_change(campaign: &Campaign) -> bool {
+    !campaign.status.is_final() || campaign.counts.is_none() || !campaign.receipts_over
 }
 
 async fn restore(
     journal: &dyn Journal,
     campaign: &Campaign,
     zone: Option<Zone>,
+    now_ms: u64,
 ) -> Result<(Box<Account>, RowSeq), StoreError> {
     let header = match journal.header(campaign.no).await {
         // Rejected, removed, or a campaign that never had recipients: an account with nothing saved.
-        Err(StoreError::NotFound) => return Ok((Box::new(account_of(campaign, zone, 0)), 0)),
+        Err(StoreError::NotFound) => return Ok((Box::new(account_of(campaign, zone, 0, now_ms)), 0)),
         header => header?,
     };
-    let mut account = Box::new(account_of(campaign, zone, header.recipients));
+    let mut account = Box::new(account_of(campaign, zone, header.recipients, now_ms));
     // Below the first watermark the journal holds every fact, those that saved columns show included.
     if header.watermark > 0 || campaign.counts.is_some() {
         account.restore_charges(header.charges);
@@ -185,11 +179,14 @@ async fn restore(
 
 /// A fresh account of a campaign whose recipients are charged to days of this zone; a Trigger campaign has as many as
 /// its file holds, `stored`.
-pub(crate) fn account_of(campaign: &Campaign, zone: Option<Zone>, stored: u64) -> Account {
-    let base_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
+pub(crate) fn account_of(campaign: &Campaign, zone: Option<Zone>, stored: u64, now_ms: u64) -> Account {
+    let wall_ms = |at: jiff::Timestamp| u64::try_from(at.as_millisecond()).unwrap_or(0);
+    let base_ms = wall_ms(campaign.created_at);
+    let newest_ms = campaign.ended_at.map_or(now_ms, wall_ms);
     let is_growing = campaign.mode == Mode::Trigger;
     let recipients = if is_growing { stored } else { campaign.recipients };
-    Account::new(campaign.no, recipients, campaign.content.parts, base_ms).in_zone(zone).growing(is_growing)
+    let account = Account::new(campaign.no, recipients, campaign.content.parts, base_ms);
+    account.in_zone(zone).growing(is_growing).asking(campaign.content.receipts, newest_ms)
 }
 
 /// The zone whose days a workspace's limits count; none for a workspace that is gone.

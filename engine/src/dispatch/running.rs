@@ -10,15 +10,14 @@ use crate::dispatch::campaign::CampaignMsg;
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::engine::{Engine, EngineError};
-use crate::dispatch::keeper::{AwaitedId, KeeperEvent, KeeperMsg, Standing};
+use crate::dispatch::keeper::{KeeperEvent, Standing};
 use crate::dispatch::launch::plan_of;
-use crate::dispatch::matcher::{Early, ordinal_in};
+use crate::dispatch::matcher::Early;
 use crate::dispatch::message::Message;
 use crate::dispatch::push::ListEnd;
 use crate::dispatch::recovery::Found;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::dispatch::tally::Tally;
-use crate::model::record::{Facts, ReceiptFact};
 use crate::model::{
     CHUNK_RECIPIENTS, Campaign, CampaignNo, MAX_RECIPIENTS, Mode, Move, Plan, Principal, Status, WorkspaceId,
 };
@@ -28,7 +27,7 @@ use ractor::ActorRef;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Pause before an end that could not be recorded, for instance because a pause came first, is recorded again.
 const COMPLETE_AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -83,7 +82,7 @@ impl Engine {
                 }
             }
         }
-        self.index_receipts(recovered.clone())?;
+        self.watch_receipts(recovered.clone())?;
         for running in recovered {
             match running.campaign.status {
                 Status::Sending => self.launch(&running).await?,
@@ -159,53 +158,6 @@ impl Engine {
         });
     }
 
-    /// Fills the receipt index for recovered campaigns in the background: the first PDU does not wait for it, and a
-    /// receipt that comes before its entry is adopted by it.
-    fn index_receipts(&self, campaigns: Vec<Arc<Running>>) -> Result<(), EngineError> {
-        let engine = self.clone();
-        self.0.env.start("receipt-index", async move {
-            for running in campaigns.iter().filter(|running| running.message.receipts) {
-                for chunk in 0..chunks_of(&running.tally) {
-                    let (reply, awaiting) = oneshot::channel();
-                    let question = KeeperMsg::Awaiting(running.campaign.no, chunk, reply);
-                    if engine.tell_keeper(question).await.is_err() {
-                        return;
-                    }
-                    let Ok(awaiting) = awaiting.await else { return };
-                    engine.expect_receipts(running, chunk, &awaiting);
-                }
-            }
-        })?;
-        Ok(())
-    }
-
-    fn expect_receipts(&self, running: &Running, chunk: u32, awaiting: &[AwaitedId]) {
-        let parts = usize::from(running.message.parts());
-        let now = self.0.env.clock.now();
-        let mut facts = Facts::default();
-        let mut adopted = 0;
-        let mut desk = self.desk();
-        for (channel, unit, id) in awaiting {
-            let ordinal = running.base + ordinal_in(chunk, *unit, parts);
-            if desk.matcher.knows(*channel, id, ordinal) {
-                // The campaign sends while its index is filled: this unit was accepted in this very run.
-                continue;
-            }
-            if let Some(early) = desk.matcher.expect(*channel, MessageIdForm::Auto, id, ordinal) {
-                let campaign = running.campaign.no;
-                let fact =
-                    ReceiptFact { campaign, chunk, unit: *unit, status: early.status, error: early.error };
-                facts.receipt(now.wall_ms, &fact);
-                facts.adopted(*channel, &early.message_id);
-                adopted += 1;
-            }
-        }
-        drop(desk);
-        if adopted > 0 {
-            self.0.recorder.append(facts.octets(), adopted, false, now.mono_us);
-        }
-    }
-
     /// Ends campaigns that have settled.
     pub(super) fn watch_events(
         &self,
@@ -242,15 +194,18 @@ impl Engine {
             // Settled for the moment: more numbers may come.
             return Ok(());
         }
-        let Standing { is_settled, charges } = self.standing(no).await?;
+        let Standing { is_settled, charges, awaits_receipts } = self.standing(no).await?;
         if !is_settled {
             // What had settled then has grown since; the keeper tells again.
             return Ok(());
         }
         let counts = running.tally.counts();
         let expect = Expect::Version(campaign.state_version);
-        let status = campaign.status.after(Move::Complete).unwrap_or(campaign.status);
-        if status.is_final() && campaign.counts.is_none() {
+        let what = if campaign.counts.is_none() { Move::Complete } else { Move::CloseReceipts };
+        let status = campaign.status.after(what).unwrap_or(campaign.status);
+        // Recorded when it ends, and again when its last receipt has come or is given up.
+        let is_news = !awaits_receipts && (!campaign.receipts_over || campaign.counts != Some(counts));
+        if status.is_final() && (campaign.counts.is_none() || is_news) {
             let ended = Campaign {
                 status,
                 hold_reason: None,
@@ -259,9 +214,10 @@ impl Engine {
                 charged: charges,
                 recipients: if campaign.mode == Mode::Trigger { counts.total } else { campaign.recipients },
                 counts: Some(counts),
+                receipts_over: !awaits_receipts,
                 ..campaign
             };
-            self.apply(ended, expect, Move::Complete, &Principal::engine()).await?;
+            self.apply(ended, expect, what, &Principal::engine()).await?;
         }
         for channel in &self.0.channels {
             if channel.actor.cast(ChannelMsg::Unregister(no)).is_err() {
@@ -279,6 +235,6 @@ impl Engine {
 }
 
 /// Chunks that a campaign has now.
-fn chunks_of(tally: &Tally) -> u32 {
+pub(super) fn chunks_of(tally: &Tally) -> u32 {
     u32::try_from(tally.counts().total.div_ceil(CHUNK_RECIPIENTS as u64)).unwrap_or(u32::MAX)
 }

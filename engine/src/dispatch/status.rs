@@ -138,6 +138,12 @@ impl Engine {
         self.desk().matcher.waiting()
     }
 
+    /// Units whose receipts did not come in time, since the start.
+    #[must_use]
+    pub fn receipts_overdue(&self) -> u64 {
+        self.0.overdue.load(Ordering::Relaxed)
+    }
+
     /// Units whose fate this start left unknown, and units that it found never sent.
     #[must_use]
     pub fn recovered(&self) -> (u64, u64) {

@@ -98,6 +98,7 @@ pub(crate) fn campaign(mode: Mode) -> Campaign {
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        receipts_over: false,
     };
     let content_hash = campaign.content_hash();
     let by = UserId(Uuid::from_u128(8));

@@ -197,8 +197,11 @@ pub struct Campaign {
     pub ended_at: Option<jiff::Timestamp>,
     /// Recipients charged to local days, written when it ends: other campaigns of the workspace share its limit.
     pub charged: Vec<(jiff::civil::Date, u64)>,
-    /// The exact account, written when it ends.
+    /// The exact account, written when it ends and again when its receipts are over.
     pub counts: Option<Counts>,
+    /// Whether it has ended and no receipt is awaited any more.
+    #[serde(default)]
+    pub receipts_over: bool,
 }
 
 impl Campaign {
@@ -251,6 +254,6 @@ pub struct Counts {
     pub skipped: u64,
     /// Given up by the engine.
     pub failed: u64,
-    /// Perhaps sent, perhaps not.
+    /// Perhaps sent, perhaps not; or no receipt came in time.
     pub unknown: u64,
 }

@@ -73,6 +73,8 @@ pub enum Move {
     Respread,
     /// Everything is final.
     Complete,
+    /// The last receipt has come or is given up; only the account of what has ended changes.
+    CloseReceipts,
     /// It cannot proceed.
     Fail,
     /// Its time ended.
@@ -108,6 +110,7 @@ impl Status {
             (Sending, Move::Finish | Move::Respread) => Sending,
             (Paused, Move::Finish) => Paused,
             (Sending | Paused, Move::Complete) => Done,
+            (Done | Cancelled | Failed | Expired, Move::CloseReceipts) => self,
             (New | Building | Pending | Sending | Paused, Move::Cancel) => Cancelled,
             (Building | Pending | Sending | Paused, Move::Fail) => Failed,
             (New | Pending | Sending | Paused, Move::Expire) => Expired,
@@ -124,7 +127,7 @@ impl Status {
 
 impl Move {
     /// Every move, in the order of life.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Approve,
         Self::Reject,
         Self::Built,
@@ -136,6 +139,7 @@ impl Move {
         Self::Finish,
         Self::Respread,
         Self::Complete,
+        Self::CloseReceipts,
         Self::Fail,
         Self::Expire,
     ];
@@ -154,6 +158,7 @@ impl Move {
             Self::Finish => "finish",
             Self::Respread => "be spread anew",
             Self::Complete => "complete",
+            Self::CloseReceipts => "close its receipts",
             Self::Fail => "fail",
             Self::Expire => "expire",
         }
@@ -174,6 +179,7 @@ impl Move {
             Self::Finish => "campaign.finish",
             Self::Respread => "campaign.respread",
             Self::Complete => "campaign.complete",
+            Self::CloseReceipts => "campaign.close_receipts",
             Self::Fail => "campaign.fail",
             Self::Expire => "campaign.expire",
         }
@@ -211,16 +217,16 @@ mod tests {
     ///
     /// `N`ew, `B`uilding, `P`ending, `S`ending, pa`U`sed, `D`one, `C`ancelled, `F`ailed, `E`xpired.
     const TABLE: &str = "
-              approve reject built arm start pause resume cancel finish respread complete fail expire
-        N     B       C      .     .   .     .     .      C      .      .        .        .    E
-        B     .       .      P     .   .     .     .      C      .      .        .        F    .
-        P     .       .      .     P   S     .     .      C      .      .        .        F    E
-        S     .       .      .     .   .     U     .      C      S      S        D        F    E
-        U     .       .      .     .   .     .     S      C      U      .        D        F    E
-        D     .       .      .     .   .     .     .      .      .      .        .        .    .
-        C     .       .      .     .   .     .     .      .      .      .        .        .    .
-        F     .       .      .     .   .     .     .      .      .      .        .        .    .
-        E     .       .      .     .   .     .     .      .      .      .        .        .    .
+              approve reject built arm start pause resume cancel finish respread complete receipts fail expire
+        N     B       C      .     .   .     .     .      C      .      .        .        .        .    E
+        B     .       .      P     .   .     .     .      C      .      .        .        .        F    .
+        P     .       .      .     P   S     .     .      C      .      .        .        .        F    E
+        S     .       .      .     .   .     U     .      C      S      S        D        .        F    E
+        U     .       .      .     .   .     .     S      C      U      .        D        .        F    E
+        D     .       .      .     .   .     .     .      .      .      .        .        D        .    .
+        C     .       .      .     .   .     .     .      .      .      .        .        C        .    .
+        F     .       .      .     .   .     .     .      .      .      .        .        F        .    .
+        E     .       .      .     .   .     .     .      .      .      .        .        E        .    .
     ";
 
     fn status(letter: &str) -> Option<Status> {
@@ -252,7 +258,8 @@ mod tests {
     #[test]
     fn a_final_status_has_no_way_out_and_every_other_has_one() {
         for status in Status::ALL {
-            let ways = Move::ALL.iter().filter(|what| status.after(**what).is_some()).count();
+            let leads_away = |what: &&Move| status.after(**what).is_some_and(|to| to != status);
+            let ways = Move::ALL.iter().filter(leads_away).count();
             assert_eq!(ways == 0, status.is_final(), "{status}: {ways}");
         }
     }

@@ -54,7 +54,7 @@ pub enum UnitStatus {
     Skipped = 8,
     /// Given up by the engine.
     Failed = 9,
-    /// Perhaps sent, perhaps not.
+    /// Perhaps sent, perhaps not; or accepted, and the receipt that was asked for did not come in time or told nothing.
     Unknown = 10,
     /// A part that this recipient's rendering does not have; counts nowhere.
     Absent = 11,

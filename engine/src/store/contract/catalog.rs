@@ -84,6 +84,7 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        receipts_over: false,
     }))
 }
 
