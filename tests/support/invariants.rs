@@ -178,6 +178,11 @@ impl Case {
             ensure!(status.is_settled(), "I1: {unit:?} is {status:?} in a campaign that has ended");
         }
         let c = self.campaign.counts.context("I2: ended without counts")?;
+        let parts = usize::from(self.campaign.content.parts);
+        // Nobody's columns are kept of a campaign that ended before it began.
+        let begun = !self.units.is_empty() || ![c.cancelled, c.expired].contains(&c.total);
+        let missing = self.numbers.len() * parts - self.units.len();
+        ensure!(!begun || missing == 0, "I1: {missing} units have no status in a campaign that has ended");
         let sum = c.queued + c.in_flight + c.sent + c.delivered + c.undeliverable + c.rejected;
         let sum = sum + c.expired + c.cancelled + c.skipped + c.failed + c.unknown;
         ensure!(sum == c.total && c.total == self.numbers.len() as u64, "I2: {c:?}");

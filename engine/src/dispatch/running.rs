@@ -242,7 +242,10 @@ impl Engine {
             // Settled for the moment: more numbers may come.
             return Ok(());
         }
-        let Standing { is_settled, charges } = self.standing(no).await?;
+        let (reply, standing) = oneshot::channel();
+        self.tell_keeper(KeeperMsg::Close(no, reply)).await?;
+        let standing = standing.await.map_err(|_| EngineError::NotRunning("keeper".to_owned()))??;
+        let Standing { is_settled, charges } = standing;
         if !is_settled {
             // What had settled then has grown since; the keeper tells again.
             return Ok(());
