@@ -63,7 +63,7 @@ pub(super) struct House {
 
 /// Runs one seed on a runtime of its own.
 pub(super) fn run(seed: u64) -> anyhow::Result<Report> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async {
         let mut house = House::build(seed).await?;
         let ended = Box::pin(house.live()).await;
