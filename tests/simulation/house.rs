@@ -241,6 +241,7 @@ impl House {
             (self.stage.engine.clone(), seed.workspace, guest.id, seed.author());
         let (asked, asked_ms) = (Instant::now(), self.stage.now_ms());
         let what = self.chance.below(4);
+        self.note(format!("race {what}"));
         let known = self.pushed.entry(id).or_default();
         let from = guest.first + if guest.mode == Mode::Trigger { known.tried } else { 0 };
         let numbers: Vec<u64> = (from..from + self.chance.within(1, 40)).collect();

@@ -156,8 +156,11 @@ async fn active(catalog: &dyn Catalog, wall_ms: u64) -> Result<Vec<Campaign>, St
 fn may_change(campaign: &Campaign, wall_ms: u64) -> bool {
     let Some(counts) = campaign.counts.filter(|_| campaign.status.is_final()) else { return true };
     let created_ms = u64::try_from(campaign.created_at.as_millisecond()).unwrap_or(0);
-    counts.sent + counts.unknown + counts.in_flight > 0
-        && wall_ms.saturating_sub(created_ms) < RECEIPTS_FOR_MS
+    // Of several parts one may await its receipt while a worse one says how the whole message stands.
+    let is_split = campaign.content.parts > 1;
+    let worse = counts.undeliverable + counts.rejected + counts.expired + counts.failed;
+    let awaiting = counts.sent + counts.unknown + counts.in_flight + if is_split { worse } else { 0 };
+    awaiting > 0 && wall_ms.saturating_sub(created_ms) < RECEIPTS_FOR_MS
 }
 
 async fn restore(
@@ -266,4 +269,37 @@ fn resolve(
     row.extend_from_slice(octets);
     record::seal_row(&mut row);
     (Some(Bytes::from(row)), unknown, revoked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::testing::campaign;
+    use crate::model::Counts;
+
+    #[test]
+    fn an_ended_campaign_is_loaded_while_a_part_may_await_its_receipt() {
+        let ended = |parts: u8, counts: Counts| {
+            let mut campaign = campaign(Mode::OnDemand);
+            campaign.content.parts = parts;
+            Campaign { status: Status::Cancelled, counts: Some(Counts { total: 5, ..counts }), ..campaign }
+        };
+        let created_ms = u64::try_from(campaign(Mode::OnDemand).created_at.as_millisecond()).unwrap_or(0);
+        let half_sent = Counts { failed: 1, cancelled: 4, ..Counts::default() };
+        let undeliverable = Counts { undeliverable: 1, delivered: 4, ..Counts::default() };
+        let sent = Counts { sent: 1, delivered: 4, ..Counts::default() };
+        for (parts, counts, loaded) in [
+            (1, sent, true),
+            (1, half_sent, false),
+            (1, undeliverable, false),
+            (2, half_sent, true),
+            (2, undeliverable, true),
+            (2, Counts { cancelled: 5, ..Counts::default() }, false),
+            (2, Counts { delivered: 5, ..Counts::default() }, false),
+        ] {
+            let campaign = ended(parts, counts);
+            assert_eq!(may_change(&campaign, created_ms + 1), loaded, "{parts} {counts:?}");
+            assert!(!may_change(&campaign, created_ms + RECEIPTS_FOR_MS), "{parts} {counts:?}");
+        }
+    }
 }
