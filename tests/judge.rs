@@ -2,26 +2,36 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use bench::smsc::Config;
-use engine::model::{Campaign, EntityId, QuietHours, Revision, Sender, UnitStatus, Workspace};
+use bench::smsc::{Config, ReceiptConfig};
+use engine::ChannelConfig;
+use engine::model::{
+    Campaign, ChunkState, DeliveryPolicy, EntityId, LocalWindow, Mode, Plan, PlanSpan, QuietHours, Revision,
+    Sender, SuppressionKind, UnitStatus, Workspace, WorkspaceId,
+};
 use engine::seed::Seed;
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StateSave};
-use jiff::civil::time;
+use jiff::civil::{date, time};
 use std::time::Duration;
 use tests::invariants;
-use tests::stage::{Line, Script, Stage};
+use tests::stage::{Hushed, Line, Script, Stage};
 
-/// A finished run of 300 recipients at 100 a second, from 10:00.
+/// A finished run of 300 recipients at 100 a second, from 10:00, with all of their receipts. `before` keeps the store as
+/// it was before anything was sent.
 async fn clean_run(place: &std::path::Path) -> (Stage, Seed) {
-    let mut line = Line::new("one", Config::default()).unwrap();
+    let receipts = ReceiptConfig { delay_us: 1_000_000, ..ReceiptConfig::default() };
+    let config = Config { receipts: Some(receipts), ..Config::default() };
+    let mut line = Line::new("one", config).unwrap();
     line.channel.rate_per_s = 100;
     let at = "2026-01-01T10:00:00Z".parse().unwrap();
     let mut stage = Stage::new(place, at, vec![line]).await.unwrap();
     let seed = stage.workspace("judged", |_| ()).await.unwrap();
-    let script = Script { recipients: 300, ..Script::default() };
+    let script = Script { recipients: 300, receipts: true, ..Script::default() };
     let id = stage.campaign(&seed, &script).await.unwrap();
+    tests::solo::copy(&place.join("store"), &place.join("before/store")).unwrap();
     stage.engine.start_campaign(seed.workspace, id, &seed.author()).await.unwrap();
     stage.until_final(Duration::from_secs(60), &[id]).await.unwrap();
+    let is_told = |stage: &Stage| stage.lines[0].smsc.stats().receipts_open() == 0;
+    stage.until(Duration::from_secs(60), is_told).await.unwrap();
     stage.engine.clone().shutdown().await;
     (stage, seed)
 }
@@ -36,19 +46,62 @@ async fn doctor(stage: &Stage, seed: &Seed, kind: Kind, id: EntityId, change: im
     stage.store.apply(vec![change], &seed.author(), stage.now()).await.unwrap();
 }
 
+/// Stores the columns of a chunk behind everybody's back.
+async fn save(stage: &Stage, campaign: &Campaign, state: ChunkState) {
+    let watermark = stage.store.header(campaign.no).await.unwrap().watermark;
+    let save = StateSave { watermark, chunks: vec![state], ..StateSave::default() };
+    stage.store.save_state(campaign.no, save).await.unwrap();
+}
+
 enum Lie {
     Workspace(fn(&mut Workspace)),
     Campaign(fn(&mut Campaign)),
     Revision(fn(&mut Revision)),
     Sender(fn(&mut Sender)),
+    Channel(fn(&mut ChannelConfig)),
     /// The first unit's status.
     Unit(UnitStatus),
-    Stop,
+    /// A unit without a status.
+    Lost,
+    /// Everything is sent once more.
+    Again,
+    /// Also what the test itself is said to have done.
+    Told(fn(&mut Stage)),
 }
 
-const LIES: [(&str, Lie); 15] = [
+fn a_window(from: &str, to: &str) -> Option<LocalWindow> {
+    Some(LocalWindow { from: from.parse().unwrap(), to: to.parse().unwrap() })
+}
+
+/// Approved as a Spread campaign with this plan.
+fn spread(campaign: &mut Campaign, plan: Option<Plan>) {
+    (campaign.mode, campaign.plan) = (Mode::Spread, plan);
+    let content_hash = campaign.content_hash();
+    campaign.approvals.iter_mut().for_each(|approval| approval.content_hash = content_hash.clone());
+}
+
+/// A plan of so many rows in one span until 10:00:02.
+fn a_plan(rows: u64, covered: u64) -> Option<Plan> {
+    let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_second();
+    let span = PlanSpan {
+        day: date(2026, 1, 1),
+        from_s: at("2026-01-01T10:00:00Z"),
+        to_s: at("2026-01-01T10:00:02Z"),
+        rows,
+    };
+    Some(Plan { version: 1, rows: vec![(0, covered)], spans: vec![span] })
+}
+
+const LIES: [(&str, Lie); 32] = [
     ("I1", Lie::Unit(UnitStatus::Intended)),
+    ("I1", Lie::Lost),
+    ("I3", Lie::Again),
     ("I4", Lie::Unit(UnitStatus::Skipped)),
+    ("I4", Lie::Unit(UnitStatus::Undeliverable)),
+    ("I4", Lie::Unit(UnitStatus::Expired)),
+    ("I4", Lie::Unit(UnitStatus::Rejected)),
+    // Its receipt was taken.
+    ("I4", Lie::Unit(UnitStatus::Sent)),
     ("I2", Lie::Campaign(|c| c.counts.as_mut().unwrap().sent -= 1)),
     (
         "I6",
@@ -66,15 +119,57 @@ const LIES: [(&str, Lie); 15] = [
         "I6",
         Lie::Campaign(|c| c.content.rules.schedule.start_at = Some("2026-01-01T10:00:02".parse().unwrap())),
     ),
+    (
+        "I6",
+        Lie::Campaign(|c| {
+            c.content.rules.schedule.window = a_window("2026-01-01T10:00", "2026-01-01T10:00:02")
+        }),
+    ),
+    (
+        "I6",
+        Lie::Campaign(|c| {
+            c.content.rules.schedule.window = a_window("2026-01-01T10:00:01", "2026-01-01T11:00")
+        }),
+    ),
     ("I7", Lie::Workspace(|w| w.rate_per_s = 50)),
+    ("I7", Lie::Channel(|c| c.rate_per_s = 50)),
     ("I7", Lie::Sender(|s| s.rate_per_s = 50)),
     ("I8", Lie::Workspace(|w| w.daily_limit = Some(299))),
     ("I8", Lie::Campaign(|c| c.content.rules.daily_limit = Some(299))),
+    // Of what is sent at least once the account tells, and must be no later than what was seen.
+    (
+        "I8",
+        Lie::Campaign(|c| {
+            c.delivery_policy = DeliveryPolicy::AtLeastOnce;
+            c.content.rules.daily_limit = Some(300);
+            c.charged[0].1 = 299;
+        }),
+    ),
     ("I9", Lie::Campaign(|c| c.content.text.push('!'))),
     ("I9", Lie::Campaign(|c| c.approvals[0].by = c.created_by)),
-    ("I10", Lie::Stop),
+    ("I9", Lie::Campaign(|c| c.approvals[0].at += jiff::SignedDuration::from_secs(1))),
+    (
+        "I10",
+        Lie::Told(|s| {
+            let at_ms = s.now_ms() - 60_000;
+            s.stops.push((s.campaigns[0].0, at_ms));
+        }),
+    ),
     ("I11", Lie::Revision(|r| r.saddr = "OTHER".to_owned())),
     ("I11", Lie::Campaign(|c| c.content.saddr = "OTHER".to_owned())),
+    ("I12", Lie::Told(|s| s.lines[0].channel.workspaces = vec![WorkspaceId(s.campaigns[0].0.0)])),
+    ("I12", Lie::Campaign(|c| c.content.rules.channel = Some("two".to_owned()))),
+    ("I13", Lie::Told(|s| s.campaigns.push(s.campaigns[0]))),
+    ("I20", Lie::Campaign(|c| spread(c, a_plan(300, 299)))),
+    ("I20", Lie::Campaign(|c| spread(c, a_plan(299, 299)))),
+    (
+        "suppression",
+        Lie::Told(|s| {
+            let (scope, at_ms) = (Scope::Platform, s.now_ms() - 60_000);
+            let numbers = vec![s.campaigns[0].1];
+            s.hushed.push(Hushed { scope, numbers, kind: SuppressionKind::Block, at_ms });
+        }),
+    ),
 ];
 
 #[test]
@@ -124,11 +219,20 @@ fn every_lie_is_found_and_the_truth_is_not() {
                 Lie::Unit(status) => {
                     let mut state = stage.store.state(campaign.no, 0).await.unwrap().unwrap();
                     state.status[0] = *status as u8;
-                    let watermark = stage.store.header(campaign.no).await.unwrap().watermark;
-                    let save = StateSave { watermark, chunks: vec![state], ..StateSave::default() };
-                    stage.store.save_state(campaign.no, save).await.unwrap();
+                    save(&stage, &campaign, state).await;
                 }
-                Lie::Stop => stage.stops.push((id, stage.now_ms() - 60_000)),
+                Lie::Lost => {
+                    let mut state = stage.store.state(campaign.no, 0).await.unwrap().unwrap();
+                    state.status.pop();
+                    save(&stage, &campaign, state).await;
+                }
+                Lie::Channel(with) => with(&mut stage.lines[0].channel),
+                Lie::Again => {
+                    stage.crash(&place.path().join("again"), &place.path().join("before")).await.unwrap();
+                    stage.engine.start_campaign(seed.workspace, id, &seed.author()).await.unwrap();
+                    stage.until_final(Duration::from_secs(60), &[id]).await.unwrap();
+                }
+                Lie::Told(with) => with(&mut stage),
             }
             let error = format!("{:#}", invariants::check(&stage).await.expect_err("a lie"));
             assert!(error.contains(&format!("{invariant}:")), "lie {at}: {error}");

@@ -10,11 +10,14 @@ mod trigger;
 
 use bench::smsc::Config;
 use engine::EngineError;
-use engine::model::{CampaignId, LocalWindow, Mode, Principal, Schedule, SendingRules, Status, WorkspaceId};
-use engine::store::StoreError;
+use engine::model::{
+    CampaignId, LocalWindow, Mode, Principal, Schedule, SendingRules, Status, SuppressionKind, UnitStatus,
+    WorkspaceId,
+};
+use engine::store::{Scope, StoreError};
 use jiff::civil::DateTime;
 use std::time::Duration;
-use tests::rig::RigOptions;
+use tests::rig::{FIRST_NUMBER, RigOptions};
 use tests::solo::Solo;
 
 /// When every story begins.
@@ -142,5 +145,30 @@ fn a_failed_campaign_names_its_reason_and_sends_nothing_more() {
         assert_eq!(stored.reason.as_deref(), Some("the SMSC closed the account"));
         let counts = stored.counts.unwrap();
         assert_eq!((counts.sent + counts.cancelled, counts.sent), (1_000, stage.submits() as u64));
+    });
+}
+
+#[test]
+fn what_an_ended_campaign_did_not_send_is_in_its_file_before_its_end_is_recorded() {
+    play(async || {
+        let mut stage = stage().await;
+        let id = stage.built(Mode::OnDemand, SendingRules::default(), 20).await.unwrap();
+        let (workspace, by) = (stage.seed.workspace, stage.seed.author());
+        let scope = Scope::Workspace(workspace);
+        let kind = (SuppressionKind::Block, "test");
+        stage.engine.suppress(scope, vec![FIRST_NUMBER], kind, &by).await.unwrap();
+        stage.smsc.set_down(true).await.unwrap();
+        stage.start(id).await.unwrap();
+        stage.until(SOON, async |stage| stage.counts(id).skipped == 1).await.unwrap();
+        // Saves the columns as they are, with nineteen still queued.
+        stage.restart().await.unwrap();
+        stage.engine.cancel(workspace, id, &by).await.unwrap();
+        stage.until(SOON, async |stage| stage.stored(id).await.unwrap().counts.is_some()).await.unwrap();
+        stage.crash().await.unwrap();
+        stage.restart().await.unwrap();
+        let campaign = stage.stored(id).await.unwrap();
+        let rows = engine::report::recipients(&*stage.store, &campaign, 0).await.unwrap();
+        let of = |status| rows.iter().filter(|row| row.status == status).count();
+        assert_eq!((of(UnitStatus::Skipped), of(UnitStatus::Cancelled)), (1, 19));
     });
 }

@@ -63,7 +63,7 @@ pub(super) struct House {
 
 /// Runs one seed on a runtime of its own.
 pub(super) fn run(seed: u64) -> anyhow::Result<Report> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async {
         let mut house = House::build(seed).await?;
         let ended = Box::pin(house.live()).await;
@@ -241,6 +241,7 @@ impl House {
             (self.stage.engine.clone(), seed.workspace, guest.id, seed.author());
         let (asked, asked_ms) = (Instant::now(), self.stage.now_ms());
         let what = self.chance.below(4);
+        self.note(format!("race {what}"));
         let known = self.pushed.entry(id).or_default();
         let from = guest.first + if guest.mode == Mode::Trigger { known.tried } else { 0 };
         let numbers: Vec<u64> = (from..from + self.chance.within(1, 40)).collect();

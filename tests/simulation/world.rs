@@ -51,7 +51,7 @@ pub(super) struct Report {
 
 /// Runs one seed on a runtime of its own.
 pub(super) fn run(seed: u64, size: Size) -> anyhow::Result<Report> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
     runtime.block_on(World::run(seed, size, place.path()))

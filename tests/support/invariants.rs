@@ -45,6 +45,8 @@ struct Case {
     seen: Vec<Seen>,
     /// Parts whose final receipt the engine has taken.
     receipted: BTreeSet<(u64, u8)>,
+    /// What receipts have said of parts, taken or not.
+    told: BTreeSet<((u64, u8), MessageState)>,
 }
 
 /// Judges everything that the stage has sent.
@@ -92,6 +94,13 @@ pub async fn check(stage: &Stage) -> anyhow::Result<()> {
         for submit in ledger.accepted().filter(|submit| taken.contains(&submit.message_id)) {
             let at = owner.get(&submit.destination).context("I12: a submit to nobody's number")?;
             cases[*at].receipted.insert((submit.destination, submit.part));
+        }
+        let parts: BTreeMap<_, _> =
+            ledger.accepted().map(|submit| (submit.message_id, (submit.destination, submit.part))).collect();
+        for delivery in ledger.deliveries() {
+            let Some(unit) = parts.get(&delivery.message_id) else { continue };
+            let at = owner.get(&unit.0).context("I12: a receipt for nobody's number")?;
+            cases[*at].told.insert((*unit, delivery.state));
         }
     }
     for case in &mut cases {
@@ -143,6 +152,7 @@ impl Case {
             units,
             seen: Vec::new(),
             receipted: BTreeSet::new(),
+            told: BTreeSet::new(),
         })
     }
 
@@ -180,6 +190,11 @@ impl Case {
             ensure!(!waits || !self.campaign.receipts_over, "I1: {unit:?} waits, but receipts are over");
         }
         let c = self.campaign.counts.context("I2: ended without counts")?;
+        let parts = usize::from(self.campaign.content.parts);
+        // Nobody's columns are kept of a campaign that ended before it began.
+        let begun = !self.units.is_empty() || ![c.cancelled, c.expired].contains(&c.total);
+        let missing = self.numbers.len() * parts - self.units.len();
+        ensure!(!begun || missing == 0, "I1: {missing} units have no status in a campaign that has ended");
         let sum = c.queued + c.in_flight + c.sent + c.delivered + c.undeliverable + c.rejected;
         let sum = sum + c.expired + c.cancelled + c.skipped + c.failed + c.unknown;
         ensure!(sum == c.total && c.total == self.numbers.len() as u64, "I2: {c:?}");
@@ -198,17 +213,23 @@ impl Case {
         }
         for (unit, status) in &self.units {
             let count = accepted.get(unit).copied().unwrap_or(0);
+            let once = self.campaign.delivery_policy == DeliveryPolicy::AtMostOnce;
+            let told = |state| self.told.contains(&(*unit, state));
             let fits = match status {
-                UnitStatus::Sent | UnitStatus::Delivered | UnitStatus::Undeliverable => count >= 1,
+                UnitStatus::Sent => count >= 1,
+                UnitStatus::Delivered => told(MessageState::Delivered),
+                UnitStatus::Undeliverable => told(MessageState::Undeliverable),
                 UnitStatus::Absent => count == 0,
                 // What is sent again may have been accepted before, and be given up the second time.
                 UnitStatus::Queued | UnitStatus::Cancelled | UnitStatus::Skipped | UnitStatus::Failed => {
-                    count == 0 || self.campaign.delivery_policy == DeliveryPolicy::AtLeastOnce
+                    count == 0 || !once
                 }
-                // Expired by a receipt, or by the end of its time.
-                UnitStatus::Expired | UnitStatus::Rejected | UnitStatus::Unknown | UnitStatus::Intended => {
-                    true
-                }
+                // By a receipt, by the end of its time or by an answer.
+                UnitStatus::Expired => count == 0 || !once || told(MessageState::Expired),
+                UnitStatus::Rejected => count == 0 || !once || told(MessageState::Rejected),
+                // What is sent at least once is sent again instead.
+                UnitStatus::Unknown => once,
+                UnitStatus::Intended => true,
             };
             ensure!(fits, "I4: {unit:?} is {status:?}, accepted {count} times");
             // Of a part that was accepted twice the receipt may be the other one's.

@@ -230,7 +230,12 @@ fn place() -> anyhow::Result<TempDir> {
     Ok(if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? })
 }
 
-pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+/// Copies a folder with everything in it, as a power loss would leave it: a store's calls run on the caller's thread, so
+/// that on a runtime of one thread no write comes between two of its files.
+///
+/// # Errors
+/// The system's.
+pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;

@@ -85,22 +85,19 @@ impl Bucket {
         self.spent_until_ns.update(Relaxed, Relaxed, |spent| spent.saturating_sub(worth));
     }
 
-    /// Changes rate and burst; what is missing from the bucket stays missing, up to the new burst.
+    /// Changes rate and burst; what the bucket holds, parts of a token too, stays up to the new burst. Nothing is put
+    /// in, so that changes to and fro gain nothing; a bucket that was unlimited is full.
     /// One take under way in another thread may still count at the old rate.
     pub(crate) fn set_rate(&self, now_ns: u64, rate_per_s: u32, burst: u32) {
-        let burst = burst.max(1);
         let price = price_of(rate_per_s);
+        let full_ns = cost(price, burst.max(1));
         let old_price = self.price.swap(price, Relaxed);
-        self.burst_ns.store(cost(price, burst), Relaxed);
+        let old_full_ns = self.burst_ns.swap(full_ns, Relaxed);
         self.spent_until_ns.update(Relaxed, Relaxed, |spent| {
-            // In parts of a token: a token that is half missing would else be there at once.
-            let missing_ns = u128::from(spent.saturating_sub(now_ns));
-            let worth = match old_price {
-                0 => 0,
-                _ => (missing_ns * u128::from(price)).div_ceil(u128::from(old_price)),
-            };
-            let most = cost(price, burst);
-            now_ns.saturating_add(u64::try_from(worth).map_or(most, |worth| worth.min(most)))
+            let held_ns = u128::from(old_full_ns.saturating_sub(spent.saturating_sub(now_ns)));
+            let worth = (held_ns * u128::from(price)).checked_div(u128::from(old_price));
+            let worth = worth.and_then(|worth| u64::try_from(worth).ok()).unwrap_or(full_ns);
+            now_ns.saturating_add(full_ns.saturating_sub(worth))
         });
     }
 }
@@ -226,6 +223,23 @@ mod tests {
         // The same however often it changes.
         for n in 1..1_000 {
             bucket.set_rate(changed_at, 1 + n % 7, 1);
+            assert_eq!(bucket.take(changed_at, 1), 0);
+        }
+    }
+
+    #[test]
+    fn a_change_of_rate_puts_nothing_in_however_often_it_changes() {
+        let bucket = Bucket::new(3, 1);
+        assert_eq!(bucket.take(NS_PER_S, 1), 1);
+        // Seven tenths of a token are there; at forty a second the rest takes 7.5 ms, burst of two or not.
+        let changed_at = NS_PER_S + 233_333_333;
+        bucket.set_rate(changed_at, 40, 2);
+        assert_eq!(bucket.take(changed_at, 1), 0);
+        let ready_at = bucket.ready_at(changed_at);
+        assert!((7_500_000..7_510_000).contains(&(ready_at - changed_at)), "{ready_at}");
+        for _ in 0..100 {
+            bucket.set_rate(changed_at, 2, 1);
+            bucket.set_rate(changed_at, 20_000, 1_000);
             assert_eq!(bucket.take(changed_at, 1), 0);
         }
     }

@@ -3,13 +3,12 @@
 //! A stop sets the campaign's flag, then moves the board's epoch; a link publishes the epoch that it has obeyed.
 //! A stop is acknowledged when every link has published it or has no connection.
 
-use crate::dispatch::env::Bell;
+use crate::dispatch::env::{Bell, Gong};
 use crate::dispatch::inbound::Waiting;
 use crate::dispatch::recall::Recalls;
 use crate::model::{CampaignNo, HoldReason};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
 
 /// A link without connection obeys every stop.
 pub(crate) const OBEYS_ALL: u64 = u64::MAX;
@@ -170,7 +169,7 @@ pub(crate) struct Board {
     stop_epoch: AtomicU64,
     draining: AtomicBool,
     links: Mutex<Vec<Arc<LinkCells>>>,
-    obeyed: watch::Sender<()>,
+    obeyed: Gong,
     /// Numbers that were suppressed while campaigns run.
     pub(crate) recalls: Recalls,
     /// Messages from handsets that were not acted on yet.
@@ -221,17 +220,14 @@ impl Board {
     /// A link has published an epoch.
     pub(crate) fn publish(&self, link: &LinkCells, epoch: u64) {
         if link.obeyed.swap(epoch, Ordering::AcqRel) != epoch {
-            self.obeyed.send_replace(());
+            self.obeyed.ring();
         }
     }
 
     /// Waits until every link obeys `epoch` or has no connection.
     pub(crate) async fn all_obey(&self, epoch: u64) {
-        let mut changes = self.obeyed.subscribe();
-        while !self.links().iter().all(|l| l.obeyed.load(Ordering::Acquire) >= epoch) {
-            // The sender lives as long as `self`: the wait cannot fail.
-            let _ = changes.changed().await;
-        }
+        let obeys = |link: &Arc<LinkCells>| link.obeyed.load(Ordering::Acquire) >= epoch;
+        self.obeyed.until(|| self.links().iter().all(obeys)).await;
     }
 }
 

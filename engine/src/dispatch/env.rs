@@ -168,3 +168,56 @@ impl Bell {
         self.0.notified().await;
     }
 }
+
+/// Wakes everybody who waits, in the order in which they came: a `watch` of tokio wakes them in a random one.
+#[derive(Debug, Default)]
+pub(crate) struct Gong(Notify);
+
+impl Gong {
+    pub(crate) fn ring(&self) {
+        self.0.notify_waiters();
+    }
+
+    /// Waits until `is_so`, which is looked at now and behind every ring.
+    pub(crate) async fn until(&self, is_so: impl Fn() -> bool) {
+        loop {
+            // Made before the look, so that a ring between the two is not missed.
+            let rung = self.0.notified();
+            if is_so() {
+                return;
+            }
+            rung.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn a_gong_wakes_everybody_in_the_order_in_which_they_came() {
+        let (gong, is_so) = (Arc::new(Gong::default()), Arc::new(AtomicBool::new(false)));
+        let woken = Arc::new(Mutex::new(Vec::new()));
+        let wait = |number: usize| {
+            let (gong, is_so, woken) = (Arc::clone(&gong), Arc::clone(&is_so), Arc::clone(&woken));
+            tokio::spawn(async move {
+                gong.until(|| is_so.load(Ordering::Acquire)).await;
+                woken.lock().expect("nobody panics").push(number);
+            })
+        };
+        let waiting: Vec<_> = (0..32).map(wait).collect();
+        tokio::task::yield_now().await;
+        gong.ring();
+        tokio::task::yield_now().await;
+        assert!(woken.lock().expect("nobody panics").is_empty(), "it is not so yet");
+        is_so.store(true, Ordering::Release);
+        gong.ring();
+        for wait in waiting {
+            wait.await.expect("it ends");
+        }
+        assert!(woken.lock().expect("nobody panics").iter().copied().eq(0..32));
+    }
+}

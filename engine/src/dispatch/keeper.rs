@@ -64,8 +64,10 @@ pub(crate) enum KeeperMsg {
     SettleQueued(CampaignNo, Unsent, oneshot::Sender<()>),
     /// Tell again when the campaign is settled: what its end waited for has come.
     Tell(CampaignNo),
-    /// How a campaign stands, for the record of its end.
+    /// How a campaign stands.
     Standing(CampaignNo, oneshot::Sender<Standing>),
+    /// The same for the record of its end: one that has settled is in its file before the answer.
+    Close(CampaignNo, oneshot::Sender<Result<Standing, StoreError>>),
     /// Units of a chunk that await a receipt, for the receipt index.
     Awaiting(CampaignNo, ChunkNo, oneshot::Sender<Vec<AwaitedId>>),
     /// The columns of a chunk as they are, saved or not.
@@ -211,6 +213,10 @@ impl Keeper {
                 self.publish();
                 let _ = reply.send(self.standing(no));
             }
+            KeeperMsg::Close(no, reply) => {
+                self.publish();
+                let _ = reply.send(self.close(no).await);
+            }
             KeeperMsg::Awaiting(no, chunk, reply) => {
                 let saved = self.state(no, chunk).await?;
                 let awaiting = self.held.get(&no).map(|h| h.account.awaiting(chunk, saved.as_ref()));
@@ -332,6 +338,20 @@ impl Keeper {
             charges: held.account.charges(),
             awaits_receipts: held.account.awaits_receipts(),
         })
+    }
+
+    /// How a campaign stands; what was never sent is in no journal, so that one that has settled is saved first.
+    async fn close(&mut self, no: CampaignNo) -> Result<Standing, StoreError> {
+        let standing = self.standing(no);
+        if let Some(held) = self.held.get_mut(&no).filter(|_| standing.is_settled) {
+            let chunks = held.account.columns(false);
+            match save((&*self.journal, &self.growth), no, held, chunks, held.watermark).await {
+                // Removed, or never had recipients: there is nothing to show.
+                Ok(()) | Err(StoreError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(standing)
     }
 
     async fn ensure_columns(

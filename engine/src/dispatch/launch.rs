@@ -214,6 +214,13 @@ impl Engine {
         standing.await.map_err(|_| EngineError::NotRunning("keeper".to_owned()))
     }
 
+    /// The same for the record of its end: one that has settled is in its file before the answer.
+    pub(super) async fn close(&self, no: CampaignNo) -> Result<Standing, EngineError> {
+        let (reply, standing) = oneshot::channel();
+        self.tell_keeper(KeeperMsg::Close(no, reply)).await?;
+        Ok(standing.await.map_err(|_| EngineError::NotRunning("keeper".to_owned()))??)
+    }
+
     /// Plans anew what an outage has left unsent, and records that. What fails is asked for again by the actor.
     async fn spread_anew(&self, no: CampaignNo) {
         let running = self.campaigns().get(&no).cloned();

@@ -5,7 +5,7 @@
 //! Rows reach the keeper in order and only when durable. When the store fails nothing is dropped: the rows in
 //! doubt are reconciled with what the store holds and committed again, and links stop planning meanwhile.
 
-use crate::dispatch::env::{Bell, Clock};
+use crate::dispatch::env::{Bell, Clock, Gong};
 use crate::dispatch::keeper::KeeperMsg;
 use crate::model::record;
 use crate::store::{Commit, Journal, RowSeq, Ticket};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// Messages that make a commit due: larger batches save 0.05 us a message at most (measured).
 pub(crate) const COMMIT_MESSAGES: u32 = 2048;
@@ -38,7 +38,9 @@ pub(crate) struct Recorder {
     crowded: AtomicBool,
     closing: AtomicBool,
     listeners: Mutex<Vec<Arc<Bell>>>,
-    watch: watch::Sender<u64>,
+    /// Whether the worker is gone.
+    ended: AtomicBool,
+    settled: Gong,
 }
 
 struct Pending {
@@ -78,7 +80,8 @@ impl Recorder {
             crowded: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             listeners: Mutex::default(),
-            watch: watch::Sender::new(0),
+            ended: AtomicBool::new(false),
+            settled: Gong::default(),
         }
     }
 
@@ -133,9 +136,7 @@ impl Recorder {
     pub(crate) async fn flush(&self) -> bool {
         let wanted = self.appended();
         self.hurry();
-        let mut watch = self.watch.subscribe();
-        // The sender lives as long as `self`: the wait cannot fail.
-        let _ = watch.wait_for(|durable| *durable >= wanted).await;
+        self.settled.until(|| self.durable() >= wanted || self.ended.load(Ordering::Acquire)).await;
         self.durable() >= wanted
     }
 
@@ -185,7 +186,7 @@ impl Recorder {
 
     fn settle(&self, upto: u64) {
         self.durable.store(upto, Ordering::Release);
-        self.watch.send_replace(upto);
+        self.settled.ring();
         self.healthy.store(true, Ordering::Relaxed);
         for bell in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             bell.ring();
@@ -214,7 +215,8 @@ struct Ending(Arc<Recorder>);
 impl Drop for Ending {
     fn drop(&mut self) {
         self.0.healthy.store(false, Ordering::Relaxed);
-        self.0.watch.send_replace(u64::MAX);
+        self.0.ended.store(true, Ordering::Release);
+        self.0.settled.ring();
     }
 }
 
