@@ -215,7 +215,7 @@ impl Engine {
     }
 
     /// The same for the record of its end: one that has settled is in its file before the answer.
-    pub(super) async fn close(&self, no: CampaignNo) -> Result<Standing, EngineError> {
+    pub(super) async fn closing(&self, no: CampaignNo) -> Result<Standing, EngineError> {
         let (reply, standing) = oneshot::channel();
         self.tell_keeper(KeeperMsg::Close(no, reply)).await?;
         Ok(standing.await.map_err(|_| EngineError::NotRunning("keeper".to_owned()))??)

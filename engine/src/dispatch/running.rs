@@ -194,7 +194,7 @@ impl Engine {
             // Settled for the moment: more numbers may come.
             return Ok(());
         }
-        let Standing { is_settled, charges, awaits_receipts } = self.close(no).await?;
+        let Standing { is_settled, charges, awaits_receipts } = self.closing(no).await?;
         if !is_settled {
             // What had settled then has grown since; the keeper tells again.
             return Ok(());
