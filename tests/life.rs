@@ -4,6 +4,7 @@
 
 mod build;
 mod calendar;
+mod limits;
 mod tenant;
 mod trigger;
 
