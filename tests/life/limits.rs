@@ -1,10 +1,9 @@
 //! Daily limits beside refusals, crashes and new zones: exactly as many accepted as there may be, and the same again
 //! behind every start.
 
+use super::tenant::change;
 use super::*;
 use bench::smsc::{Fault, FaultRule};
-use engine::model::Workspace;
-use engine::store::{Catalog, Change, Entity, Expect, Kind, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::outfit::pass;
 
@@ -12,18 +11,6 @@ use tests::outfit::pass;
 const LONG: usize = 400;
 /// Invalid destination: no second try.
 const REFUSED: Fault = Fault::Refuse(0x0B);
-
-async fn change(stage: &Solo, change: impl FnOnce(&mut Workspace)) {
-    let id = stage.seed.workspace;
-    let entity = stage.store.get(Scope::Platform, Kind::Workspace, id.into()).await.unwrap();
-    let Entity::Workspace(mut workspace) = entity else { panic!("{entity:?}") };
-    change(&mut workspace);
-    let entity = Entity::Workspace(workspace);
-    let change =
-        Change { scope: Scope::Platform, expect: Expect::Version(0), entity, action: "workspace.change" };
-    stage.store.apply(vec![change], &stage.seed.moderator(), stage.now()).await.unwrap();
-    stage.engine.workspace_changed(id).await.unwrap();
-}
 
 /// Messages of which a part was accepted; only one campaign here has several parts, others share their numbers.
 fn accepted(stage: &Solo) -> usize {
