@@ -3,7 +3,11 @@
 use super::*;
 use engine::model::{Campaign, HoldReason, Revision, RevisionStatus};
 use engine::seed::CampaignSeed;
+use engine::store::fault::{FaultCatalog, FaultPlan};
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Scope};
+use std::sync::Arc;
+use tests::doubles::{Fate, Gate};
+use tests::outfit::pass;
 use tests::rig::FIRST_NUMBER;
 
 async fn write(stage: &Solo, entity: Entity, expect: Expect) {
@@ -135,6 +139,26 @@ fn a_campaign_that_a_crash_left_unbuilt_is_built_at_the_next_start() {
         assert_eq!(stage.status(id).await.unwrap(), Status::Building);
         stage.restart().await.unwrap();
         stage.until_status(id, Status::Done, SOON).await.unwrap();
+        assert_eq!(stage.submits(), 10);
+    });
+}
+
+#[test]
+fn what_a_store_that_was_away_kept_from_being_built_is_built_when_it_is_back() {
+    play(async || {
+        let mut stage = stage().await;
+        let catalog = Gate::new(Arc::clone(&stage.outfit.catalog), "", Fate::Refused(0));
+        let faulty = Arc::new(FaultCatalog::new(catalog, Duration::ZERO, FaultPlan::default()));
+        stage.outfit.catalog = Arc::clone(&faulty) as _;
+        stage.restart().await.unwrap();
+        let id = approved(&stage, |seed| seed.rules.auto_start = true).await;
+        faulty.fail_calls_for(5 * MINUTE);
+        let built = stage.engine.build(stage.seed.workspace, id, &stage.seed.moderator()).await;
+        assert!(matches!(built, Err(EngineError::Store(StoreError::Unavailable(_)))), "{built:?}");
+        pass(4 * MINUTE).await;
+        assert_eq!(stage.status(id).await.unwrap(), Status::Building);
+        // Every half minute at the latest, and one try to build it.
+        stage.until_status(id, Status::Done, MINUTE + 2 * MINUTE).await.unwrap();
         assert_eq!(stage.submits(), 10);
     });
 }

@@ -6,7 +6,7 @@ use engine::store::{Catalog, Change, Entity, Expect, Kind, Scope};
 use jiff::civil::{date, time};
 use tests::outfit::pass;
 
-async fn change(stage: &Solo, change: impl FnOnce(&mut Workspace)) {
+pub(super) async fn change(stage: &Solo, change: impl FnOnce(&mut Workspace)) {
     let id = stage.seed.workspace;
     let entity = stage.store.get(Scope::Platform, Kind::Workspace, id.into()).await.unwrap();
     let Entity::Workspace(mut workspace) = entity else { panic!("{entity:?}") };

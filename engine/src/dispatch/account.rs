@@ -62,6 +62,8 @@ pub(crate) struct Account {
     days: LocalDays,
     /// Charges that the saved columns show.
     charged: Charges,
+    /// Units that intents were made for since it was asked last.
+    intended: u64,
     /// Recipients that were given up without a part of them ever having been handed to the wire.
     never_handed: u64,
     /// Whether recipients are added while it runs.
@@ -91,6 +93,7 @@ impl Account {
             late_row: 0,
             days: LocalDays::default(),
             charged: Charges::new(),
+            intended: 0,
             never_handed: 0,
             is_growing: false,
             waits: Waits::default(),
@@ -99,8 +102,13 @@ impl Account {
 
     /// The same account with its recipients charged to days of this zone, of UTC without one.
     pub(crate) fn in_zone(mut self, zone: Option<Zone>) -> Self {
-        self.days = LocalDays::new(zone);
+        self.set_zone(zone);
         self
+    }
+
+    /// From now on recipients are charged to days of this zone.
+    pub(crate) fn set_zone(&mut self, zone: Option<Zone>) {
+        self.days = LocalDays::new(zone);
     }
 
     /// The same account of a list that grows.
@@ -122,6 +130,11 @@ impl Account {
             open.charges.add_open(&mut charges);
         }
         charges.into_iter().collect()
+    }
+
+    /// For how many units it has learned of an intent since it was asked last.
+    pub(crate) fn take_intended(&mut self) -> u64 {
+        std::mem::take(&mut self.intended)
     }
 
     /// What the saved columns have charged once those of `chunks` are saved as they are now.
@@ -214,6 +227,7 @@ impl Account {
         if self.index(chunk, last).is_none() {
             return;
         }
+        self.intended += u64::from(count);
         let day = self.days.of(intent.at_ms);
         self.ensure_open(chunk);
         let Some(mut open) = self.open.remove(&chunk) else { return };
@@ -527,6 +541,7 @@ mod tests {
     use crate::model::Counts;
     use crate::model::record::ReceiptFact;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn intent(row: RowSeq, chunk: ChunkNo, from: u16, count: u16) -> (RowSeq, Intent) {
         let run = Run { chunk, from, count };
@@ -792,17 +807,26 @@ mod tests {
                 tell(&mut again, row, *fact);
             }
             prop_assert_eq!(again.charges(), live.charges());
+            // Days of the open intents, by unit.
+            let mut open = BTreeMap::new();
+            for (row, (unit, what)) in (1..).zip(&facts) {
+                match what {
+                    0..=2 => drop(open.insert(*unit, row / 4)),
+                    _ => drop(open.remove(unit)),
+                }
+            }
             let is_repeated = |recipient: &u16| facts.iter().any(|(unit, what)| {
                 unit / u16::from(parts) == *recipient && *what >= 5 && what % 5 == 4
             });
-            let is_held = |recipient: &u16| {
+            let days = |recipient: u16| {
                 let units = recipient * u16::from(parts)..(recipient + 1) * u16::from(parts);
-                is_repeated(recipient) || units.into_iter().any(|unit| {
-                    let status = live.status(0, unit);
-                    matches!(status, Some(UnitStatus::Intended | UnitStatus::Sent | UnitStatus::Unknown))
-                })
+                let is_kept = is_repeated(&recipient) || units.clone().any(|unit| {
+                    matches!(live.status(0, unit), Some(UnitStatus::Sent | UnitStatus::Unknown))
+                });
+                let intended = units.filter_map(|unit| open.get(&unit)).collect::<BTreeSet<_>>();
+                if is_kept { 1 } else { intended.len() as u64 }
             };
-            prop_assert_eq!(total(&live), (0..4).filter(is_held).count() as u64);
+            prop_assert_eq!(total(&live), (0..4).map(days).sum::<u64>());
         }
     }
 

@@ -49,8 +49,22 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::State`] when it is not `Building`; [`EngineError::NotBuilt`] when it cannot be sent, it is
-    /// `Failed` then; the store's, it is `Building` still then.
+    /// `Failed` then; the store's, it is `Building` still then and the
+    /// calendar builds it when the store is back.
     pub async fn build(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        let built = self.try_build(workspace, id, by).await;
+        if matches!(built, Err(EngineError::Store(_))) {
+            self.look_again(workspace, id);
+        }
+        built
+    }
+
+    pub(super) async fn try_build(
         &self,
         workspace: WorkspaceId,
         id: CampaignId,

@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 
 /// The longest time between two looks at the wall clock.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// Pause before a look that the store prevented is repeated.
-const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(1);
+/// Pause before a look that the store prevented is repeated; doubled each time up to [`LOOK_EVERY`].
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A campaign by owner and id.
 pub(super) type Whose = (WorkspaceId, CampaignId);
@@ -27,8 +27,10 @@ pub(super) type Whose = (WorkspaceId, CampaignId);
 pub(super) enum Agenda {
     /// Look at this campaign now.
     Look(Whose),
-    /// Look at it then.
-    At(Whose, Timestamp),
+    /// It was looked at: look again then, if at all.
+    Looked(Whose, Option<Timestamp>),
+    /// The store kept it from being looked at, at that time.
+    NotLooked(Whose, Timestamp),
 }
 
 /// What is to be done with a campaign now.
@@ -82,6 +84,8 @@ fn last_start(gate: &Gate, end: Option<Timestamp>) -> Option<Timestamp> {
 struct Entries {
     by_time: BTreeMap<(Timestamp, CampaignId), WorkspaceId>,
     by_id: BTreeMap<CampaignId, Timestamp>,
+    /// How often in a row the store kept a campaign from being looked at.
+    failures: BTreeMap<CampaignId, u32>,
 }
 
 impl Entries {
@@ -97,6 +101,23 @@ impl Entries {
     fn enter_unless_earlier(&mut self, whose: Whose, at: Timestamp) {
         if self.by_id.get(&whose.1).is_none_or(|before| *before > at) {
             self.enter(whose, at);
+        }
+    }
+
+    /// Enters what somebody says about a campaign.
+    fn hear(&mut self, told: Agenda, now: Timestamp) {
+        match told {
+            Agenda::Look(whose) => self.enter(whose, now),
+            Agenda::Looked(whose, next) => {
+                self.failures.remove(&whose.1);
+                next.into_iter().for_each(|at| self.enter_unless_earlier(whose, at));
+            }
+            Agenda::NotLooked(whose, at) => {
+                let failures = self.failures.entry(whose.1).or_default();
+                let pause = AGAIN_AFTER.saturating_mul(1 << (*failures).min(16)).min(LOOK_EVERY);
+                *failures += 1;
+                self.enter_unless_earlier(whose, at.saturating_add(pause).unwrap_or(Timestamp::MAX));
+            }
         }
     }
 
@@ -124,6 +145,13 @@ impl Engine {
 
     pub(super) fn look_at(&self, workspace: WorkspaceId, id: CampaignId) {
         if self.0.agenda.send(Agenda::Look((workspace, id))).is_err() {
+            tracing::debug!(campaign = %id, "the calendar has ended");
+        }
+    }
+
+    /// Lets the calendar try again, after a pause, what the store did not allow.
+    pub(super) fn look_again(&self, workspace: WorkspaceId, id: CampaignId) {
+        if self.0.agenda.send(Agenda::NotLooked((workspace, id), self.timestamp())).is_err() {
             tracing::debug!(campaign = %id, "the calendar has ended");
         }
     }
@@ -174,7 +202,7 @@ impl Engine {
         let done = match step {
             Step::Rest => return Ok(None),
             Step::Wait(at) => return Ok(Some(at)),
-            Step::Build => self.build(workspace, id, &by).await,
+            Step::Build => self.try_build(workspace, id, &by).await,
             Step::Expire => self.expire(campaign, &by).await,
             Step::Send => self.send_armed(campaign, &by).await,
         };
@@ -237,12 +265,15 @@ async fn run(
             // Each in a task of its own: a start that waits for the store delays no other one.
             let (engine, agenda) = (engine_now.clone(), agenda.clone());
             tokio::spawn(async move {
-                let next = engine.look(whose).await.unwrap_or_else(|error| {
-                    tracing::warn!(campaign = %whose.1, %error, "the calendar looks again");
-                    engine.timestamp().checked_add(AGAIN_AFTER).ok()
-                });
-                if let (Some(next), Some(agenda)) = (next, agenda.upgrade())
-                    && agenda.send(Agenda::At(whose, next)).is_err()
+                let told = match engine.look(whose).await {
+                    Ok(next) => Agenda::Looked(whose, next),
+                    Err(error) => {
+                        tracing::warn!(campaign = %whose.1, %error, "the calendar looks again");
+                        Agenda::NotLooked(whose, engine.timestamp())
+                    }
+                };
+                if let Some(agenda) = agenda.upgrade()
+                    && agenda.send(told).is_err()
                 {
                     tracing::debug!(campaign = %whose.1, "the calendar has ended");
                 }
@@ -250,20 +281,16 @@ async fn run(
         }
         let wait = match is_full {
             true => entries.quiet_for(now),
-            false => AGAIN_AFTER.unsigned_abs(),
+            false => AGAIN_AFTER,
         };
         drop(engine_now);
         match tokio::time::timeout(wait, inbox.recv()).await {
             Ok(None) => return,
-            Ok(Some(Agenda::Look(whose))) => entries.enter(whose, now),
-            Ok(Some(Agenda::At(whose, at))) => entries.enter_unless_earlier(whose, at),
+            Ok(Some(told)) => entries.hear(told, now),
             Err(_) => {}
         }
         while let Ok(told) = inbox.try_recv() {
-            match told {
-                Agenda::Look(whose) => entries.enter(whose, now),
-                Agenda::At(whose, at) => entries.enter_unless_earlier(whose, at),
-            }
+            entries.hear(told, now);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! and closes the cells that links obey; at the end of a day that has a limit it waits until every link has given
 //! back what is unwritten, so that the next day is charged with what it sends.
 
-use crate::dispatch::budget::Purse;
+use crate::dispatch::budget::{Paid, Purse};
 use crate::dispatch::cells::{Board, CampaignCells};
 use crate::dispatch::env::{Clock, Now};
 use crate::dispatch::keeper::Remaining;
@@ -219,9 +219,6 @@ impl Begun {
         let verdict = self.pace.look(Present { wall_ms: now.wall_ms, remaining, is_asked });
         self.look_at_ms = verdict.look_at_ms;
         self.looked_asked = is_asked;
-        if self.day != Some(verdict.day) {
-            arguments.purse.enter(verdict.day);
-        }
         let is_new_day = self.day.is_some_and(|day| day != verdict.day);
         if is_new_day && arguments.purse.is_limited() {
             self.recall(verdict.day, arguments, me);
@@ -349,9 +346,9 @@ fn early(messages: Vec<SupplyMsg>, remaining: &Remaining) -> Vec<SupplyMsg> {
     kept.collect()
 }
 
-/// A slice unit by unit.
+/// A slice unit by unit; the places that they had are forgotten by now.
 fn units(slice: Slice) -> impl Iterator<Item = Slice> {
-    (0..slice.count).map(move |n| Slice { from: slice.from + n, count: 1, ..slice.clone() })
+    (0..slice.count).map(move |n| Slice { from: slice.from + n, count: 1, paid: Paid::No, ..slice.clone() })
 }
 
 /// The campaign's mailbox as links and the loader know it.

@@ -1,14 +1,15 @@
 //! Which recipients are charged to which local day: what daily limits count, as a pure function of a campaign's facts.
 //!
-//! A recipient is charged to the day of its oldest open intent. Once a part of it was accepted, or may have been, it
-//! is kept for good; when no part is intended, accepted or unknown any more, it is charged to no day. What is kept is
+//! A recipient is charged to every day on which it has an open intent: to one, but for parts of a message on both
+//! sides of midnight. Once a part of it was accepted, or may have been, it is kept for good on the oldest of them; when
+//! no part is intended, accepted or unknown any more, it is charged to no day. What is kept is
 //! saved with the columns that show it; what is open is always told again by the journal, because no watermark passes
 //! an open intent. So a replay gives the same charges as the first run did.
 
 use crate::schedule::Zone;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Recipients by local day.
 pub(crate) type Charges = BTreeMap<Date, u64>;
@@ -21,7 +22,7 @@ const KEPT: u16 = 1;
 const FIRST: u16 = 2;
 
 /// The place of a day among those of its chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DayPlace(u16);
 
 /// The local day of moments that mostly lie close together; a change of day costs a look into the zone.
@@ -66,14 +67,16 @@ struct DayCount {
 
 /// The charges of one chunk that still moves.
 pub(super) struct ChunkCharges {
-    /// By recipient.
+    /// By recipient, its oldest day.
     of: Vec<u16>,
+    /// Younger days of recipients that have open intents on several.
+    also: BTreeSet<(usize, DayPlace)>,
     days: Vec<DayCount>,
 }
 
 impl ChunkCharges {
     pub(super) fn new(recipients: usize) -> Self {
-        Self { of: vec![NONE; recipients], days: Vec::new() }
+        Self { of: vec![NONE; recipients], also: BTreeSet::new(), days: Vec::new() }
     }
 
     /// Makes room for recipients behind those that are there.
@@ -93,13 +96,17 @@ impl ChunkCharges {
     /// A part of the recipient has an intent of this day.
     #[inline]
     pub(super) fn charge(&mut self, recipient: usize, place: DayPlace) {
-        if let Some(of) = self.of.get_mut(recipient)
-            && *of == NONE
-        {
-            *of = place.0;
-            if let Some(count) = self.days.get_mut(usize::from(place.0 - FIRST)) {
-                count.open += 1;
+        let Some(of) = self.of.get_mut(recipient) else { return };
+        let is_new = match *of {
+            NONE => {
+                *of = place.0;
+                true
             }
+            KEPT => false,
+            oldest => oldest != place.0 && self.also.insert((recipient, place)),
+        };
+        if is_new && let Some(count) = self.days.get_mut(usize::from(place.0 - FIRST)) {
+            count.open += 1;
         }
     }
 
@@ -112,19 +119,32 @@ impl ChunkCharges {
             count.open -= 1;
             count.kept += 1;
         }
+        self.forget_others(recipient);
     }
 
-    /// A part of the recipient has lost its intent; `next` is the day of the oldest that another part still has.
-    pub(super) fn release(&mut self, recipient: usize, next: Option<DayPlace>) {
+    fn forget_others(&mut self, recipient: usize) {
+        if self.also.is_empty() {
+            return;
+        }
+        let of_it = (recipient, DayPlace(NONE))..=(recipient, DayPlace(u16::MAX));
+        for (_, place) in self.also.extract_if(of_it, |_| true) {
+            if let Some(count) = self.days.get_mut(usize::from(place.0 - FIRST)) {
+                count.open -= 1;
+            }
+        }
+    }
+
+    /// A part of the recipient has lost its intent; `left` are the days of those that its parts still have, the oldest
+    /// first.
+    pub(super) fn release(&mut self, recipient: usize, left: impl Iterator<Item = DayPlace>) {
         let Some(of) = self.of.get_mut(recipient) else { return };
         let Some(at) = of.checked_sub(FIRST) else { return };
         *of = NONE;
         if let Some(count) = self.days.get_mut(usize::from(at)) {
             count.open -= 1;
         }
-        if let Some(next) = next {
-            self.charge(recipient, next);
-        }
+        self.forget_others(recipient);
+        left.for_each(|place| self.charge(recipient, place));
     }
 
     /// The recipient was kept before its chunk was saved, and counted there.

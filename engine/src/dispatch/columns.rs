@@ -122,14 +122,15 @@ impl OpenChunk {
         }
     }
 
-    /// A unit has lost its intent and was not accepted: the oldest open intent of its message counts, if any.
+    /// A unit has lost its intent and was not accepted: the other open intents of its message count, if any.
     pub(super) fn uncharge(&mut self, unit: u16) {
         let recipient = self.recipient(unit);
         let first = recipient * self.parts;
         let slots = self.run_of.get(first..first + self.parts).unwrap_or_default();
         let open = slots.iter().filter_map(|slot| self.runs.get(usize::from(*slot)));
-        let next = open.min_by_key(|run| (run.row, run.position)).map(|run| run.day);
-        self.charges.release(recipient, next);
+        let mut left: Vec<_> = open.map(|run| (run.row, run.position, run.day)).collect();
+        left.sort_unstable();
+        self.charges.release(recipient, left.into_iter().map(|(.., day)| day));
     }
 
     pub(super) fn moved(&mut self, before: UnitStatus, status: UnitStatus) {

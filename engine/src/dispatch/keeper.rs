@@ -8,6 +8,7 @@ mod overdue;
 mod tests;
 
 use crate::dispatch::account::{Account, Overdue, Unsent};
+use crate::dispatch::budget::Purse;
 use crate::dispatch::growth::Growth;
 use crate::dispatch::inbound::{Incoming, Unheard};
 use crate::dispatch::recorder::Recorder;
@@ -16,6 +17,7 @@ use crate::dispatch::supply::Slice;
 use crate::dispatch::tally::Tally;
 use crate::model::record::{self, Fact, Facts, Numbers, Orphan};
 use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run, UnitStatus};
+use crate::schedule::Zone;
 use crate::store::{Journal, RowSeq, StoreError};
 use bytes::Bytes;
 use jiff::civil::Date;
@@ -58,6 +60,8 @@ pub(crate) enum KeeperMsg {
     Row(RowSeq, Bytes),
     /// A campaign that may have facts from now on.
     Open(Box<Account>, Arc<Tally>),
+    /// The daily limits that a campaign counts for, which learn of its charges from now on, and whose days they count.
+    Charge(CampaignNo, Arc<Purse>, Zone),
     /// What of a campaign is still to be sent.
     Remaining(CampaignNo, oneshot::Sender<Remaining>),
     /// Settles everything queued of a campaign that ended, now and later.
@@ -122,6 +126,8 @@ pub(crate) struct Standing {
 pub(crate) enum KeeperEvent {
     /// Nothing of the campaign is queued or in flight any more.
     Settled(CampaignNo),
+    /// It has freed places of a day for which somebody waits: itself, or another one of its workspace.
+    Freed(CampaignNo),
 }
 
 /// The accounts and how far they are.
@@ -193,6 +199,16 @@ impl Keeper {
                 self.apply(seq, &row).await?;
             }
             KeeperMsg::Open(account, tally) => self.open(account, tally, 0),
+            KeeperMsg::Charge(no, purse, zone) => {
+                if let Some(held) = self.held.get_mut(&no) {
+                    if held.purse.is_none() {
+                        // What the last run has intended was never drawn on it.
+                        held.account.take_intended();
+                    }
+                    (held.purse, held.touched) = (Some(purse), true);
+                    held.account.set_zone(Some(zone));
+                }
+            }
             KeeperMsg::Remaining(no, reply) => {
                 // Who waits for the accounts looks at the tallies next.
                 self.publish();
@@ -267,7 +283,7 @@ impl Keeper {
     pub(crate) fn open(&mut self, account: Box<Account>, tally: Arc<Tally>, watermark: RowSeq) {
         account.publish(&tally);
         // Told also of one that had settled before: its end may not have been recorded.
-        let held = Held { account, tally, watermark, touched: true, told: false, unsent: None };
+        let held = Held { account, tally, watermark, touched: true, told: false, unsent: None, purse: None };
         self.held.insert(held.account.no, held);
     }
 
@@ -534,10 +550,18 @@ impl Keeper {
                 }
             }
             held.account.publish(&held.tally);
+            let intended = held.account.take_intended();
+            let has_freed = held.purse.as_ref().is_some_and(|p| p.publish(held.account.charges(), intended));
             let settled = held.account.is_settled();
             let is_news = !held.told || held.account.receipts_are_over();
-            if settled && is_news && self.events.send(KeeperEvent::Settled(*no)).is_err() {
-                tracing::debug!("nobody listens to the keeper any more");
+            let news = [
+                has_freed.then_some(KeeperEvent::Freed(*no)),
+                (settled && is_news).then_some(KeeperEvent::Settled(*no)),
+            ];
+            for event in news.into_iter().flatten() {
+                if self.events.send(event).is_err() {
+                    tracing::debug!("nobody listens to the keeper any more");
+                }
             }
             held.told = settled;
         }

@@ -1,6 +1,7 @@
 //! What a running campaign is given: its purse, routes, pace and place at the binds, and how these change live.
 //!
-//! Budgets are charged before the first campaign of a workspace begins, so that none takes what another has used.
+//! The keeper has told every budget what is charged before the first campaign of a workspace begins: it answers in
+//! order what is asked for at each beginning.
 
 use crate::dispatch::assembly::start_child;
 use crate::dispatch::budget::{Budget, Purse};
@@ -29,7 +30,7 @@ impl Engine {
     /// What a campaign draws on: its own budget and its workspace's.
     pub(super) fn purse(campaign: &Campaign, tenant: &Tenant) -> Arc<Purse> {
         let own = Budget::new(campaign.content.rules.daily_limit);
-        Arc::new(Purse::new(Arc::new(own), Arc::clone(&tenant.budget)))
+        Arc::new(Purse::new(own, Arc::clone(&tenant.budget)))
     }
 
     /// Starts the campaign's actor under its workspace's supervisor, once.
@@ -153,8 +154,7 @@ impl Engine {
             retry: rules.retry.as_slice().into(),
             suppressed: self.0.suppressions.of(campaign.workspace_id),
             transactional: rules.transactional,
-            daily_limit: running.purse.is_limited(),
-            base: running.base,
+            purse: Arc::clone(&running.purse),
             supply: campaign::supply_ref(actor),
         };
         let routes = self.routes(campaign)?;
@@ -177,28 +177,20 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let gone = |what: &str| EngineError::NotRunning(what.to_owned());
         let mut list = running.list.lock().await;
+        if list.is_over {
+            return actor.cast(CampaignMsg::End).map_err(|_| gone("campaign"));
+        }
         self.register(running, actor).await?;
         self.0.board.all_obey(self.0.board.announce_stop()).await;
         let pace = Box::new(self.pace(running).await?);
         self.recorder_flush().await?;
         let remaining = self.remaining(running.campaign.no).await?;
-        let charges = self.standing(running.campaign.no).await?.charges;
-        let today = self.today(running).await?;
-        if charges.iter().all(|(day, _)| *day != today) {
-            // Drawn for what was never sent.
-            running.purse.correct(today, 0);
-        }
-        charges.iter().for_each(|(day, count)| running.purse.correct(*day, *count));
+        // Whatever comes back from now on comes behind the beginning.
+        running.purse.forget_ahead();
         actor.cast(CampaignMsg::Begin(remaining, pace)).map_err(|_| gone("campaign"))?;
         list.known = list.next;
         *running.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
         Ok(())
-    }
-
-    /// The local day of a campaign's workspace.
-    async fn today(&self, running: &Running) -> Result<jiff::civil::Date, EngineError> {
-        let tenant = self.tenant(running.campaign.workspace_id).await?;
-        Ok(tenant.settings().calendar.zone.day_of(self.timestamp()))
     }
 
     async fn remaining(&self, no: CampaignNo) -> Result<Remaining, EngineError> {
@@ -273,7 +265,9 @@ impl Engine {
             let campaigns = self.campaigns();
             campaigns.values().filter(|r| r.campaign.workspace_id == workspace).cloned().collect()
         };
+        let tenant = self.tenant(workspace).await?;
         for running in concerned {
+            self.charge(&running, &tenant).await?;
             // No new incarnation of its actor registers meanwhile.
             let _list = running.list.lock().await;
             let actor = running.actor.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -4,7 +4,7 @@
 //! durable like any other, and adopted when the answer follows. Each id is credited at most once; a repetition
 //! of one of the last [`RECENT`] or so is recognised. An id that fits two messages is nobody's.
 
-use crate::dispatch::index::{Hit, ReceiptIndex};
+use crate::dispatch::index::{Hit, ORDINALS, ReceiptIndex};
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo, UnitStatus};
 use pdu::{FoldedId, MessageIdForm, MessageState, Receipt, id_hash};
 use std::collections::{BTreeMap, VecDeque};
@@ -49,10 +49,15 @@ pub(crate) struct Early {
     pub(crate) at_ms: u64,
 }
 
+/// A chunk of a campaign.
+type Place = (CampaignNo, ChunkNo);
+
 /// The matcher; one for the engine, under one lock a read burst.
 pub(crate) struct Matcher {
     index: ReceiptIndex,
-    bases: BTreeMap<u64, (CampaignNo, u64)>,
+    /// Chunks by their first ordinal, and the other way round.
+    places: BTreeMap<u64, Place>,
+    bases: BTreeMap<Place, u64>,
     next_base: u64,
     early: BTreeMap<u64, Arc<Early>>,
     /// Times and keys of `early` in order of arrival; keys of adopted ones stay until their turn.
@@ -85,6 +90,7 @@ impl Matcher {
     pub(crate) fn new() -> Self {
         Self {
             index: ReceiptIndex::new(),
+            places: BTreeMap::new(),
             bases: BTreeMap::new(),
             next_base: 0,
             early: BTreeMap::new(),
@@ -94,16 +100,26 @@ impl Matcher {
         }
     }
 
-    /// Gives a campaign its range of ordinals; returns the first.
-    pub(crate) fn register(&mut self, no: CampaignNo, recipients: u64, parts: u8) -> u64 {
-        if let Some((base, _)) = self.bases.iter().find(|(_, (n, _))| *n == no) {
-            return *base;
+    /// The ordinal of a chunk's first unit, given when it is first asked for. `None` once [`ORDINALS`] are given in one
+    /// run, 16 million chunks of the most parts: receipts for later ones are nobody's until the next start.
+    pub(crate) fn base_of(&mut self, place: Place, parts: u8) -> Option<u64> {
+        if let Some(base) = self.bases.get(&place) {
+            return Some(*base);
         }
-        let chunk_units = CHUNK_RECIPIENTS as u64 * u64::from(parts);
         let base = self.next_base;
-        self.next_base += recipients.div_ceil(CHUNK_RECIPIENTS as u64).max(1) * chunk_units;
-        self.bases.insert(base, (no, chunk_units));
-        base
+        let next = base + CHUNK_RECIPIENTS as u64 * u64::from(parts);
+        if next > ORDINALS {
+            tracing::error!(
+                campaign = place.0.0,
+                chunk = place.1,
+                "no ordinals are left; its receipts find nobody"
+            );
+            return None;
+        }
+        self.next_base = next;
+        self.places.insert(base, place);
+        self.bases.insert(place, base);
+        Some(base)
     }
 
     /// The SMSC accepted the unit under this id; gives back a receipt that was there first.
@@ -211,11 +227,9 @@ impl Matcher {
     }
 
     fn unit_of(&self, ordinal: u64) -> Option<Matched> {
-        let (base, (campaign, chunk_units)) = self.bases.range(..=ordinal).next_back()?;
-        let at = ordinal - base;
-        let chunk = ChunkNo::try_from(at / chunk_units).ok()?;
-        let unit = u16::try_from(at % chunk_units).ok()?;
-        Some(Matched::Unit { campaign: *campaign, chunk, unit })
+        let (base, (campaign, chunk)) = self.places.range(..=ordinal).next_back()?;
+        let unit = u16::try_from(ordinal - base).ok()?;
+        Some(Matched::Unit { campaign: *campaign, chunk: *chunk, unit })
     }
 
     /// Keeps an orphan for adoption, as it came or as the journal has it; the oldest make room.
@@ -264,12 +278,6 @@ fn hash_of(channel: u32, key: &FoldedId<'_>) -> u64 {
     id_hash(key) ^ (u64::from(channel) << 16).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Where a unit stands among its campaign's ordinals.
-#[inline]
-pub(crate) fn ordinal_in(chunk: ChunkNo, unit: u16, parts: usize) -> u64 {
-    u64::from(chunk) * (CHUNK_RECIPIENTS * parts) as u64 + u64::from(unit)
-}
-
 /// The status that a receipt's state settles; `None` for a state on the way or one that tells nothing.
 pub(crate) fn final_status(state: MessageState) -> Option<UnitStatus> {
     Some(match state {
@@ -303,15 +311,40 @@ mod tests {
         Receipt::new(id, MessageState::Delivered)
     }
 
+    fn base(m: &mut Matcher, campaign: u32, chunk: ChunkNo) -> u64 {
+        m.base_of((CampaignNo(campaign), chunk), 1).expect("ordinals")
+    }
+
+    /// A chunk takes its ordinals when it is sent: a million open lists cost nothing, and there is an end to it.
+    #[test]
+    fn chunks_get_their_ordinals_one_by_one_and_the_last_ones_are_said_to_be_the_last() {
+        let mut m = Matcher::new();
+        let far = 1_000_000;
+        for no in 0..=far {
+            assert_eq!(base(&mut m, no, 0), u64::from(no) * 4096);
+        }
+        assert_eq!((base(&mut m, 7, 0), base(&mut m, 7, 1)), (7 * 4096, u64::from(far + 1) * 4096));
+        let ordinal = base(&mut m, far, 0) + 5;
+        m.expect(1, MessageIdForm::AsIs, b"a1", ordinal);
+        let unit = Matched::Unit { campaign: CampaignNo(far), chunk: 0, unit: 5 };
+        assert_eq!(m.receive(1, MessageIdForm::AsIs, &receipt(b"a1"), DELIVERED), unit);
+        m.next_base = ORDINALS - 4096;
+        let last = base(&mut m, 7, 2);
+        assert_eq!((m.base_of((CampaignNo(7), 3), 1), base(&mut m, 7, 2)), (None, last));
+        m.expect(1, MessageIdForm::AsIs, b"a2", last + 4095);
+        let unit = Matched::Unit { campaign: CampaignNo(7), chunk: 2, unit: 4095 };
+        assert_eq!(m.receive(1, MessageIdForm::AsIs, &receipt(b"a2"), DELIVERED), unit);
+    }
+
     const DELIVERED: (UnitStatus, u16, u64) = (UnitStatus::Delivered, 0, 5);
 
     #[test]
     fn a_receipt_finds_its_unit_once_and_a_repetition_is_recognised() {
         let mut m = Matcher::new();
-        let first = m.register(CampaignNo(1), 5000, 1);
-        let second = m.register(CampaignNo(2), 10, 3);
-        assert_eq!(m.expect(9, MessageIdForm::Auto, b"00AB12", second + ordinal_in(0, 7, 3)), None);
-        assert_eq!(m.expect(9, MessageIdForm::Auto, b"77", first + ordinal_in(1, 5, 1)), None);
+        let first = base(&mut m, 1, 1);
+        let second = m.base_of((CampaignNo(2), 0), 3).expect("ordinals");
+        assert_eq!(m.expect(9, MessageIdForm::Auto, b"00AB12", second + 7), None);
+        assert_eq!(m.expect(9, MessageIdForm::Auto, b"77", first + 5), None);
         let unit = Matched::Unit { campaign: CampaignNo(2), chunk: 0, unit: 7 };
         assert_eq!(m.receive(9, MessageIdForm::Auto, &receipt(b"ab12"), DELIVERED), unit);
         assert_eq!(m.receive(9, MessageIdForm::Auto, &receipt(b"ab12"), DELIVERED), Matched::Repeated);
@@ -323,7 +356,7 @@ mod tests {
     #[test]
     fn a_receipt_before_its_answer_is_adopted_by_it() {
         let mut m = Matcher::new();
-        let base = m.register(CampaignNo(1), 10, 1);
+        let base = base(&mut m, 1, 0);
         assert_eq!(m.receive(1, MessageIdForm::Auto, &receipt(b"255"), DELIVERED), Matched::Orphan);
         let early = m.expect(1, MessageIdForm::Auto, b"ff", base).map(|e| e.status);
         assert_eq!(early, Some(UnitStatus::Delivered));
@@ -334,7 +367,7 @@ mod tests {
     #[test]
     fn a_channel_that_writes_decimal_receipts_is_learned_and_still_finds_the_exception() {
         let mut m = Matcher::new();
-        let base = m.register(CampaignNo(1), 4096, 1);
+        let base = base(&mut m, 1, 0);
         for n in 0..200u16 {
             let id = format!("a{n:04x}");
             m.expect(1, MessageIdForm::Auto, id.as_bytes(), base + u64::from(n));
@@ -352,7 +385,7 @@ mod tests {
     #[test]
     fn a_unit_is_known_while_it_waits_and_just_after_its_receipt() {
         let mut m = Matcher::new();
-        let base = m.register(CampaignNo(1), 10, 1);
+        let base = base(&mut m, 1, 0);
         assert!(!m.knows(1, b"a1", base));
         m.expect(1, MessageIdForm::AsIs, b"a1", base);
         assert!(m.knows(1, b"A1", base) && !m.knows(1, b"a1", base + 1) && !m.knows(2, b"a1", base));
@@ -362,7 +395,7 @@ mod tests {
     #[test]
     fn the_oldest_orphans_make_room_and_a_stale_one_is_adopted_by_nobody() {
         let mut m = Matcher::new();
-        let base = m.register(CampaignNo(1), 10, 1);
+        let base = base(&mut m, 1, 0);
         let early = |at_ms| Early {
             status: UnitStatus::Delivered,
             error: 0,
@@ -384,7 +417,7 @@ mod tests {
     #[test]
     fn a_receipt_that_comes_when_nobody_waits_any_more_is_an_orphan() {
         let mut m = Matcher::new();
-        let base = m.register(CampaignNo(1), 10, 1);
+        let base = base(&mut m, 1, 0);
         m.expect(1, MessageIdForm::AsIs, b"7", base);
         m.expect(1, MessageIdForm::AsIs, b"8", base + 1);
         m.forget(1, b"7", base + 1);
@@ -398,7 +431,7 @@ mod tests {
     #[test]
     fn an_id_given_twice_is_nobodys() {
         let mut m = Matcher::new();
-        let base = m.register(CampaignNo(1), 10, 1);
+        let base = base(&mut m, 1, 0);
         m.expect(1, MessageIdForm::AsIs, b"7", base);
         m.expect(1, MessageIdForm::AsIs, b"7", base + 1);
         assert_eq!(m.receive(1, MessageIdForm::AsIs, &receipt(b"7"), DELIVERED), Matched::Orphan);

@@ -4,6 +4,7 @@
 //! when that was asked for later, else by the call itself; one lock a campaign tells the two apart. Only a campaign
 //! that is `Sending` takes numbers: a caller of a paused one hears so instead of waiting for nobody knows how long.
 
+use crate::dispatch::budget::Paid;
 use crate::dispatch::campaign::CampaignMsg;
 use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::running::Running;
@@ -88,6 +89,8 @@ pub(super) struct ListEnd {
     pub(super) next: u64,
     /// Recipients that the present actor knows from its beginning.
     pub(super) known: u64,
+    /// Whether the campaign has ended and left every link: no actor begins any more.
+    pub(super) is_over: bool,
 }
 
 impl Engine {
@@ -233,7 +236,7 @@ fn slice(
         sieved: 0,
         not_after_ms: u64::MAX,
         route: 0,
-        charged: None,
+        paid: Paid::No,
     }
 }
 

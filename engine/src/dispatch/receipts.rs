@@ -9,7 +9,6 @@ use crate::dispatch::account::Overdue;
 use crate::dispatch::assembly;
 use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::keeper::{AwaitedId, KeeperMsg};
-use crate::dispatch::matcher::ordinal_in;
 use crate::dispatch::running::{Running, chunks_of};
 use crate::model::record::{Facts, ReceiptFact};
 use crate::model::{CampaignNo, ChunkNo};
@@ -60,13 +59,14 @@ impl Engine {
     }
 
     fn expect_receipts(&self, running: &Running, chunk: ChunkNo, awaiting: &[AwaitedId]) {
-        let parts = usize::from(running.message.parts());
+        let parts = running.message.parts();
         let now = self.0.env.clock.now();
         let mut facts = Facts::default();
         let mut adopted = 0;
         let mut desk = self.desk();
+        let Some(base) = desk.matcher.base_of((running.campaign.no, chunk), parts) else { return };
         for (channel, unit, id) in awaiting {
-            let ordinal = running.base + ordinal_in(chunk, *unit, parts);
+            let ordinal = base + u64::from(*unit);
             if desk.matcher.knows(*channel, id, ordinal) {
                 // The campaign sends while its index is filled: this unit was accepted in this very run.
                 continue;
@@ -106,10 +106,10 @@ impl Engine {
     fn forget_receipts(&self, no: CampaignNo, chunk: ChunkNo, overdue: &Overdue) {
         let running = self.campaigns().get(&no).cloned();
         let Some(running) = running else { return };
-        let parts = usize::from(running.message.parts());
         let mut desk = self.desk();
+        let Some(base) = desk.matcher.base_of((no, chunk), running.message.parts()) else { return };
         for (channel, unit, id) in &overdue.ids {
-            desk.matcher.forget(*channel, id, running.base + ordinal_in(chunk, *unit, parts));
+            desk.matcher.forget(*channel, id, base + u64::from(*unit));
         }
     }
 }

@@ -16,7 +16,6 @@ use crate::model::{Campaign, CampaignNo, DeliveryPolicy, Mode, Run, Status, Work
 use crate::schedule::Zone;
 use crate::store::{Catalog, Commit, Entity, Journal, Kind, MAX_PAGE, Query, RowSeq, Scope, StoreError};
 use bytes::Bytes;
-use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -38,8 +37,6 @@ pub(crate) struct Recovered {
 pub(crate) struct Found {
     pub(crate) campaign: Campaign,
     pub(crate) tally: Arc<Tally>,
-    /// Recipients charged so far, by local day.
-    pub(crate) charges: Vec<(Date, u64)>,
 }
 
 /// Rebuilds the accounts and resolves what the last run left open.
@@ -71,7 +68,7 @@ pub(crate) async fn recover(
         let (account, watermark) = restore(&**journal, &campaign, zone, wall_ms).await?;
         let tally = Arc::new(Tally::default());
         keeper.open(account, Arc::clone(&tally), watermark);
-        campaigns.push(Found { campaign, tally, charges: Vec::new() });
+        campaigns.push(Found { campaign, tally });
     }
     for (seq, row) in rows {
         keeper.replay(seq, &row).await?;
@@ -85,11 +82,10 @@ pub(crate) async fn recover(
             other => return Err(StoreError::Unavailable(format!("recovery row not stored: {other:?}"))),
         }
     }
-    for Found { campaign, charges, .. } in &mut campaigns {
+    for Found { campaign, .. } in &campaigns {
         if let Some(unsent) = unsent(campaign.status) {
             keeper.settle_queued(campaign.no, unsent).await?;
         }
-        *charges = keeper.standing(campaign.no).charges;
     }
     keeper.show();
     let orphans = orphans.into_iter().map(|((channel, _), early)| (channel, early)).collect();

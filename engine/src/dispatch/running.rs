@@ -10,7 +10,7 @@ use crate::dispatch::campaign::CampaignMsg;
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::engine::{Engine, EngineError};
-use crate::dispatch::keeper::{KeeperEvent, Standing};
+use crate::dispatch::keeper::{KeeperEvent, KeeperMsg, Standing};
 use crate::dispatch::launch::plan_of;
 use crate::dispatch::matcher::Early;
 use crate::dispatch::message::Message;
@@ -18,8 +18,9 @@ use crate::dispatch::push::ListEnd;
 use crate::dispatch::recovery::Found;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::dispatch::tally::Tally;
+use crate::dispatch::tenant::Tenant;
 use crate::model::{
-    CHUNK_RECIPIENTS, Campaign, CampaignNo, MAX_RECIPIENTS, Mode, Move, Plan, Principal, Status, WorkspaceId,
+    CHUNK_RECIPIENTS, Campaign, CampaignNo, HoldReason, Mode, Move, Plan, Principal, Status, WorkspaceId,
 };
 use crate::store::{Expect, StoreError};
 use pdu::MessageIdForm;
@@ -38,7 +39,6 @@ pub(super) struct Running {
     pub(super) cells: Arc<CampaignCells>,
     pub(super) tally: Arc<Tally>,
     pub(super) message: Arc<Message>,
-    pub(super) base: u64,
     pub(super) actor: Mutex<Option<ActorRef<CampaignMsg>>>,
     /// Whether it has an actor, or will have one in a moment: a second one would send everything again.
     pub(super) launched: AtomicBool,
@@ -65,15 +65,10 @@ impl Engine {
             }
         }
         let mut recovered = Vec::new();
-        for Found { campaign, tally, charges } in campaigns {
+        for Found { campaign, tally } in campaigns {
             let (no, ended) = (campaign.no, campaign.status.is_final());
-            // What is recorded with its end is charged when its tenant is made.
-            let charges = if campaign.counts.is_none() { charges } else { Vec::new() };
             match self.running(campaign, tally).await {
-                Ok(running) => {
-                    charges.iter().for_each(|(day, count)| running.purse.charge_at_start(*day, *count));
-                    recovered.push(running);
-                }
+                Ok(running) => recovered.push(running),
                 // Nothing more is sent for it: it must not keep the others from going on.
                 Err(error) if ended => tracing::warn!(campaign = no.0, %error, "ended campaign left aside"),
                 Err(error @ EngineError::Store(StoreError::Unavailable(_))) => return Err(error),
@@ -105,26 +100,34 @@ impl Engine {
         let reference = u16::try_from(campaign.no.0 % 255).unwrap_or(0) + 1;
         let message = Arc::new(Message::new(&campaign.content, reference)?);
         let cells = Arc::new(CampaignCells::new(campaign.no, campaign.stop_gen));
-        // A list that grows has its place in the receipt index reserved.
-        let most = if campaign.mode == Mode::Trigger { MAX_RECIPIENTS } else { campaign.recipients };
-        let base = self.desk().matcher.register(campaign.no, most, campaign.content.parts);
         let next = tally.counts().total;
         self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).insert(campaign.id, Arc::clone(&tally));
+        let purse = Self::purse(&campaign, &tenant);
         let running = Arc::new(Running {
-            purse: Self::purse(&campaign, &tenant),
+            purse,
             plan: plan_of(&campaign),
             rates: Mutex::default(),
             campaign,
             cells,
             tally,
             message,
-            base,
             actor: Mutex::default(),
             launched: AtomicBool::new(false),
-            list: tokio::sync::Mutex::new(ListEnd { next, known: 0 }),
+            list: tokio::sync::Mutex::new(ListEnd { next, known: 0, is_over: false }),
         });
         self.campaigns().insert(running.campaign.no, Arc::clone(&running));
+        self.charge(&running, &tenant).await?;
         Ok(running)
+    }
+
+    /// Lets the keeper charge a campaign to days of its workspace's zone. What was recorded with an end is charged
+    /// when the tenant is made.
+    pub(super) async fn charge(&self, running: &Running, tenant: &Tenant) -> Result<(), EngineError> {
+        if running.campaign.counts.is_some() {
+            return Ok(());
+        }
+        let zone = tenant.settings().calendar.zone.clone();
+        self.tell_keeper(KeeperMsg::Charge(running.campaign.no, Arc::clone(&running.purse), zone)).await
     }
 
     pub(super) async fn workspace(&self, id: WorkspaceId) -> Result<ActorRef<SupervisorMsg>, EngineError> {
@@ -165,7 +168,15 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let engine = Arc::downgrade(&self.0);
         let ended = self.0.env.start("control", async move {
-            while let Some(KeeperEvent::Settled(no)) = events.recv().await {
+            while let Some(event) = events.recv().await {
+                let no = match event {
+                    KeeperEvent::Settled(no) => no,
+                    KeeperEvent::Freed(no) => {
+                        let Some(inner) = engine.upgrade() else { return };
+                        Self(inner).look_for_places(no);
+                        continue;
+                    }
+                };
                 loop {
                     let Some(inner) = engine.upgrade() else { return };
                     let Err(error) = Self(inner).complete(no).await else { break };
@@ -183,6 +194,20 @@ impl Engine {
         })?;
         assembly::report_panic("control", ended, &self.0.failure);
         Ok(())
+    }
+
+    /// Lets campaigns look again that wait for places of a day which this one has freed.
+    fn look_for_places(&self, no: CampaignNo) {
+        let campaigns = self.campaigns();
+        let Some(workspace) = campaigns.get(&no).map(|running| running.campaign.workspace_id) else { return };
+        let waits = |running: &&Arc<Running>| running.cells.hold() == Some(HoldReason::DailyLimit);
+        let of_workspace = campaigns.values().filter(|running| running.campaign.workspace_id == workspace);
+        for running in of_workspace.filter(waits) {
+            let actor = running.actor.lock().unwrap_or_else(PoisonError::into_inner);
+            if actor.as_ref().is_some_and(|actor| actor.cast(CampaignMsg::Look).is_err()) {
+                tracing::debug!(campaign = running.campaign.no.0, "already ended");
+            }
+        }
     }
 
     async fn complete(&self, no: CampaignNo) -> Result<(), EngineError> {
@@ -219,11 +244,14 @@ impl Engine {
             };
             self.apply(ended, expect, what, &Principal::engine()).await?;
         }
+        // No actor of it registers behind this: a flow of a campaign that has ended would stay with every link.
+        running.list.lock().await.is_over = true;
         for channel in &self.0.channels {
             if channel.actor.cast(ChannelMsg::Unregister(no)).is_err() {
                 tracing::debug!(channel = channel.name, "already ended");
             }
         }
+        running.purse.forget_ahead();
         let actor = running.actor.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(actor) = actor
             && actor.cast(CampaignMsg::End).is_err()

@@ -3,6 +3,7 @@
 //! What is saved leaves memory only behind the store's word. A failure keeps everything where it was.
 
 use crate::dispatch::account::{Account, Late, Unsent};
+use crate::dispatch::budget::Purse;
 use crate::dispatch::growth::Growth;
 use crate::dispatch::keeper::SAVE_CHUNKS;
 use crate::dispatch::tally::Tally;
@@ -19,6 +20,8 @@ pub(super) struct Held {
     pub(super) told: bool,
     /// It ended: what is queued again by a late answer is settled as well.
     pub(super) unsent: Option<Unsent>,
+    /// Daily limits that learn of its charges.
+    pub(super) purse: Option<Arc<Purse>>,
 }
 
 /// Where state is saved to, and the recipients that are saved with it.

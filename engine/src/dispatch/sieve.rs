@@ -5,6 +5,7 @@
 //! before a slice can leave. Invariant: every unit of the runs is in exactly one slice, one skip, or on a route that
 //! was not asked for.
 
+use crate::dispatch::budget::Paid;
 use crate::dispatch::message::Message;
 use crate::dispatch::route::{RouteNo, RouteSet, Routes};
 use crate::dispatch::supply::{ChunkData, SLICE_RECIPIENTS, Slice};
@@ -228,7 +229,7 @@ impl<'a> Sifting<'a> {
                     sieved: self.generation,
                     not_after_ms,
                     route,
-                    charged: None,
+                    paid: Paid::No,
                 }),
                 Verdict::Skip(status, reason) => {
                     self.sifted.skips.push(Skip { campaign: self.sieve.no, run, status, reason });

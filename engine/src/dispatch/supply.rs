@@ -6,7 +6,7 @@
 //! time on a day is charged to that day.
 
 use crate::dispatch::backlog::{Backlog, Order, Stock};
-use crate::dispatch::budget::Purse;
+use crate::dispatch::budget::{Paid, Purse};
 use crate::dispatch::env::Now;
 use crate::dispatch::keeper::Remaining;
 use crate::dispatch::later::Later;
@@ -80,8 +80,22 @@ pub(crate) struct Slice {
     pub(crate) not_after_ms: u64,
     /// Number of its route among the campaign's.
     pub(crate) route: u8,
-    /// The local day whose budgets its recipients are charged to; `None` while they are with the supply uncharged.
-    pub(crate) charged: Option<Date>,
+    /// Whether its units have their places in the budgets.
+    pub(crate) paid: Paid,
+}
+
+impl Slice {
+    /// Whether its messages are here with all their parts.
+    pub(crate) fn is_whole(&self, parts: u8) -> bool {
+        let parts = u16::from(parts).max(1);
+        self.from.is_multiple_of(parts) && self.count.is_multiple_of(parts)
+    }
+
+    /// How many of its first units are `most`, up to the end of a message.
+    fn up_to(&self, most: u16, parts: u8) -> u16 {
+        let end = (u32::from(self.from) + u32::from(most)).next_multiple_of(u32::from(parts).max(1));
+        u16::try_from(end - u32::from(self.from)).map_or(self.count, |units| units.min(self.count))
+    }
 }
 
 /// What a campaign is told about its units.
@@ -143,7 +157,7 @@ impl Default for Terms {
 struct Ready {
     /// Given back unsent, or pushed.
     again: VecDeque<Slice>,
-    /// Refused for a while and due again; charged to the day of their first attempt.
+    /// Refused for a while and due again.
     retries: VecDeque<Slice>,
     /// Never given out.
     fresh: VecDeque<Slice>,
@@ -235,7 +249,10 @@ impl Supply {
         match message {
             SupplyMsg::Want(link, units) => self.wants.ask(link, units),
             SupplyMsg::Returned(slices) => slices.into_iter().rev().for_each(|slice| self.returned(slice)),
-            SupplyMsg::Later(slices, due_us) => self.later.add(slices, due_us),
+            SupplyMsg::Later(mut slices, due_us) => {
+                slices.iter_mut().for_each(|slice| self.free(slice));
+                self.later.add(slices, due_us);
+            }
             SupplyMsg::Loaded(id, sifted) => {
                 if self.backlog.answered(id).is_some() {
                     for slice in sifted.slices {
@@ -272,22 +289,27 @@ impl Supply {
     }
 
     fn returned(&mut self, mut slice: Slice) {
+        self.free(&mut slice);
         let recipients = self.first_parts_of(&slice);
         let is_unsent = slice.attempt == 0;
         if is_unsent {
-            // It was never taken by an SMSC: its day gets it back, if that day still lasts. Of a message of several
-            // parts another one may have been; what is not here as a whole stays charged, and is not charged again.
-            let parts = u16::from(self.sieve.parts).max(1);
-            let is_whole = slice.from.is_multiple_of(parts) && slice.count.is_multiple_of(parts);
-            if is_whole && let Some(day) = slice.charged.take() {
-                self.purse.give_back(day, recipients);
-            }
             self.remaining += recipients;
             self.terms.fresh = self.terms.fresh.saturating_add(recipients);
         }
         let ready = self.ready_of(&slice);
         ready.units += u64::from(slice.count);
         if is_unsent { ready.again.push_front(slice) } else { ready.retries.push_front(slice) }
+    }
+
+    /// Gives back the places of what has come back. Of a message of several parts another one may have been accepted:
+    /// what is not here as a whole keeps them, and is not charged again on the same day.
+    fn free(&self, slice: &mut Slice) {
+        if slice.paid != Paid::No && (slice.paid == Paid::Kept || slice.is_whole(self.sieve.parts)) {
+            self.purse.give_back(u64::from(slice.count));
+        }
+        if slice.paid != Paid::Kept && slice.is_whole(self.sieve.parts) {
+            slice.paid = Paid::No;
+        }
     }
 
     fn pushed(&mut self, slice: &Slice) {
@@ -358,7 +380,7 @@ impl Supply {
                 while left > 0
                     && let Some(slice) = self.take_from(route, *queue, left, now)
                 {
-                    left -= slice.count;
+                    left = left.saturating_sub(slice.count);
                     taken.push(slice);
                 }
             }
@@ -370,7 +392,7 @@ impl Supply {
         taken
     }
 
-    /// The head of a queue as far as it is wanted, allowed and paid for.
+    /// The head of a queue as far as it is wanted, allowed and paid for; a message is never torn in two.
     fn take_from(&mut self, at: usize, queue: QueueOf, most: u16, now: Now) -> Option<Slice> {
         loop {
             let front = queue(&mut self.ready[at]).front()?;
@@ -379,15 +401,22 @@ impl Supply {
                 self.replace(before, sifted, queue, at);
                 continue;
             }
-            let (from, wanted) = (front.from, front.count.min(most));
-            let (attempt, charged) = (front.attempt, front.charged);
-            let count = self.pay(from, wanted, attempt, charged)?;
+            if matches!(front.paid, Paid::On(day) if day != self.terms.day) {
+                // Its day is over: it needs a place on this one.
+                self.purse.give_back(u64::from(front.count));
+                queue(&mut self.ready[at]).front_mut()?.paid = Paid::No;
+                continue;
+            }
+            let (from, attempt, paid) = (front.from, front.attempt, front.paid);
+            let wanted = front.up_to(most, self.sieve.parts);
+            let count = self.pay((from, wanted), attempt, paid)?;
             let ready = &mut self.ready[at];
             ready.units = ready.units.saturating_sub(u64::from(count));
             ready.was_served = true;
             let queue = queue(ready);
             let front = queue.front_mut()?;
-            let head = Slice { count, charged: Some(self.terms.day), ..front.clone() };
+            let paid = if front.paid == Paid::Kept { Paid::Kept } else { Paid::On(self.terms.day) };
+            let head = Slice { count, paid, ..front.clone() };
             if front.count == count {
                 queue.pop_front();
             } else {
@@ -398,36 +427,43 @@ impl Supply {
         }
     }
 
-    /// How many of the first `count` units may leave now, after charging their recipients; `None` for none.
-    fn pay(&mut self, from: u16, count: u16, attempt: u8, charged: Option<Date>) -> Option<u16> {
+    /// How many of the first `count` units may leave now, with places for their recipients; `None` for none.
+    fn pay(&mut self, (from, count): (u16, u16), attempt: u8, paid: Paid) -> Option<u16> {
         let parts = u32::from(self.sieve.parts);
-        let recipients = first_parts(from, count, parts);
-        if charged == Some(self.terms.day) {
-            if attempt == 0 {
-                self.remaining = self.remaining.saturating_sub(recipients);
-                if self.terms.fresh != u64::MAX {
-                    self.terms.fresh = self.terms.fresh.saturating_sub(recipients);
-                }
+        let fresh = first_parts(from, count, parts);
+        // The rest of a message whose first part has left is in front of all first parts.
+        let begun = u64::from(!u32::from(from).is_multiple_of(parts));
+        let recipients = begun + fresh;
+        let granted = match paid {
+            Paid::On(_) => recipients,
+            Paid::Kept => {
+                self.purse.hold(u64::from(count));
+                recipients
             }
-            return Some(count);
+            Paid::No => {
+                let allowed = if attempt == 0 { begun + fresh.min(self.terms.fresh) } else { recipients };
+                let granted = self.purse.take(self.terms.day, allowed, u64::from(parts));
+                self.is_poor |= granted < allowed;
+                granted
+            }
+        };
+        // Up to the first part of the first recipient that must wait.
+        let first = u32::from(from) / parts;
+        let end = (u64::from(first) + granted) * u64::from(parts);
+        let units =
+            u16::try_from(end.saturating_sub(u64::from(from))).map_or(count, |units| units.min(count));
+        if paid == Paid::No {
+            self.purse.give_back(granted * u64::from(parts) - u64::from(units));
         }
-        let allowed = if attempt == 0 { recipients.min(self.terms.fresh) } else { recipients };
-        let granted = self.purse.take(self.terms.day, allowed);
-        self.is_poor |= granted < allowed;
         if attempt == 0 {
-            self.remaining = self.remaining.saturating_sub(granted);
+            let left = first_parts(from, units, parts);
+            self.remaining = self.remaining.saturating_sub(left);
             // Without a plan there is nothing to count down.
             if self.terms.fresh != u64::MAX {
-                self.terms.fresh -= granted;
+                self.terms.fresh = self.terms.fresh.saturating_sub(left);
             }
         }
-        if granted == recipients {
-            return Some(count);
-        }
-        // Up to the first part of the first recipient that must wait.
-        let lead = (parts - u32::from(from) % parts) % parts;
-        let units = u64::from(lead) + granted * u64::from(parts);
-        u16::try_from(units).ok().map(|units| units.min(count)).filter(|units| *units > 0)
+        (units > 0).then_some(units)
     }
 
     /// Puts what a second check left of a slice back in its place.
@@ -435,9 +471,13 @@ impl Supply {
         let Some(before) = before else { return };
         let ready = &mut self.ready[at];
         ready.units = ready.units.saturating_sub(u64::from(before.count));
+        if matches!(before.paid, Paid::On(_)) {
+            self.purse.give_back(u64::from(before.count));
+        }
         for slice in sifted.slices.into_iter().rev() {
             ready.units += u64::from(slice.count);
-            queue(ready).push_front(slice);
+            let paid = if slice.paid == Paid::Kept { Paid::Kept } else { Paid::No };
+            queue(ready).push_front(Slice { paid, ..slice });
         }
         if before.attempt == 0 {
             self.settled(&sifted.skips);

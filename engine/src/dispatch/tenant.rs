@@ -7,8 +7,10 @@ use crate::dispatch::bucket::Bucket;
 use crate::dispatch::budget::Budget;
 use crate::dispatch::engine::{Engine, EngineError};
 use crate::model::{Campaign, SenderId, Status, Workspace, WorkspaceId};
-use crate::schedule::Calendar;
+use crate::schedule::{Calendar, Zone};
 use crate::store::{Entity, Kind, MAX_PAGE, Query, Scope, StoreError};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -126,7 +128,7 @@ impl Engine {
             for entity in page.items {
                 let Entity::Campaign(campaign) = entity else { continue };
                 for (day, count) in campaign.charged.into_iter().filter(|(day, _)| *day >= today) {
-                    tenant.budget.charge_at_start(day, count);
+                    tenant.budget.charge(day, count);
                 }
             }
             match page.next {
@@ -145,6 +147,14 @@ impl Engine {
         let workspace = self.read_workspace(id).await?;
         let tenant = self.tenant(id).await?;
         let now_ns = self.now_ns();
+        let (before, zone) = (tenant.settings(), calendar_of(&workspace).zone);
+        if zone != before.calendar.zone {
+            let (first, last) = days_of_change(&before.calendar.zone, &zone, self.timestamp());
+            tenant.budget.join_days(first, last);
+            let campaigns = self.campaigns();
+            let of_it = campaigns.values().filter(|running| running.campaign.workspace_id == id);
+            of_it.for_each(|running| running.purse.own().join_days(first, last));
+        }
         tenant.change(&workspace, now_ns);
         let senders: Vec<SenderId> = {
             let campaigns = self.campaigns();
@@ -191,6 +201,17 @@ impl Engine {
             _ => Err(StoreError::NotFound.into()),
         }
     }
+}
+
+/// Days that share one limit when the zone of a workspace changes at this moment: those whose charges may lie within
+/// the present local day of either zone. What was charged keeps the day that it had.
+fn days_of_change(before: &Zone, zone: &Zone, now: Timestamp) -> (Date, Date) {
+    let (was, is) = (before.day_of(now), zone.day_of(now));
+    let first = was.min(is).min(before.day_of(zone.day_start(is)));
+    let end = before.day_end(was);
+    // A day of the new zone that begins when the old one's ends has its own limit.
+    let last_moment = end.checked_sub(SignedDuration::from_millis(1)).unwrap_or(end);
+    (first, was.max(is).max(zone.day_of(last_moment)))
 }
 
 /// The calendar of a workspace; in UTC where nobody knows its zone, which the border refuses.

@@ -10,6 +10,8 @@ use crate::schedule::{Calendar, Gate, PlanTerms, Zone, plan};
 use crate::store::{Recipients, SqliteStore};
 use jiff::Timestamp;
 use jiff::civil::{date, time};
+use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::{mpsc, watch};
@@ -47,7 +49,7 @@ impl Stage {
         let (started, mut incarnations) = mpsc::unbounded_channel();
         let replans = Arc::new(AtomicU32::new(0));
         let asked = Arc::clone(&replans);
-        let purse = Arc::new(Purse::new(Arc::new(budget), Arc::default()));
+        let purse = Arc::new(Purse::new(budget, Arc::default()));
         let arguments = Arguments {
             no: CampaignNo(7),
             recipients,
@@ -100,7 +102,25 @@ impl Stage {
                 self.given.extend(slices.into_iter().map(|slice| (at_ms, slice)));
             }
         }
+        self.publish(u64::from(count));
         count
+    }
+
+    /// Plays the keeper: intents for so many more units are durable, and whatever was given is charged.
+    fn publish(&self, intended: u64) {
+        let mut charges = BTreeMap::new();
+        for (at_ms, slice) in &self.given {
+            let at = Timestamp::from_millisecond(i64::try_from(*at_ms).expect("soon")).expect("a time");
+            *charges.entry(at.to_zoned(TimeZone::UTC).date()).or_default() += u64::from(slice.count);
+        }
+        self.arguments.purse.publish(charges.into_iter().collect(), intended);
+    }
+
+    /// Plays a link that revokes what it has not written.
+    fn give_back(&self, slices: Vec<Slice>) {
+        self.publish(0);
+        let back = slices.into_iter().map(|slice| Slice { paid: Paid::No, ..slice }).collect();
+        self.actor.cast(CampaignMsg::Supply(SupplyMsg::Returned(back))).expect("it lives");
     }
 
     /// Plays a link that looks in every minute until `wall_ms`.
@@ -150,7 +170,7 @@ async fn quiet_hours_and_a_daily_limit_hold_over_three_days() {
     let (_, last) = stage.given.pop().expect("a slice");
     let back = Slice { from: last.from + last.count - 10, count: 10, ..last.clone() };
     stage.given.push((8 * HOUR_MS, Slice { count: last.count - 10, ..last }));
-    stage.actor.cast(CampaignMsg::Supply(SupplyMsg::Returned(vec![back]))).expect("it lives");
+    stage.give_back(vec![back]);
     stage.run_until(23 * HOUR_MS, 60).await;
     assert_eq!((stage.between(0, 24 * HOUR_MS), stage.hold()), (100, Some(HoldReason::QuietHours)));
     stage.run_until(47 * HOUR_MS, 60).await;
@@ -175,10 +195,11 @@ async fn what_comes_back_after_midnight_is_not_charged_to_the_day_that_ended() {
     pass(until + Duration::from_millis(50)).await;
     assert!(!stage.arguments.cells.is_still(stage.wall_ms()), "without a link the next day opens at once");
     let back: Vec<Slice> = stage.given.drain(..).map(|(_, slice)| slice).collect();
-    stage.actor.cast(CampaignMsg::Supply(SupplyMsg::Returned(back))).expect("it lives");
+    stage.give_back(back);
     stage.run_until(47 * HOUR_MS, 100).await;
     assert_eq!(stage.between(24 * HOUR_MS, 48 * HOUR_MS), 100);
-    assert_eq!(stage.arguments.purse.left(date(1970, 1, 1)), 0, "a day that has passed is not refilled");
+    let left = [1, 2].map(|day| stage.arguments.purse.left(date(1970, 1, day)));
+    assert_eq!(left, [100, 0], "charged to the day on which it left");
 }
 
 #[tokio::test(start_paused = true)]

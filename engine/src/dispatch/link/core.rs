@@ -6,11 +6,12 @@
 
 use super::LinkInbox;
 use super::appetite::Appetite;
-use super::flow::{ChunkEntry, Flow, LinkRun, journal_run, slice};
+use super::flow::{ChunkEntry, Flow, LinkRun, came_back, journal_run, slice};
 use super::shell::LinkShared;
 use super::write::Claims;
 use super::{FlowSpec, LinkMsg};
 use crate::dispatch::breaker::BreakerState;
+use crate::dispatch::budget::Paid;
 use crate::dispatch::channel_cells::Health;
 use crate::dispatch::env::Now;
 use crate::dispatch::fair::FlowId;
@@ -21,7 +22,7 @@ use crate::dispatch::right_of_way::Waiting;
 use crate::dispatch::supply::{ChunkData, Slice, SupplyMsg};
 use crate::dispatch::window::Window;
 use crate::model::record::{Facts, Fate, Outcome};
-use crate::model::{CampaignNo, DeliveryPolicy, Incarnation, UnitStatus};
+use crate::model::{CampaignNo, ChunkNo, DeliveryPolicy, Incarnation, UnitStatus};
 use bytes::BytesMut;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -187,8 +188,8 @@ impl LinkCore {
         let wake = self.write(now);
         self.plan(now);
         self.ask(now);
-        self.hand_over(now);
         self.send_later();
+        self.hand_over(now);
         self.shared.board.publish(&self.inbox.cells, self.obeyed);
         self.publish(now);
         // A bind that holds units looks every second whether it is still worth them.
@@ -270,11 +271,12 @@ impl LinkCore {
             let owner = self.add_chunk(ChunkEntry {
                 flow: flow_id(at).0,
                 chunk: slice.chunk,
+                base: self.base_of(at, slice.chunk),
                 data: slice.data,
                 sieved: slice.sieved,
                 not_after_ms: slice.not_after_ms,
                 route: slice.route,
-                charged: slice.charged,
+                paid: slice.paid,
                 left: u32::from(slice.count),
             });
             if let Some(flow) = &mut self.flows[at] {
@@ -288,6 +290,12 @@ impl LinkCore {
                 });
             }
         }
+    }
+
+    /// Where units of a chunk are filed when they are accepted, if they have receipts.
+    fn base_of(&self, at: usize, chunk: ChunkNo) -> Option<u64> {
+        let flow = self.flows.get(at)?.as_ref().filter(|flow| flow.spec.message.receipts)?;
+        self.shared.desk().matcher.base_of((flow.no(), chunk), flow.spec.message.parts())
     }
 
     fn add_chunk(&mut self, entry: ChunkEntry) -> u32 {
@@ -433,8 +441,8 @@ impl LinkCore {
                 flow.spec.supply.send(SupplyMsg::Returned(slices));
             }
         }
-        self.hand_over(now);
         self.send_later();
+        self.hand_over(now);
         self.publish(now);
         self.shared.board.publish(&self.inbox.cells, crate::dispatch::cells::OBEYS_ALL);
     }
@@ -452,7 +460,8 @@ impl LinkCore {
         match self.policy_of(owner) {
             DeliveryPolicy::AtMostOnce => self.outcome(owner, unit, 0, Fate::Unknown, now),
             DeliveryPolicy::AtLeastOnce => {
-                self.return_unit(owner, unit, attempt.saturating_add(1));
+                // Perhaps sent, it is charged for good.
+                self.return_unit((owner, unit, attempt.saturating_add(1)), Some(Paid::Kept));
                 self.outcome(owner, unit, 0, Fate::Repeat, now);
             }
         }
@@ -480,15 +489,17 @@ impl LinkCore {
         if let Some(flow) = self.flows.get(entry.flow as usize).and_then(Option::as_ref) {
             self.facts.revoke(flow.no(), &journal_run(entry, &run));
         }
-        self.return_unit(owner, unit, attempt);
+        self.return_unit((owner, unit, attempt), None);
         self.settle(owner, 1);
     }
 
-    pub(super) fn return_unit(&self, owner: u32, unit: u16, attempt: u8) {
+    /// Gives a unit back that had an intent; `paid` is what its recipient has, if that is known.
+    pub(super) fn return_unit(&self, (owner, unit, attempt): (u32, u16, u8), paid: Option<Paid>) {
         let Some(entry) = self.chunks.get(owner as usize) else { return };
         if let Some(flow) = self.flows.get(entry.flow as usize).and_then(Option::as_ref) {
             let run = LinkRun { owner, from: unit, count: 1, attempt };
-            flow.spec.supply.send(SupplyMsg::Returned(vec![slice(entry, &run)]));
+            let returned = came_back(flow, Slice { paid: paid.unwrap_or(entry.paid), ..slice(entry, &run) });
+            flow.spec.supply.send(SupplyMsg::Returned(vec![returned]));
         }
     }
 }

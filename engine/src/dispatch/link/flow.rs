@@ -4,12 +4,12 @@
 //! Positions are dense within the link's incarnation, so one number, the written mark, parts sent from unsent.
 
 use crate::dispatch::bucket::Bucket;
+use crate::dispatch::budget::{Paid, Purse};
 use crate::dispatch::cells::CampaignCells;
 use crate::dispatch::message::Message;
 use crate::dispatch::supply::{ChunkData, Slice, SupplyRef};
 use crate::dispatch::suppression::Suppressed;
 use crate::model::{CampaignNo, ChunkNo, DeliveryPolicy, Lane, RetryRule, Run};
-use jiff::civil::Date;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -32,10 +32,8 @@ pub(crate) struct FlowSpec {
     /// Whom its workspace must not write to, and whether it goes to people who opted out all the same.
     pub(crate) suppressed: Arc<Suppressed>,
     pub(crate) transactional: bool,
-    /// Whether its recipients are charged to local days that have a limit.
-    pub(crate) daily_limit: bool,
-    /// First ordinal of the campaign in the receipt index.
-    pub(crate) base: u64,
+    /// Daily limits that its recipients count for.
+    pub(crate) purse: Arc<Purse>,
     /// Where slices come from and unsent ones go back to.
     pub(crate) supply: SupplyRef,
 }
@@ -55,14 +53,16 @@ pub(crate) struct LinkRun {
 pub(crate) struct ChunkEntry {
     pub(crate) flow: u32,
     pub(crate) chunk: ChunkNo,
+    /// First ordinal of the chunk in the receipt index; none without receipts.
+    pub(crate) base: Option<u64>,
     pub(crate) data: Arc<ChunkData>,
     /// Suppression generation that its units were checked under.
     pub(crate) sieved: u32,
     /// Wall clock from which they are too late, milliseconds since 1970.
     pub(crate) not_after_ms: u64,
-    /// Their route, and the day that they are charged to, for their way back.
+    /// Their route, and the places that they have, for their way back.
     pub(crate) route: u8,
-    pub(crate) charged: Option<Date>,
+    pub(crate) paid: Paid,
     /// Units handed to the link without outcome; at zero the entry is free.
     pub(crate) left: u32,
 }
@@ -70,8 +70,8 @@ pub(crate) struct ChunkEntry {
 impl ChunkEntry {
     /// Whether a slice is of the same recipients on the same terms: only then may its units join it.
     pub(crate) fn is_alike(&self, slice: &Slice) -> bool {
-        let terms = (self.chunk, self.sieved, self.not_after_ms, self.route, self.charged);
-        terms == (slice.chunk, slice.sieved, slice.not_after_ms, slice.route, slice.charged)
+        let terms = (self.chunk, self.sieved, self.not_after_ms, self.route, self.paid);
+        terms == (slice.chunk, slice.sieved, slice.not_after_ms, slice.route, slice.paid)
             && Arc::ptr_eq(&self.data, &slice.data)
     }
 }
@@ -223,8 +223,15 @@ pub(crate) fn slice(entry: &ChunkEntry, run: &LinkRun) -> Slice {
         sieved: entry.sieved,
         not_after_ms: entry.not_after_ms,
         route: entry.route,
-        charged: entry.charged,
+        paid: entry.paid,
     }
+}
+
+/// A slice whose units had an intent, with the places that they still have.
+pub(crate) fn came_back(flow: &Flow, slice: Slice) -> Slice {
+    let is_whole = slice.is_whole(flow.spec.message.parts());
+    let paid = flow.spec.purse.come_back(slice.paid, u64::from(slice.count), is_whole);
+    Slice { paid, ..slice }
 }
 
 fn split_front(queue: &mut VecDeque<LinkRun>, most: u32) -> Option<LinkRun> {

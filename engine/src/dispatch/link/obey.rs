@@ -5,7 +5,7 @@
 //! revocations, is the epoch published.
 
 use super::core::LinkCore;
-use super::flow::{journal_run, slice};
+use super::flow::{came_back, journal_run, slice};
 use super::wire;
 use crate::dispatch::supply::SupplyMsg;
 
@@ -47,10 +47,12 @@ impl LinkCore {
         let supply = flow.spec.supply.clone();
         let mut returned = Vec::with_capacity(intended.len() + queued.len());
         for run in &intended {
-            self.facts.revoke(no, &journal_run(&self.chunks[run.owner as usize], run));
+            let entry = &self.chunks[run.owner as usize];
+            self.facts.revoke(no, &journal_run(entry, run));
+            returned.push(came_back(flow, slice(entry, run)));
         }
+        returned.extend(queued.iter().map(|run| slice(&self.chunks[run.owner as usize], run)));
         for run in intended.iter().chain(&queued) {
-            returned.push(slice(&self.chunks[run.owner as usize], run));
             self.settle(run.owner, u32::from(run.count));
         }
         if !returned.is_empty() {

@@ -1,7 +1,7 @@
 //! What a bound session receives: answers to submits, receipts, and the small talk of the protocol.
 
 use super::core::{LinkCore, wrapping_us};
-use super::flow::{ChunkEntry, LinkRun, slice};
+use super::flow::{ChunkEntry, LinkRun, came_back, slice};
 use super::shell::Desk;
 use super::wire;
 use crate::dispatch::env::Now;
@@ -110,12 +110,9 @@ impl LinkCore {
         self.turn.heard(true);
         let Some(entry) = self.chunks.get(slot.owner as usize) else { return };
         let Some(flow) = self.flows.get(entry.flow as usize).and_then(Option::as_ref) else { return };
-        let (campaign, chunk) = (flow.no(), entry.chunk);
-        let awaits = flow.spec.message.receipts.then_some(flow.spec.base);
-        let parts = usize::from(flow.spec.message.parts());
+        let (campaign, chunk, base) = (flow.no(), entry.chunk, entry.base);
         self.outcome(slot.owner, slot.unit, latency_ms, fate, now);
-        let Some(base) = awaits else { return };
-        let ordinal = base + crate::dispatch::matcher::ordinal_in(chunk, slot.unit, parts);
+        let Some(ordinal) = base.map(|base| base + u64::from(slot.unit)) else { return };
         let channel = self.shared.config.key;
         if let Some(early) = desk.matcher.expect(channel, self.shared.config.id_form, id, ordinal) {
             self.facts.receipt(
@@ -195,7 +192,7 @@ impl LinkCore {
         self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
     }
 
-    /// Hands over what is to be tried again later.
+    /// Hands over what is to be tried again later; before the facts that say so are, so that no place is lost.
     pub(super) fn send_later(&mut self) {
         let mut later = std::mem::take(&mut self.later).into_iter().peekable();
         while let Some((at, due_us, first)) = later.next() {
@@ -204,6 +201,7 @@ impl LinkCore {
                 slices.push(slice);
             }
             if let Some(flow) = self.flows.get(at as usize).and_then(Option::as_ref) {
+                let slices = slices.into_iter().map(|slice| came_back(flow, slice)).collect();
                 flow.spec.supply.send(SupplyMsg::Later(slices, due_us));
             }
         }
@@ -215,10 +213,11 @@ impl LinkCore {
         let Some(at) = self.chunks.get(owner as usize).map(|c| c.flow as usize) else { return };
         let late = |entry: &ChunkEntry| entry.not_after_ms <= now.wall_ms;
         let is_late = self.chunks.get(owner as usize).is_some_and(late);
-        // With a daily limit the supply charges it again if its day has passed meanwhile.
-        let is_charged = self.flows.get(at).and_then(Option::as_ref).is_some_and(|f| f.spec.daily_limit);
-        if is_late || is_charged || self.is_still(at) || self.is_refused_unit(owner, unit) {
-            self.return_unit(owner, unit, attempt);
+        // With a daily limit it needs a place again, which the supply takes.
+        let is_limited =
+            self.flows.get(at).and_then(Option::as_ref).is_some_and(|f| f.spec.purse.is_limited());
+        if is_late || is_limited || self.is_still(at) || self.is_refused_unit(owner, unit) {
+            self.return_unit((owner, unit, attempt), None);
             self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
             return;
         }
@@ -228,6 +227,7 @@ impl LinkCore {
         }
         self.outcome(owner, unit, 0, Fate::Retry(status.0), now);
         if let Some(flow) = self.flows.get_mut(at).and_then(Option::as_mut) {
+            flow.spec.purse.hold(1);
             flow.requeue(LinkRun { owner, from: unit, count: 1, attempt });
         }
     }

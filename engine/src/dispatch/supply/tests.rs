@@ -1,7 +1,8 @@
 //! The supply without actors: what leaves to whom, in which order, exactly once.
 
+mod charges;
+
 use super::*;
-use crate::dispatch::budget::Budget;
 use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::message::Message;
 use crate::dispatch::route::Routes;
@@ -70,7 +71,7 @@ pub(crate) fn slice(chunk: ChunkNo, from: u16, count: u16) -> Slice {
         sieved: 1,
         not_after_ms: u64::MAX,
         route: 0,
-        charged: None,
+        paid: Paid::No,
     }
 }
 
@@ -91,7 +92,7 @@ struct Bench {
     supply: Supply,
     sieve: Arc<Sieve>,
     lists: Suppressions,
-    budget: Arc<Budget>,
+    purse: Arc<Purse>,
     now: Now,
     /// What a fetched chunk holds.
     chunk: Arc<ChunkData>,
@@ -102,12 +103,11 @@ struct Bench {
 impl Bench {
     fn new(parts: u8, table: &[(&[&str], u32)], chunk: Arc<ChunkData>, remaining: Remaining) -> Self {
         let (sieve, lists) = sieve(parts, table);
-        let (sieve, budget) = (Arc::new(sieve), Arc::new(Budget::new(None)));
-        let purse = Arc::new(Purse::new(Arc::clone(&budget), Arc::default()));
+        let (sieve, purse) = (Arc::new(sieve), Arc::new(Purse::default()));
         let recipients = 10 * CHUNK_RECIPIENTS as u64;
-        let supply = Supply::new(Arc::clone(&sieve), purse, recipients, remaining);
+        let supply = Supply::new(Arc::clone(&sieve), Arc::clone(&purse), recipients, remaining);
         let (orders, skips, now) = (VecDeque::new(), Vec::new(), Now::default());
-        let mut bench = Self { supply, sieve, lists, budget, now, chunk, orders, skips };
+        let mut bench = Self { supply, sieve, lists, purse, now, chunk, orders, skips };
         bench.terms(u64::MAX);
         bench
     }
@@ -125,6 +125,16 @@ impl Bench {
     fn on(&mut self, message: SupplyMsg) -> Vec<(Arc<LinkInbox>, Slice)> {
         let todo = self.supply.on(message, self.now);
         self.sort(todo)
+    }
+
+    /// Recipients charged today, and units given out that the keeper does not know yet.
+    fn used(&self) -> u64 {
+        self.purse.own().used(TODAY)
+    }
+
+    /// The keeper learns of intents for so many units, by which so many recipients are charged today.
+    fn publish(&self, charged: u64, intended: u64) {
+        self.purse.publish(vec![(TODAY, charged)], intended);
     }
 
     fn go_on(&mut self) -> Vec<(Arc<LinkInbox>, Slice)> {
@@ -199,7 +209,8 @@ fn every_unit_of_a_chunk_with_the_most_parts_is_given_out_once() {
         assert_eq!(u32::from(slice.from), next);
         next += u32::from(slice.count);
     }
-    assert_eq!((bench.budget.used(TODAY), bench.supply.remaining()), (4096, 10 * 4096 - 10 * 4096));
+    bench.publish(4096, 4096 * 16);
+    assert_eq!((bench.used(), bench.supply.remaining()), (4096, 0));
 }
 
 #[test]
@@ -311,8 +322,10 @@ fn delayed_units_come_when_they_are_due_and_too_many_of_them_hold_everything_fre
     let link = link(0);
     bench.want(&link, 100);
     let mut slices: Vec<Slice> = bench.load().into_iter().map(|(_, s)| s).collect();
-    assert_eq!((slices[0].count, bench.budget.used(TODAY)), (100, 100));
+    assert_eq!((slices[0].count, bench.used()), (100, 100));
     slices[0].attempt = 1;
+    bench.publish(0, 100);
+    slices[0].paid = bench.purse.come_back(slices[0].paid, 100, true);
     bench.on(SupplyMsg::Later(slices, 5_000));
     assert_eq!(given(&bench.want(&link, 10)), 10, "fresh ones go on");
     let flood: Vec<Slice> = (0..17).map(|n| Slice { attempt: 1, ..slice(n, 0, 4_096) }).collect();
@@ -321,7 +334,7 @@ fn delayed_units_come_when_they_are_due_and_too_many_of_them_hold_everything_fre
     bench.now.mono_us = 5_000;
     let due = bench.go_on();
     assert_eq!((given(&due), due[0].1.from, due[0].1.attempt), (10, 0, 1));
-    assert_eq!(bench.budget.used(TODAY), 110, "a retry is not charged twice");
+    assert_eq!(bench.used(), 20, "a retry needs a place when it leaves again, and none while it waits");
     assert_eq!(bench.supply.next_due_us(), Some(9_000));
 }
 
@@ -335,49 +348,83 @@ fn nothing_leaves_beyond_the_plan_and_what_comes_back_may_leave_again() {
     assert_eq!((given(&slices), bench.supply.remaining()), (30, 4_066));
     assert_eq!(given(&bench.want(&link, 2_000)), 0);
     bench.on(SupplyMsg::Returned(slices.into_iter().map(|(_, s)| s).collect()));
-    assert_eq!((bench.supply.remaining(), bench.budget.used(TODAY)), (4_066, 30), "out again at once");
+    assert_eq!((bench.supply.remaining(), bench.used()), (4_066, 30), "out again at once");
     bench.terms(7);
     assert_eq!(given(&bench.go_on()), 0, "a want is answered once");
     assert_eq!(given(&bench.want(&link, 2_000)), 7);
 }
 
 #[test]
-fn a_daily_limit_counts_recipients_by_their_first_part() {
+fn a_daily_limit_counts_recipients_and_not_their_parts() {
     let remaining = Remaining { untouched: Vec::new(), runs: vec![run(0, 1, 29)] };
     let mut bench = Bench::new(3, &[(&[], 1)], numbers(10), remaining);
-    bench.budget.set_limit(Some(4));
+    bench.purse.own().set_limit(Some(4));
     assert_eq!(bench.supply.remaining(), 9, "of the first one a part is gone already");
     bench.want(&link(0), 100);
-    let slices = bench.load();
-    assert_eq!(given(&slices), 2 + 4 * 3);
+    // The rest of the one that was begun: nobody here knows whether it is charged.
+    assert_eq!(given(&bench.load()), 2 + 3 * 3);
     assert!(bench.supply.is_poor());
-    bench.supply.set_terms(Terms { is_open: true, day: date(2026, 3, 2), fresh: u64::MAX });
-    assert_eq!(given(&bench.want(&link(0), 100)), 12);
-    let old: Vec<Slice> = slices.into_iter().map(|(_, s)| s).collect();
-    bench.on(SupplyMsg::Returned(old));
-    assert_eq!(bench.budget.used(TODAY), 4, "a day that has passed is not refilled");
+    bench.publish(4, 11);
+    let tomorrow = date(2026, 3, 2);
+    bench.supply.set_terms(Terms { is_open: true, day: tomorrow, fresh: u64::MAX });
+    let slices = bench.want(&link(0), 100);
+    assert_eq!((given(&slices), bench.purse.left(tomorrow)), (12, 0));
+    let unsent: Vec<Slice> = slices.into_iter().map(|(_, s)| s).collect();
+    bench.on(SupplyMsg::Returned(unsent));
+    assert_eq!((bench.used(), bench.purse.left(tomorrow)), (4, 4));
+}
+
+#[test]
+fn a_message_is_never_torn_in_two() {
+    let remaining = Remaining { untouched: Vec::new(), runs: vec![run(0, 1, 29)] };
+    let mut bench = Bench::new(3, &[(&[], 1)], numbers(10), remaining);
+    bench.want(&link(0), 1);
+    assert_eq!(given(&bench.load()), 2);
+    assert_eq!(given(&bench.want(&link(0), 4)), 6);
 }
 
 #[test]
 fn a_part_that_comes_back_alone_leaves_its_recipient_charged_and_is_not_charged_again() {
     let remaining = Remaining { untouched: Vec::new(), runs: vec![run(0, 0, 30)] };
     let mut bench = Bench::new(3, &[(&[], 1)], numbers(10), remaining);
-    bench.budget.set_limit(Some(4));
+    bench.purse.own().set_limit(Some(4));
     let link = link(0);
     bench.want(&link, 100);
     let out = bench.load();
-    assert_eq!((given(&out), bench.budget.used(TODAY)), (12, 4));
+    bench.publish(4, 12);
+    assert_eq!((given(&out), bench.used()), (12, 4));
     // The first part was throttled; the others of its message may have been accepted.
-    let first = Slice { count: 1, ..out[0].1.clone() };
+    let paid = bench.purse.come_back(out[0].1.paid, 1, false);
+    let first = Slice { count: 1, paid, ..out[0].1.clone() };
     bench.on(SupplyMsg::Returned(vec![first]));
     let again = bench.want(&link, 100);
-    assert_eq!((given(&again), bench.budget.used(TODAY)), (1, 4), "that part and nobody else");
-    assert_eq!(bench.supply.remaining(), 6);
+    assert_eq!((given(&again), bench.supply.remaining()), (1, 6), "that part and nobody else");
+    bench.publish(4, 1);
     // A whole message that comes back frees its place.
-    let whole = Slice { from: 3, count: 3, ..out[0].1.clone() };
+    let paid = bench.purse.come_back(out[0].1.paid, 3, true);
+    let whole = Slice { from: 3, count: 3, paid, ..out[0].1.clone() };
+    bench.publish(3, 0);
     bench.on(SupplyMsg::Returned(vec![whole]));
     let again = bench.want(&link, 100);
-    assert_eq!((given(&again), bench.budget.used(TODAY)), (3, 4));
+    bench.publish(4, 3);
+    assert_eq!((given(&again), bench.used()), (3, 4));
+}
+
+#[test]
+fn what_stays_charged_for_good_leaves_again_on_a_day_that_is_used_up() {
+    let mut bench = Bench::plain(100, vec![run(0, 0, 100)]);
+    bench.purse.own().set_limit(Some(10));
+    let link = link(0);
+    bench.want(&link, 100);
+    let out = bench.load();
+    bench.publish(10, 10);
+    let paid = bench.purse.come_back(Paid::Kept, 1, true);
+    bench.on(SupplyMsg::Returned(vec![Slice { count: 1, attempt: 1, paid, ..out[0].1.clone() }]));
+    assert_eq!(bench.used(), 10, "none while it waits");
+    let again = bench.want(&link, 100);
+    assert_eq!((given(&again), again[0].1.paid), (1, Paid::Kept));
+    bench.publish(10, 1);
+    assert_eq!(bench.used(), 10);
 }
 
 #[test]
@@ -403,7 +450,7 @@ fn a_number_that_is_listed_meanwhile_is_left_out_at_the_last_moment() {
     let skipped: Vec<_> = bench.skips.iter().map(|s| (s.run.from, s.status, s.reason)).collect();
     let out = (UnitStatus::Skipped, reason::OPTED_OUT);
     assert_eq!(skipped, [(50, out.0, out.1), (51, out.0, out.1)]);
-    assert_eq!((bench.supply.remaining(), bench.budget.used(TODAY)), (0, 98));
+    assert_eq!((bench.supply.remaining(), bench.used()), (0, 98));
 }
 
 #[test]
@@ -541,6 +588,6 @@ proptest! {
             }
         }
         prop_assert_eq!(held.len(), 1_000 * usize::from(parts));
-        prop_assert_eq!((bench.supply.remaining(), bench.budget.used(TODAY)), (0, 1_000));
+        prop_assert_eq!((bench.supply.remaining(), bench.used()), (0, 1_000 * u64::from(parts)));
     }
 }

@@ -168,3 +168,31 @@ fn a_campaign_that_ends_leaves_no_trace_on_a_link() {
     assert!(core.flows.iter().all(Option::is_none) && core.by_no.is_empty());
     world.check();
 }
+
+#[test]
+fn a_campaign_that_joins_again_in_the_midst_of_it_is_one_member_and_leaves_nothing_behind() {
+    let mut world = World::new(willing());
+    world.channel(200, 2, 10);
+    world.campaign(1, 1, 1_000);
+    world.run_for(500_000);
+    for (place, workspace) in [(Lane::Bulk, 2), (Lane::Otp, 3), (Lane::Otp, 3), (Lane::Normal, 1)] {
+        world.join_again(1, |spec| (spec.lane, spec.workspace.0) = (place, workspace));
+        world.leave(0, 1);
+        world.join_again(1, |spec| (spec.lane, spec.workspace.0) = (place, workspace));
+        world.run_for(300_000);
+        let members = |world: &World, at: usize| {
+            Lane::ALL.map(|lane| world.links[at].core.lanes.of(lane).members).iter().sum::<u32>()
+        };
+        assert_eq!((members(&world, 0), members(&world, 1)), (1, 1));
+    }
+    world.run_for(10_000_000);
+    world.check_done(1, 1_000);
+    (0..2).for_each(|at| world.leave(at, 1));
+    world.run_for(1_000_000);
+    for link in &world.links {
+        let core = &link.core;
+        assert!(core.flows.iter().all(Option::is_none) && core.by_no.is_empty());
+        assert_eq!(core.chunks.len(), core.free_chunks.len());
+        assert!(Lane::ALL.iter().all(|lane| core.lanes.of(*lane).members == 0));
+    }
+}

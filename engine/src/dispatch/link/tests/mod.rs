@@ -13,6 +13,7 @@ mod refusals;
 use super::core::LinkCore;
 use super::{Desk, FlowSpec, LinkConfig, LinkInbox, LinkMsg, LinkShared, wire};
 use crate::dispatch::account::Account;
+use crate::dispatch::budget::Paid;
 use crate::dispatch::cells::{Board, CampaignCells, LinkCells};
 use crate::dispatch::channel_cells::ChannelCells;
 use crate::dispatch::env::Now;
@@ -196,6 +197,16 @@ impl World {
             pushed: 0,
         };
         self.camps.insert(no, camp);
+        for link in &self.links {
+            assert!(link.core.inbox.push(LinkMsg::Join(Box::new(spec.clone()))).is_ok());
+        }
+    }
+
+    /// A campaign joins every link once more, on changed terms.
+    pub(super) fn join_again(&mut self, no: u32, change: impl FnOnce(&mut FlowSpec)) {
+        let flow = self.links[0].core.flow_of(CampaignNo(no)).expect("it has joined");
+        let mut spec = flow.spec.clone();
+        change(&mut spec);
         for link in &self.links {
             assert!(link.core.inbox.push(LinkMsg::Join(Box::new(spec.clone()))).is_ok());
         }
@@ -457,8 +468,7 @@ fn spec(cells: &Arc<CampaignCells>, supply: SupplyRef) -> FlowSpec {
         retry: Arc::from([]),
         suppressed: Suppressions::default().of(WorkspaceId(Uuid::nil())),
         transactional: false,
-        daily_limit: false,
-        base: 0,
+        purse: Arc::default(),
         supply,
     }
 }
@@ -486,8 +496,8 @@ fn slices(recipients: u64) -> VecDeque<Slice> {
 
 fn part_of(chunk: u32, data: &Arc<ChunkData>, from: u16, count: u16) -> Slice {
     let data = Arc::clone(data);
-    let (attempt, sieved, not_after_ms, route, charged) = (0, 0, u64::MAX, 0, None);
-    Slice { chunk, data, from, count, attempt, sieved, not_after_ms, route, charged }
+    let (attempt, sieved, not_after_ms, route, paid) = (0, 0, u64::MAX, 0, Paid::No);
+    Slice { chunk, data, from, count, attempt, sieved, not_after_ms, route, paid }
 }
 
 fn answer(sequence: u32, status: CommandStatus, out: &mut BytesMut) {
