@@ -8,6 +8,7 @@ use engine::seed::Seed;
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StateSave};
 use jiff::civil::time;
 use std::time::Duration;
+use tests::evidence::{Evidence, Stop};
 use tests::invariants;
 use tests::stage::{Line, Script, Stage};
 
@@ -44,9 +45,23 @@ enum Lie {
     /// The first unit's status.
     Unit(UnitStatus),
     Stop,
+    /// What a test hands over.
+    Evidence(fn(&mut Evidence)),
 }
 
-const LIES: [(&str, Lie); 15] = [
+/// A stop with what was written by then, and no resume behind it.
+fn counted_stop(evidence: &mut Evidence) {
+    let (campaign, _) = evidence.campaigns[0];
+    evidence.stops.push(Stop { campaign, at_us: u64::MAX, written: Some(299) });
+}
+
+const LIES: [(&str, Lie); 21] = [
+    ("I2", Lie::Evidence(|e| e.campaigns[0].1.as_mut().unwrap().unknown += 1)),
+    ("I3", Lie::Evidence(|e| e.traces.push(e.traces[0].clone()))),
+    ("I4", Lie::Evidence(|e| e.traces.clear())),
+    ("I4", Lie::Unit(UnitStatus::Cancelled)),
+    ("I10", Lie::Evidence(counted_stop)),
+    ("I12", Lie::Evidence(|e| e.campaigns.clear())),
     ("I1", Lie::Unit(UnitStatus::Intended)),
     ("I4", Lie::Unit(UnitStatus::Skipped)),
     ("I2", Lie::Campaign(|c| c.counts.as_mut().unwrap().sent -= 1)),
@@ -128,9 +143,14 @@ fn every_lie_is_found_and_the_truth_is_not() {
                     let save = StateSave { watermark, chunks: vec![state], ..StateSave::default() };
                     stage.store.save_state(campaign.no, save).await.unwrap();
                 }
+                Lie::Evidence(_) => {}
                 Lie::Stop => stage.stops.push((id, stage.now_ms() - 60_000)),
             }
-            let error = format!("{:#}", invariants::check(&stage).await.expect_err("a lie"));
+            let mut evidence = Evidence::from(&stage);
+            if let Lie::Evidence(with) = lie {
+                with(&mut evidence)
+            }
+            let error = format!("{:#}", invariants::check(evidence).await.expect_err("a lie"));
             assert!(error.contains(&format!("{invariant}:")), "lie {at}: {error}");
         });
     }

@@ -31,11 +31,9 @@ fn show(what: &str, mut times: Vec<Duration>) {
 #[tokio::test]
 async fn pauses_under_full_load_are_acknowledged_and_lose_nothing() {
     let smsc = simulator(Config::default()).await.unwrap();
-    let address = smsc.local_addr().unwrap().to_string();
     let options = RigOptions { binds: 4, window: 100, ..RigOptions::default() };
     let recipients = 40_000 * u64::try_from(samples()).unwrap();
-    let rig = Rig::new(&address, recipients, &options).await.unwrap();
-    let (workspace, by) = (rig.workspace(), rig.seed.author());
+    let rig = Rig::new(&smsc, recipients, &options).await.unwrap();
     rig.go().await.unwrap();
     let mut times = Vec::new();
     while times.len() < samples() && rig.counts().queued > 0 {
@@ -43,15 +41,15 @@ async fn pauses_under_full_load_are_acknowledged_and_lose_nothing() {
             tick().await;
         }
         let begun = Instant::now();
-        if rig.engine.pause(workspace, rig.campaign, &by).await.is_err() {
+        if rig.pause().await.is_err() {
             // Done meanwhile.
             break;
         }
         times.push(begun.elapsed());
-        rig.engine.resume(workspace, rig.campaign, &by).await.unwrap();
+        rig.resume().await.unwrap();
     }
-    let counts = rig.until_done(Duration::from_secs(120)).await.unwrap();
-    rig.check_ledger(&smsc.with_ledger(bench::smsc::Ledger::exact), &counts).unwrap();
+    rig.until_done(Duration::from_secs(120)).await.unwrap();
+    rig.judge().await.unwrap();
     show("pause under full load", times);
 }
 
@@ -106,10 +104,9 @@ async fn pushes(
 #[tokio::test]
 async fn codes_overtake_a_large_campaign_on_a_full_channel() {
     let smsc = simulator(Config::default()).await.unwrap();
-    let address = smsc.local_addr().unwrap().to_string();
     // A channel that a large campaign keeps full for as long as this takes.
     let options = RigOptions { binds: 2, window: 50, rate_per_s: 2_000, ..RigOptions::default() };
-    let rig = Rig::new(&address, 400_000, &options).await.unwrap();
+    let rig = Rig::new(&smsc, 400_000, &options).await.unwrap();
     let codes = trigger(&rig.engine, &*rig.store).await;
     let [durable, read] = pushes(&rig.engine, &codes, FIRST_PUSHED, &smsc).await;
     show("one number, idle channel: durable", durable);

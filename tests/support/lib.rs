@@ -5,6 +5,7 @@
 
 mod child;
 pub mod doubles;
+pub mod evidence;
 pub mod invariants;
 pub mod outfit;
 mod place;
@@ -12,7 +13,7 @@ pub mod rig;
 mod skip;
 pub mod solo;
 pub mod stage;
-pub mod verdict;
+pub mod tap;
 
 pub use child::{Child, ChildError};
 pub use place::{free_port, product, python, repository, temp_dir, tool};

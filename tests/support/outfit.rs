@@ -62,13 +62,11 @@ impl Outfit {
         }
     }
 
-    /// Starts it.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn start(&self) -> anyhow::Result<Engine> {
+    /// The channel as the engine gets it.
+    #[must_use]
+    pub fn channel(&self) -> ChannelConfig {
         let options = &self.options;
-        let channel = ChannelConfig {
+        ChannelConfig {
             name: "rig".to_owned(),
             address: self.address.clone(),
             system_id: "rig".to_owned(),
@@ -84,9 +82,16 @@ impl Outfit {
             prefixes: Vec::new(),
             weight: 1,
             workspaces: Vec::new(),
-        };
+        }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn start(&self) -> anyhow::Result<Engine> {
         let config = EngineConfig {
-            channels: vec![channel],
+            channels: vec![self.channel()],
             marks: self.marks.clone(),
             installation: self.store.installation(),
             boot_id: self.boot_id.clone(),

@@ -12,16 +12,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The network; clones share their notes.
 #[derive(Clone, Default)]
-pub(super) struct Tap(Arc<Mutex<Vec<u64>>>);
+pub struct Tap(Arc<Mutex<Vec<u64>>>);
 
 impl Tap {
     /// Submits begun so far.
-    pub(super) fn len(&self) -> usize {
+    #[must_use]
+    pub fn begun(&self) -> usize {
         self.notes().len()
     }
 
     /// Submits to a number: before and from a moment on.
-    pub(super) fn count(&self, number: u64, moment: usize) -> (usize, usize) {
+    #[must_use]
+    pub fn count(&self, number: u64, moment: usize) -> (usize, usize) {
         let notes = self.notes();
         let (before, behind) = notes.split_at(moment);
         let count = |notes: &[u64]| notes.iter().filter(|noted| **noted == number).count();
