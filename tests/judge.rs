@@ -14,7 +14,7 @@ use tests::stage::{Line, Script, Stage};
 
 /// A finished run of 300 recipients at 100 a second, from 10:00.
 async fn clean_run(place: &std::path::Path) -> (Stage, Seed) {
-    let mut line = Line::new("one", Config::default()).unwrap();
+    let mut line = Line::new("one", Config { latency_us: 100_000, ..Config::default() }).unwrap();
     line.channel.rate_per_s = 100;
     let at = "2026-01-01T10:00:00Z".parse().unwrap();
     let mut stage = Stage::new(place, at, vec![line]).await.unwrap();
@@ -55,13 +55,14 @@ fn counted_stop(evidence: &mut Evidence) {
     evidence.stops.push(Stop { campaign, at_us: u64::MAX, written: Some(299) });
 }
 
-const LIES: [(&str, Lie); 21] = [
+const LIES: [(&str, Lie); 22] = [
     ("I2", Lie::Evidence(|e| e.campaigns[0].1.as_mut().unwrap().unknown += 1)),
     ("I3", Lie::Evidence(|e| e.traces.push(e.traces[0].clone()))),
     ("I4", Lie::Evidence(|e| e.traces.clear())),
     ("I4", Lie::Unit(UnitStatus::Cancelled)),
     ("I10", Lie::Evidence(counted_stop)),
     ("I12", Lie::Evidence(|e| e.campaigns.clear())),
+    ("I14", Lie::Evidence(|e| e.traces[0].channel.window = 1)),
     ("I1", Lie::Unit(UnitStatus::Intended)),
     ("I4", Lie::Unit(UnitStatus::Skipped)),
     ("I2", Lie::Campaign(|c| c.counts.as_mut().unwrap().sent -= 1)),

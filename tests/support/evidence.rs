@@ -16,7 +16,7 @@ pub struct Stop {
     pub campaign: CampaignId,
     /// When it was acknowledged.
     pub at_us: u64,
-    /// Submits whose first octet was handed to the kernel by then, when the engine had one campaign and a tap.
+    /// Its submits whose first octet was handed to the kernel by then, where a tap counted them.
     pub written: Option<usize>,
 }
 

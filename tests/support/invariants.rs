@@ -17,7 +17,8 @@ use engine::model::{
 use engine::store::{Entity, Journal, Kind, Scope};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// Burst of a rate, as a part of a second of it; at least one.
 const BURST_PER_S: u64 = 20;
@@ -107,7 +108,7 @@ pub async fn check(evidence: impl Into<Evidence>) -> anyhow::Result<()> {
         rates(&stage.traces.iter().map(|trace| &trace.channel).collect::<Vec<_>>(), &cases)?;
     }
     days_of_workspaces(&cases)?;
-    sequences(&stage.traces)
+    windows(&stage.traces)
 }
 
 impl Case {
@@ -523,14 +524,22 @@ fn days_of_workspaces(cases: &[Case]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// I14: sequence numbers of a connection are legal and not used twice (no ledger here wraps).
-fn sequences(traces: &[Trace]) -> anyhow::Result<()> {
-    for Trace { ledger, .. } in traces {
-        let mut known = BTreeSet::new();
+/// I14: sequence numbers of a connection are legal and not used twice (no ledger here wraps), and never is more
+/// unanswered than the window holds. What waits longer than half of the response timeout may have been given up.
+fn windows(traces: &[Trace]) -> anyhow::Result<()> {
+    for Trace { ledger, channel, .. } in traces {
+        let patience_us = u64::try_from(channel.response_timeout.as_micros())? / 2;
+        let (mut known, mut open) = (BTreeSet::new(), BTreeMap::new());
         for submit in ledger.submits() {
             ensure!((1..=0x7FFF_FFFF).contains(&submit.sequence), "I14: sequence {}", submit.sequence);
             let fresh = known.insert((submit.connection, submit.sequence));
             ensure!(fresh, "I14: sequence {} twice", submit.sequence);
+            let open: &mut BinaryHeap<Reverse<u64>> = open.entry(submit.connection).or_default();
+            while open.peek().is_some_and(|Reverse(end_us)| *end_us <= submit.time_us) {
+                open.pop();
+            }
+            open.push(Reverse(submit.answer_us.min(submit.time_us + patience_us)));
+            ensure!(open.len() <= channel.window as usize, "I14: {} unanswered at {submit:?}", open.len());
         }
     }
     Ok(())

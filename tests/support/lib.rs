@@ -16,5 +16,5 @@ pub mod stage;
 pub mod tap;
 
 pub use child::{Child, ChildError};
-pub use place::{free_port, product, python, repository, temp_dir, tool};
+pub use place::{free_port, peak_mib, product, python, repository, temp_dir, tool};
 pub use skip::report_skip;

@@ -142,7 +142,7 @@ impl Rig {
     /// The engine's.
     pub async fn pause(&self) -> Result<(), EngineError> {
         self.engine.pause(self.workspace(), self.campaign, &self.seed.author()).await?;
-        self.stops.borrow_mut().push((Instant::now(), self.tap.begun()));
+        self.note_stop();
         Ok(())
     }
 
@@ -152,8 +152,13 @@ impl Rig {
     /// The engine's.
     pub async fn cancel(&self) -> Result<(), EngineError> {
         self.engine.cancel(self.workspace(), self.campaign, &self.seed.author()).await?;
-        self.stops.borrow_mut().push((Instant::now(), self.tap.begun()));
+        self.note_stop();
         Ok(())
+    }
+
+    fn note_stop(&self) {
+        let written = self.tap.begun_to(FIRST_NUMBER..FIRST_NUMBER + self.recipients);
+        self.stops.borrow_mut().push((Instant::now(), written));
     }
 
     /// Resumes it.

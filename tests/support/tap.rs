@@ -5,6 +5,7 @@
 use engine::{Dial, Net, Tcp, Wire};
 use pdu::{CommandId, SubmitSm};
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -19,6 +20,12 @@ impl Tap {
     #[must_use]
     pub fn begun(&self) -> usize {
         self.notes().len()
+    }
+
+    /// Of these the ones to numbers of a range.
+    #[must_use]
+    pub fn begun_to(&self, numbers: Range<u64>) -> usize {
+        self.notes().iter().filter(|number| numbers.contains(number)).count()
     }
 
     /// Submits to a number: before and from a moment on.
