@@ -25,7 +25,7 @@ bench:
 # What takes too long for every commit: ten million recipients, a gigabyte of input.
 long:
 	cargo build --release --workspace --all-targets
-	MC_SCALE=10000000 cargo test --workspace --release --test system -- --nocapture --test-threads 1 scale::
+	MC_SCALE=10000000 cargo test --workspace --release --test system -- --nocapture --test-threads 1 scale:: latency::codes
 	cargo run --release -p engine --example intake_rate -- csv 10000000
 	cargo run --release -p engine --example intake_rate -- same 10000000
 	$(MAKE) torture ROUNDS=300

@@ -43,7 +43,7 @@ fn accepted(stage: &Stage, line: usize) -> u64 {
 async fn ended(stage: &mut Stage, id: CampaignId, limit: Duration) {
     stage.until_final(limit, &[id]).await.unwrap();
     stage.engine.clone().shutdown().await;
-    invariants::check(stage).await.unwrap();
+    invariants::check(&*stage).await.unwrap();
 }
 
 #[test]

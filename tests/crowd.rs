@@ -1,19 +1,27 @@
 //! Many workspaces and campaigns at once: everybody ends, shares are right, nobody starves, nothing grows.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests; the figures are what they are run for")]
 
 use bench::smsc::{Config, Ledger};
 use engine::model::Lane;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
-use tests::invariants;
 use tests::stage::{Line, Script, Stage};
+use tests::{Child, invariants};
 
 /// Workspaces, and campaigns of each.
 const WORKSPACES: usize = 50;
 const CAMPAIGNS: usize = 4;
 /// Recipients of each campaign.
 const RECIPIENTS: u64 = 150;
+/// What all campaigns may take over one with all their recipients, MiB.
+const MORE_MIB: f64 = 24.0;
+/// Names the environment variable with the order to a process of its own.
+const ORDER: &str = "MC_CROWD_CHILD";
+/// Far above what such a process takes.
+const DEADLINE: Duration = Duration::from_secs(120);
 /// Segments per second of each of the two channels.
 const RATE: u32 = 1_000;
 
@@ -46,28 +54,33 @@ fn sent(stage: &Stage, ledgers: &[(Ledger, u64)], until_us: u64) -> Vec<u64> {
     counts
 }
 
+/// That many workspaces with that many campaigns each, all started at once and run to their end over eight binds; and
+/// when they were started, microseconds since 1970.
+async fn crowd(place: &Path, workspaces: usize, campaigns: usize, recipients: u64) -> (Stage, u64) {
+    let lines = vec![line("north", RATE, 4), line("south", RATE, 4)];
+    let mut stage = Stage::new(place, new_year(), lines).await.unwrap();
+    let mut ids = Vec::new();
+    for w in 0..workspaces {
+        let seed = stage.workspace(&format!("w{w}"), |_| ()).await.unwrap();
+        for _ in 0..campaigns {
+            let script = Script { recipients, ..Script::default() };
+            ids.push((seed.clone(), stage.campaign(&seed, &script).await.unwrap()));
+        }
+    }
+    for (seed, id) in &ids {
+        stage.engine.start_campaign(seed.workspace, *id, &seed.author()).await.unwrap();
+    }
+    let begun_us = stage.now_ms() * 1000;
+    let all: Vec<_> = ids.iter().map(|(_, id)| *id).collect();
+    stage.until_final(Duration::from_secs(60), &all).await.unwrap();
+    (stage, begun_us)
+}
+
 #[test]
 fn fifty_workspaces_with_four_campaigns_each_share_eight_binds_evenly_and_all_end() {
     runtime().block_on(async {
         let place = tests::stage::place().unwrap();
-        let lines = vec![line("north", RATE, 4), line("south", RATE, 4)];
-        let mut stage = Stage::new(place.path(), new_year(), lines).await.unwrap();
-        let mut ids = Vec::new();
-        let mut seeds = Vec::new();
-        for w in 0..WORKSPACES {
-            let seed = stage.workspace(&format!("w{w}"), |_| ()).await.unwrap();
-            for _ in 0..CAMPAIGNS {
-                let script = Script { recipients: RECIPIENTS, ..Script::default() };
-                ids.push((seed.clone(), stage.campaign(&seed, &script).await.unwrap()));
-            }
-            seeds.push(seed);
-        }
-        for (seed, id) in &ids {
-            stage.engine.start_campaign(seed.workspace, *id, &seed.author()).await.unwrap();
-        }
-        let begun_us = stage.now_ms() * 1000;
-        let all: Vec<_> = ids.iter().map(|(_, id)| *id).collect();
-        stage.until_final(Duration::from_secs(60), &all).await.unwrap();
+        let (stage, begun_us) = crowd(place.path(), WORKSPACES, CAMPAIGNS, RECIPIENTS).await;
         let ledgers = stage.ledgers();
         let total = (WORKSPACES * CAMPAIGNS) as u64 * RECIPIENTS;
         let took_us = ledgers.iter().flat_map(|(l, zero)| l.submits().last().map(|s| zero + s.time_us)).max();
@@ -83,6 +96,42 @@ fn fifty_workspaces_with_four_campaigns_each_share_eight_binds_evenly_and_all_en
         stage.engine.clone().shutdown().await;
         invariants::check(&stage).await.unwrap();
     });
+}
+
+/// Not a test by itself: without an order it does nothing. It tells the peak of a process with one crowd in it.
+#[test]
+fn child_crowd() {
+    let Ok(order) = std::env::var(ORDER) else { return };
+    let numbers: Vec<usize> = order.split(' ').map(|number| number.parse().unwrap()).collect();
+    let [workspaces, campaigns, recipients] = numbers[..] else { panic!("no order: {order}") };
+    runtime().block_on(async {
+        let place = tests::stage::place().unwrap();
+        let (stage, _) = crowd(place.path(), workspaces, campaigns, recipients as u64).await;
+        stage.engine.clone().shutdown().await;
+        println!("peak {} MiB", tests::peak_mib().unwrap());
+    });
+}
+
+/// Largest resident memory of a process with such a crowd, engine and simulators together, MiB.
+fn peak_of(order: &str) -> f64 {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "crowd::child_crowd", "--nocapture"]).env(ORDER, order);
+    let mut child = Child::start(&mut command).unwrap();
+    let line = child.wait_for_line(DEADLINE, |line| line.contains("peak ")).unwrap();
+    assert!(child.wait_for_end(DEADLINE).unwrap().success());
+    line.split_whitespace().rev().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn two_hundred_campaigns_take_little_more_memory_than_one_with_all_their_recipients() {
+    let all = (WORKSPACES * CAMPAIGNS) as u64 * RECIPIENTS;
+    let one = peak_of(&format!("1 1 {all}"));
+    let many = peak_of(&format!("{WORKSPACES} {CAMPAIGNS} {RECIPIENTS}"));
+    println!(
+        "{} campaigns: {many:.1} MiB, one with all their recipients: {one:.1} MiB",
+        WORKSPACES * CAMPAIGNS
+    );
+    assert!(many - one < MORE_MIB, "{:.1} MiB more", many - one);
 }
 
 #[test]
@@ -110,6 +159,7 @@ fn two_equal_workspaces_with_one_and_ten_campaigns_get_equal_shares() {
         let off = one.abs_diff(ten) as f64 / (one + ten) as f64;
         assert!(off <= 0.02, "{one} and {ten} of equal workspaces: {off:.3} apart");
         stage.engine.clone().shutdown().await;
+        invariants::check(&stage).await.unwrap();
     });
 }
 
@@ -137,5 +187,6 @@ fn an_otp_campaign_overtakes_a_full_channel() {
         // Fifty at a hundred a second, of which nine in ten are theirs.
         assert!(last_us - begun_us < 700_000, "{} us for fifty codes", last_us - begun_us);
         stage.engine.clone().shutdown().await;
+        invariants::check(&stage).await.unwrap();
     });
 }

@@ -5,13 +5,14 @@
 use bench::smsc::{Config, ReceiptConfig};
 use engine::ChannelConfig;
 use engine::model::{
-    Campaign, ChunkState, DeliveryPolicy, EntityId, LocalWindow, Mode, Plan, PlanSpan, QuietHours, Revision,
-    Sender, SuppressionKind, UnitStatus, Workspace, WorkspaceId,
+    Campaign, CampaignId, ChunkState, DeliveryPolicy, EntityId, LocalWindow, Mode, Plan, PlanSpan,
+    QuietHours, Revision, Sender, SuppressionKind, UnitStatus, Workspace, WorkspaceId,
 };
 use engine::seed::Seed;
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StateSave};
 use jiff::civil::{date, time};
 use std::time::Duration;
+use tests::evidence::{Evidence, Stop};
 use tests::invariants;
 use tests::stage::{Hushed, Line, Script, Stage};
 
@@ -19,7 +20,7 @@ use tests::stage::{Hushed, Line, Script, Stage};
 /// it was before anything was sent.
 async fn clean_run(place: &std::path::Path) -> (Stage, Seed) {
     let receipts = ReceiptConfig { delay_us: 1_000_000, ..ReceiptConfig::default() };
-    let config = Config { receipts: Some(receipts), ..Config::default() };
+    let config = Config { receipts: Some(receipts), latency_us: 100_000, ..Config::default() };
     let mut line = Line::new("one", config).unwrap();
     line.channel.rate_per_s = 100;
     let at = "2026-01-01T10:00:00Z".parse().unwrap();
@@ -46,6 +47,16 @@ async fn doctor(stage: &Stage, seed: &Seed, kind: Kind, id: EntityId, change: im
     stage.store.apply(vec![change], &seed.author(), stage.now()).await.unwrap();
 }
 
+async fn doctor_campaign(stage: &Stage, seed: &Seed, id: CampaignId, change: fn(&mut Campaign)) {
+    doctor(stage, seed, Kind::Campaign, id.into(), |entity| {
+        if let Entity::Campaign(campaign) = entity {
+            change(campaign);
+            campaign.state_version += 1;
+        }
+    })
+    .await;
+}
+
 /// Stores the columns of a chunk behind everybody's back.
 async fn save(stage: &Stage, campaign: &Campaign, state: ChunkState) {
     let watermark = stage.store.header(campaign.no).await.unwrap().watermark;
@@ -61,12 +72,16 @@ enum Lie {
     Channel(fn(&mut ChannelConfig)),
     /// The first unit's status.
     Unit(UnitStatus),
+    /// The first unit waits for a receipt, which was taken.
+    Waiting,
     /// A unit without a status.
     Lost,
     /// Everything is sent once more.
     Again,
     /// Also what the test itself is said to have done.
     Told(fn(&mut Stage)),
+    /// What a test hands over.
+    Evidence(fn(&mut Evidence)),
 }
 
 fn a_window(from: &str, to: &str) -> Option<LocalWindow> {
@@ -92,7 +107,20 @@ fn a_plan(rows: u64, covered: u64) -> Option<Plan> {
     Some(Plan { version: 1, rows: vec![(0, covered)], spans: vec![span] })
 }
 
-const LIES: [(&str, Lie); 32] = [
+/// A stop with what was written by then, and no resume behind it.
+fn counted_stop(evidence: &mut Evidence) {
+    let (campaign, _) = evidence.campaigns[0];
+    evidence.stops.push(Stop { campaign, at_us: u64::MAX, written: Some(299) });
+}
+
+const LIES: [(&str, Lie); 40] = [
+    ("I2", Lie::Evidence(|e| e.campaigns[0].1.as_mut().unwrap().unknown += 1)),
+    ("I3", Lie::Evidence(|e| e.traces.push(e.traces[0].clone()))),
+    ("I4", Lie::Evidence(|e| e.traces.clear())),
+    ("I4", Lie::Unit(UnitStatus::Cancelled)),
+    ("I10", Lie::Evidence(counted_stop)),
+    ("I12", Lie::Evidence(|e| e.campaigns.clear())),
+    ("I14", Lie::Evidence(|e| e.traces[0].channel.window = 1)),
     ("I1", Lie::Unit(UnitStatus::Intended)),
     ("I1", Lie::Lost),
     ("I3", Lie::Again),
@@ -100,8 +128,9 @@ const LIES: [(&str, Lie); 32] = [
     ("I4", Lie::Unit(UnitStatus::Undeliverable)),
     ("I4", Lie::Unit(UnitStatus::Expired)),
     ("I4", Lie::Unit(UnitStatus::Rejected)),
-    // Its receipt was taken.
-    ("I4", Lie::Unit(UnitStatus::Sent)),
+    // Nobody waits for its receipt any more.
+    ("I1", Lie::Unit(UnitStatus::Sent)),
+    ("I4", Lie::Waiting),
     ("I2", Lie::Campaign(|c| c.counts.as_mut().unwrap().sent -= 1)),
     (
         "I6",
@@ -191,15 +220,7 @@ fn every_lie_is_found_and_the_truth_is_not() {
                     })
                     .await;
                 }
-                Lie::Campaign(with) => {
-                    doctor(&stage, &seed, Kind::Campaign, id.into(), |e| {
-                        if let Entity::Campaign(c) = e {
-                            with(c);
-                            c.state_version += 1
-                        }
-                    })
-                    .await;
-                }
+                Lie::Campaign(with) => doctor_campaign(&stage, &seed, id, *with).await,
                 Lie::Revision(with) => {
                     doctor(&stage, &seed, Kind::Revision, EntityId(campaign.content.revision_id), |e| {
                         if let Entity::Revision(r) = e {
@@ -221,6 +242,12 @@ fn every_lie_is_found_and_the_truth_is_not() {
                     state.status[0] = *status as u8;
                     save(&stage, &campaign, state).await;
                 }
+                Lie::Waiting => {
+                    let mut state = stage.store.state(campaign.no, 0).await.unwrap().unwrap();
+                    state.status[0] = UnitStatus::Sent as u8;
+                    save(&stage, &campaign, state).await;
+                    doctor_campaign(&stage, &seed, id, |c| c.receipts_over = false).await;
+                }
                 Lie::Lost => {
                     let mut state = stage.store.state(campaign.no, 0).await.unwrap().unwrap();
                     state.status.pop();
@@ -233,8 +260,13 @@ fn every_lie_is_found_and_the_truth_is_not() {
                     stage.until_final(Duration::from_secs(60), &[id]).await.unwrap();
                 }
                 Lie::Told(with) => with(&mut stage),
+                Lie::Evidence(_) => {}
             }
-            let error = format!("{:#}", invariants::check(&stage).await.expect_err("a lie"));
+            let mut evidence = Evidence::from(&stage);
+            if let Lie::Evidence(with) = lie {
+                with(&mut evidence)
+            }
+            let error = format!("{:#}", invariants::check(evidence).await.expect_err("a lie"));
             assert!(error.contains(&format!("{invariant}:")), "lie {at}: {error}");
         });
     }

@@ -1,7 +1,8 @@
 //! How long stops and single messages take under full load, over real TCP and with real commits.
 //!
-//! Times are printed, never judged: machines differ. What is judged is that nothing is lost or sent twice by it.
-//! `MC_LATENCY=n` takes n samples instead of the suite's few.
+//! Times are printed, never judged: machines differ. What is judged is everything else, that nothing is written behind
+//! an acknowledgement among it. `MC_LATENCY=n` takes n samples instead of the suite's few; `MC_SCALE=n` gives the large
+//! campaign n recipients.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests; the figures are what it is run for")]
 
@@ -11,6 +12,8 @@ use engine::seed::{CampaignSeed, Seed};
 use engine::store::{Catalog, Journal};
 use engine::{Engine, Push};
 use std::time::{Duration, Instant};
+use tests::evidence::Evidence;
+use tests::invariants;
 use tests::rig::{Rig, RigOptions, simulator, tick};
 
 /// Samples of the suite.
@@ -18,8 +21,25 @@ const SAMPLES: usize = 12;
 /// First number of what is pushed, beside every generated list.
 const FIRST_PUSHED: u64 = 4_930_000_000_000;
 
+/// Recipients of the large campaign in the suite.
+const LARGE: u64 = 400_000;
+/// No wait takes longer on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A number from the environment.
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
 fn samples() -> usize {
-    std::env::var("MC_LATENCY").ok().map_or(SAMPLES, |text| text.parse().unwrap())
+    asked("MC_LATENCY").map_or(SAMPLES, |samples| usize::try_from(samples).unwrap())
+}
+
+/// Lets a full load send for a while.
+async fn a_while() {
+    for _ in 0..4 {
+        tick().await;
+    }
 }
 
 fn show(what: &str, mut times: Vec<Duration>) {
@@ -29,30 +49,47 @@ fn show(what: &str, mut times: Vec<Duration>) {
 }
 
 #[tokio::test]
-async fn pauses_under_full_load_are_acknowledged_and_lose_nothing() {
+async fn pauses_under_full_load_are_acknowledged_and_nothing_is_written_behind_them() {
     let smsc = simulator(Config::default()).await.unwrap();
-    let address = smsc.local_addr().unwrap().to_string();
     let options = RigOptions { binds: 4, window: 100, ..RigOptions::default() };
     let recipients = 40_000 * u64::try_from(samples()).unwrap();
-    let rig = Rig::new(&address, recipients, &options).await.unwrap();
-    let (workspace, by) = (rig.workspace(), rig.seed.author());
+    let rig = Rig::new(&smsc, recipients, &options).await.unwrap();
     rig.go().await.unwrap();
     let mut times = Vec::new();
     while times.len() < samples() && rig.counts().queued > 0 {
-        for _ in 0..4 {
-            tick().await;
-        }
+        a_while().await;
         let begun = Instant::now();
-        if rig.engine.pause(workspace, rig.campaign, &by).await.is_err() {
+        if rig.pause().await.is_err() {
             // Done meanwhile.
             break;
         }
         times.push(begun.elapsed());
-        rig.engine.resume(workspace, rig.campaign, &by).await.unwrap();
+        a_while().await;
+        rig.resume().await.unwrap();
     }
-    let counts = rig.until_done(Duration::from_secs(120)).await.unwrap();
-    rig.check_ledger(&smsc.with_ledger(bench::smsc::Ledger::exact), &counts).unwrap();
+    rig.until_done(LIMIT).await.unwrap();
+    rig.judge().await.unwrap();
     show("pause under full load", times);
+}
+
+#[tokio::test]
+async fn cancels_under_full_load_are_acknowledged_and_nothing_is_written_behind_them() {
+    let options = RigOptions { binds: 4, window: 100, ..RigOptions::default() };
+    let mut times = Vec::new();
+    for _ in 0..samples() {
+        let smsc = simulator(Config::default()).await.unwrap();
+        let rig = Rig::new(&smsc, 40_000, &options).await.unwrap();
+        rig.go().await.unwrap();
+        rig.until(LIMIT, |counts| counts.sent > 2_000).await.unwrap();
+        let begun = Instant::now();
+        rig.cancel().await.unwrap();
+        times.push(begun.elapsed());
+        a_while().await;
+        let counts = rig.until_done(LIMIT).await.unwrap();
+        assert!(counts.cancelled > 0, "cancelled too late: {counts:?}");
+        rig.judge().await.unwrap();
+    }
+    show("cancel under full load", times);
 }
 
 /// A started Trigger campaign of another workspace.
@@ -106,10 +143,10 @@ async fn pushes(
 #[tokio::test]
 async fn codes_overtake_a_large_campaign_on_a_full_channel() {
     let smsc = simulator(Config::default()).await.unwrap();
-    let address = smsc.local_addr().unwrap().to_string();
     // A channel that a large campaign keeps full for as long as this takes.
     let options = RigOptions { binds: 2, window: 50, rate_per_s: 2_000, ..RigOptions::default() };
-    let rig = Rig::new(&address, 400_000, &options).await.unwrap();
+    let recipients = asked("MC_SCALE").unwrap_or(LARGE);
+    let rig = Rig::new(&smsc, recipients, &options).await.unwrap();
     let codes = trigger(&rig.engine, &*rig.store).await;
     let [durable, read] = pushes(&rig.engine, &codes, FIRST_PUSHED, &smsc).await;
     show("one number, idle channel: durable", durable);
@@ -119,7 +156,12 @@ async fn codes_overtake_a_large_campaign_on_a_full_channel() {
     let before = smsc.with_ledger(|ledger| ledger.submits().len());
     let [_, later] = pushes(&rig.engine, &codes, FIRST_PUSHED + 1_000_000, &smsc).await;
     assert!(smsc.with_ledger(|ledger| ledger.submits().len()) > before, "the large campaign goes on");
-    show("one number, channel full: at the SMSC", later);
-    rig.engine.cancel(rig.workspace(), rig.campaign, &rig.seed.author()).await.unwrap();
+    show(&format!("one number, channel full with {recipients}: at the SMSC"), later);
+    let begun = Instant::now();
+    rig.cancel().await.unwrap();
+    show(&format!("cancel of {recipients} recipients"), vec![begun.elapsed()]);
     rig.engine.clone().shutdown().await;
+    let mut evidence = Evidence::from(&rig);
+    evidence.campaigns.push((codes.1, None));
+    invariants::check(evidence).await.unwrap();
 }

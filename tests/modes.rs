@@ -74,7 +74,7 @@ fn seconds(stage: &Stage) -> BTreeMap<DateTime, u64> {
 async fn run_to_the_end(stage: &mut Stage, ids: &[CampaignId], limit: Duration) -> BTreeMap<DateTime, u64> {
     stage.until_final(limit, ids).await.unwrap();
     stage.engine.clone().shutdown().await;
-    invariants::check(stage).await.unwrap();
+    invariants::check(&*stage).await.unwrap();
     seconds(stage)
 }
 

@@ -7,7 +7,6 @@ mod stores;
 
 use crate::faults::{LIMIT, Story, sum, with};
 use bench::smsc::{Config, Fault};
-use engine::EngineError;
 use engine::model::Status;
 use tests::rig::{RigOptions, tick};
 
@@ -15,18 +14,6 @@ use tests::rig::{RigOptions, tick};
 const LOOKS: u32 = 40;
 
 impl Story {
-    async fn pause(&self) -> Result<(), EngineError> {
-        self.rig.engine.pause(self.rig.workspace(), self.rig.campaign, &self.rig.seed.author()).await
-    }
-
-    async fn resume(&self) -> Result<(), EngineError> {
-        self.rig.engine.resume(self.rig.workspace(), self.rig.campaign, &self.rig.seed.author()).await
-    }
-
-    async fn cancel(&self) -> Result<(), EngineError> {
-        self.rig.engine.cancel(self.rig.workspace(), self.rig.campaign, &self.rig.seed.author()).await
-    }
-
     async fn status(&self) -> Status {
         self.rig.stored().await.unwrap().status
     }
@@ -51,10 +38,10 @@ async fn a_paused_campaign_sends_nothing_more_until_it_is_resumed() {
     let config = Config { latency_us: 3_000, ..Config::default() };
     let story = Story::tell(config, 10_000, RigOptions::default()).await;
     story.until_submits(2_000).await;
-    story.pause().await.unwrap();
+    story.rig.pause().await.unwrap();
     assert_eq!(story.status().await, Status::Paused);
     story.stays_still().await;
-    story.resume().await.unwrap();
+    story.rig.resume().await.unwrap();
     assert_eq!(story.end().await.counts.sent, 10_000);
 }
 
@@ -64,12 +51,12 @@ async fn twenty_pauses_and_resumes_under_load_lose_and_repeat_nothing() {
     let story = Story::tell(Config { latency_us: 1_000, ..Config::default() }, 40_000, options).await;
     for round in 1..=20 {
         story.until_submits(round * 1_500).await;
-        story.pause().await.unwrap();
+        story.rig.pause().await.unwrap();
         let submits = story.submits();
         story.rig.engine.settle().await.unwrap();
         let counts = story.rig.counts();
         assert_eq!(sum(&counts), 40_000, "{counts:?}");
-        story.resume().await.unwrap();
+        story.rig.resume().await.unwrap();
         assert!(story.submits() < 40_000, "the campaign was over in round {round} after {submits}");
     }
     assert_eq!(story.end().await.counts.sent, 40_000);
@@ -81,9 +68,9 @@ async fn a_campaign_paused_as_soon_as_it_was_started_sends_nothing() {
         let story = Story::begin(Config::default(), 500, RigOptions::default()).await;
         story.until(|s| s.rig.engine.channels()[0].up.iter().all(|up| *up)).await;
         story.rig.go().await.unwrap();
-        story.pause().await.unwrap();
+        story.rig.pause().await.unwrap();
         story.stays_still().await;
-        story.resume().await.unwrap();
+        story.rig.resume().await.unwrap();
         assert_eq!(story.end().await.counts.sent, 500);
     }
 }
@@ -94,7 +81,7 @@ async fn a_campaign_cancelled_as_soon_as_it_was_started_sends_nothing_more() {
         let story = Story::begin(Config::default(), 500, RigOptions::default()).await;
         story.until(|s| s.rig.engine.channels()[0].up.iter().all(|up| *up)).await;
         story.rig.go().await.unwrap();
-        story.cancel().await.unwrap();
+        story.rig.cancel().await.unwrap();
         story.stays_still().await;
         story.until(|s| s.rig.counts().in_flight == 0).await;
         let end = story.close().await;
@@ -107,7 +94,7 @@ async fn everything_queued_of_a_cancelled_campaign_is_cancelled_and_the_sum_is_e
     let config = Config { latency_us: 100_000, ..Config::default() };
     let story = Story::tell(config, 10_000, RigOptions::default()).await;
     story.until_submits(300).await;
-    story.cancel().await.unwrap();
+    story.rig.cancel().await.unwrap();
     let counts = story.rig.counts();
     assert_eq!((sum(&counts), counts.queued), (10_000, 0), "{counts:?}");
     story.stays_still().await;
@@ -123,7 +110,7 @@ async fn a_campaign_cancelled_in_mid_flight_stays_so_over_a_restart() {
     let config = Config { latency_us: 50_000, ..Config::default() };
     let mut story = Story::tell(config, 10_000, RigOptions::default()).await;
     story.until_submits(500).await;
-    story.cancel().await.unwrap();
+    story.rig.cancel().await.unwrap();
     story.restart().await;
     let counts = story.rig.counts();
     assert_eq!((counts.queued, sum(&counts)), (0, 10_000), "{counts:?}");
@@ -139,12 +126,12 @@ async fn a_paused_campaign_is_still_paused_after_a_restart_and_goes_on_when_resu
     let mut story =
         Story::tell(Config { latency_us: 2_000, ..Config::default() }, 10_000, RigOptions::default()).await;
     story.until_submits(2_000).await;
-    story.pause().await.unwrap();
+    story.rig.pause().await.unwrap();
     story.restart().await;
     story.until(|s| s.rig.engine.channels()[0].up.iter().all(|up| *up)).await;
     story.stays_still().await;
     assert_eq!(story.status().await, Status::Paused);
-    story.resume().await.unwrap();
+    story.rig.resume().await.unwrap();
     assert_eq!(story.end().await.counts.sent, 10_000);
 }
 
@@ -153,9 +140,9 @@ async fn a_campaign_resumed_right_behind_a_restart_goes_on() {
     let mut story =
         Story::tell(Config { latency_us: 2_000, ..Config::default() }, 3_000, RigOptions::default()).await;
     story.until_submits(500).await;
-    story.pause().await.unwrap();
+    story.rig.pause().await.unwrap();
     story.restart().await;
-    story.resume().await.unwrap();
+    story.rig.resume().await.unwrap();
     assert_eq!(story.end().await.counts.sent, 3_000);
 }
 
@@ -164,7 +151,7 @@ async fn a_campaign_whose_last_answers_come_while_it_is_paused_is_done() {
     let config = Config { latency_us: 150_000, ..Config::default() };
     let story = Story::tell(config, 100, RigOptions::default()).await;
     story.until_submits(100).await;
-    story.pause().await.unwrap();
+    story.rig.pause().await.unwrap();
     assert_eq!(story.end().await.counts.sent, 100);
 }
 
@@ -187,9 +174,9 @@ async fn a_message_paused_between_its_parts_is_completed_after_a_restart() {
     let mut story = Story::tell(Config { latency_us: 5_000, ..Config::default() }, 1_000, options).await;
     for round in 1..=4 {
         story.until_submits(round * 400).await;
-        story.pause().await.unwrap();
+        story.rig.pause().await.unwrap();
         story.restart().await;
-        story.resume().await.unwrap();
+        story.rig.resume().await.unwrap();
     }
     let end = story.end().await;
     assert_eq!((end.counts.sent, end.accepted()), (1_000, 3_000));
@@ -200,7 +187,7 @@ async fn a_cancelled_message_with_some_parts_out_is_failed() {
     let options = RigOptions { text: "0123456789".repeat(40), window: 10, ..RigOptions::default() };
     let story = Story::tell(Config { latency_us: 20_000, ..Config::default() }, 1_000, options).await;
     story.until_submits(200).await;
-    story.cancel().await.unwrap();
+    story.rig.cancel().await.unwrap();
     tokio::time::timeout(LIMIT, story.until(|s| s.rig.counts().in_flight == 0)).await.unwrap();
     story.rig.engine.clone().shutdown().await;
     let (counts, exact) = (story.rig.counts(), story.smsc.with_ledger(|l| l.exact()));
@@ -215,7 +202,7 @@ async fn what_is_refused_for_now_after_a_cancel_is_cancelled_too() {
     let config = Config { latency_us: 100_000, ..with(&[(Fault::Throttled, 0.5)]) };
     let story = Story::tell(config, 10_000, RigOptions::default()).await;
     story.until_submits(100).await;
-    story.cancel().await.unwrap();
+    story.rig.cancel().await.unwrap();
     story.until(|s| s.rig.counts().in_flight == 0).await;
     let end = story.close().await;
     assert!(end.struck(Fault::Throttled) > 10);

@@ -4,7 +4,6 @@
 
 mod keywords;
 mod recall;
-mod tap;
 
 use bench::smsc::{Config, MobileMessage, Smsc};
 use engine::model::record::reason;
@@ -18,11 +17,11 @@ use engine::store::{Catalog, Journal, Scope, SqliteStore};
 use engine::{Engine, EngineError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tap::Tap;
 use tempfile::TempDir;
 use tests::doubles::{Fate, Gate};
 use tests::outfit::Outfit;
 use tests::rig::{FIRST_NUMBER, RigOptions, simulator, tick};
+use tests::tap::Tap;
 
 /// No wait of this module may take longer on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -68,10 +68,9 @@ async fn an_smsc_that_never_answers_makes_all_unknown_and_nothing_is_repeated() 
 async fn pause_and_cancel_are_acknowledged_by_an_engine_whose_smsc_never_answers() {
     let story = Story::tell(with(&[(Fault::NeverRespond, 1.0)]), 3_000, RigOptions::default()).await;
     story.until_submits(100).await;
-    let (workspace, campaign, by) = (story.rig.workspace(), story.rig.campaign, story.rig.seed.author());
     let begun = Instant::now();
-    story.rig.engine.pause(workspace, campaign, &by).await.unwrap();
-    story.rig.engine.cancel(workspace, campaign, &by).await.unwrap();
+    story.rig.pause().await.unwrap();
+    story.rig.cancel().await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(2), "acknowledged after {:?}", begun.elapsed());
     assert_eq!(story.submits(), 100, "two full windows and no more");
     assert_eq!(story.rig.stored().await.unwrap().status, Status::Cancelled);

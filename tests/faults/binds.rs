@@ -41,11 +41,10 @@ async fn a_campaign_paused_while_no_bind_is_up_is_acknowledged_and_sends_nothing
     story.smsc.set_down(true).await.unwrap();
     story.until(|s| !s.rig.engine.channels()[0].up[0]).await;
     story.rig.go().await.unwrap();
-    let (workspace, campaign, by) = (story.rig.workspace(), story.rig.campaign, story.rig.seed.author());
-    tokio::time::timeout(LIMIT, story.rig.engine.pause(workspace, campaign, &by)).await.unwrap().unwrap();
+    tokio::time::timeout(LIMIT, story.rig.pause()).await.unwrap().unwrap();
     story.smsc.set_down(false).await.unwrap();
     story.until(|s| s.rig.engine.channels()[0].up[0]).await;
     assert_eq!(story.submits(), 0);
-    story.rig.engine.resume(workspace, campaign, &by).await.unwrap();
+    story.rig.resume().await.unwrap();
     assert_eq!(story.end().await.counts.sent, 500);
 }

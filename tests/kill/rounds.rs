@@ -1,15 +1,16 @@
 //! One campaign over several kills, and the reckoning at its end.
 
 use super::child::{Order, outfit};
-use bench::smsc::{Config, Exact, Fault, FaultRule, Ledger, ReceiptConfig, Smsc};
-use engine::model::{CampaignId, Counts, DeliveryPolicy, UnitStatus};
+use super::intents;
+use bench::smsc::{Config, Fault, FaultRule, ReceiptConfig, Smsc};
+use engine::model::{Campaign, CampaignId, Counts};
 use engine::store::SqliteStore;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tests::evidence::{Evidence, zero_us};
+use tests::invariants;
 use tests::rig::{RigOptions, prepare, simulator, tick};
-use tests::verdict::Verdict;
 use tests::{Child, ChildError};
 
 /// Nothing that is waited for takes longer on a busy machine.
@@ -54,8 +55,8 @@ impl Trial {
 pub(super) struct Sum {
     pub(super) rounds: u32,
     pub(super) submits: u64,
-    pub(super) lost: u64,
-    pub(super) repeated: u64,
+    /// Submits whose intent was looked for behind a kill.
+    pub(super) judged: u64,
     pub(super) unknown: u64,
     /// Most unknown of one kill, and the bound that held there.
     pub(super) worst: u64,
@@ -66,8 +67,7 @@ impl Sum {
     pub(super) fn add(&mut self, other: &Self) {
         self.rounds += other.rounds;
         self.submits += other.submits;
-        self.lost += other.lost;
-        self.repeated += other.repeated;
+        self.judged += other.judged;
         self.unknown += other.unknown;
         if other.worst >= self.worst {
             (self.worst, self.worst_bound) = (other.worst, other.worst_bound);
@@ -115,7 +115,7 @@ fn config(trial: &Trial, seed: u64) -> Config {
 struct Stage {
     order: Order,
     smsc: Smsc,
-    campaign: CampaignId,
+    campaign: Campaign,
     place: tempfile::TempDir,
 }
 
@@ -136,6 +136,7 @@ async fn stage(trial: &Trial, seed: u64) -> anyhow::Result<Stage> {
     let engine = outfit.start().await?;
     engine.start_campaign(seeded.workspace, campaign, &seeded.author()).await?;
     engine.shutdown().await;
+    let campaign = outfit.stored(campaign).await?;
     drop(outfit);
     released(store).await?;
     Ok(Stage { order, smsc, campaign, place })
@@ -148,8 +149,8 @@ pub(super) async fn killed_when_done(trial: &Trial) -> anyhow::Result<Counts> {
     child.kill()?;
     let (_store, outfit) = outfit(&stage.order)?;
     let engine = outfit.start().await?;
-    let counts = engine.progress(stage.campaign).map(|p| p.counts);
-    let status = outfit.stored(stage.campaign).await?.status;
+    let counts = engine.progress(stage.campaign.id).map(|p| p.counts);
+    let status = outfit.stored(stage.campaign.id).await?.status;
     engine.shutdown().await;
     anyhow::ensure!(status.is_final(), "killed too early: {status}");
     counts.ok_or_else(|| anyhow::anyhow!("the start does not show the campaign"))
@@ -162,11 +163,26 @@ pub(super) async fn run(trial: &Trial, seed: u64, rounds: u32) -> anyhow::Result
     let mut sum = Sum::default();
     for round in 0..rounds {
         let bound = bound(trial, round);
+        let before = smsc.with_ledger(|ledger| ledger.submits().len());
         one_kill(&order, &smsc, &mut chance, &mut sum, (round, bound)).await?;
+        all_read(&smsc).await?;
+        let submits = smsc.with_ledger(|ledger| ledger.submits()[before..].to_vec());
+        intents::check(&order, &campaign, &submits).await?;
+        sum.judged += submits.len() as u64;
         spoil(trial.marks, place.path(), &mut order)?;
     }
-    finish(&order, &smsc, campaign, bound(trial, rounds), &mut sum).await?;
+    finish(&order, &smsc, campaign.id, bound(trial, rounds), &mut sum).await?;
     Ok(sum)
+}
+
+/// Waits until the simulator has read to the end of every connection.
+async fn all_read(smsc: &Smsc) -> anyhow::Result<()> {
+    let end = Instant::now() + LIMIT;
+    while smsc.stats().bound > 0 {
+        anyhow::ensure!(Instant::now() < end, "still bound: {:?}", smsc.stats());
+        tick().await;
+    }
+    Ok(())
 }
 
 /// Waits until the workers of an engine that has ended have let go of the store.
@@ -270,37 +286,11 @@ async fn finish(
         tick().await;
     }
     engine.settle().await?;
-    let found = outfit.stored(campaign).await?;
     engine.clone().shutdown().await;
-    let verdict = Verdict::read(&*store, &found).await?;
-    let ledger = smsc.with_ledger(Clone::clone);
-    let exact = ledger.exact();
-    verdict.check(&exact)?;
-    all_receipts_accounted(&ledger, &verdict)?;
-    anyhow::ensure!(counts().total == found.recipients, "{:?}", counts());
-    reckon(&exact, &verdict, found.delivery_policy, sum);
-    sum.submits += ledger.submits().len() as u64;
-    Ok(())
-}
-
-/// Lost: neither accepted nor unknown. Repeated: accepted more often than promised.
-fn reckon(exact: &Exact, verdict: &Verdict, policy: DeliveryPolicy, sum: &mut Sum) {
-    let settled = exact.accepted.len() as u64;
-    let never = verdict.count(UnitStatus::Unknown) + settled;
-    sum.lost += verdict.total().saturating_sub(never);
-    if policy == DeliveryPolicy::AtMostOnce {
-        sum.repeated += exact.repeated().len() as u64;
-    }
-}
-
-/// Every receipt that was acknowledged to the SMSC is in the account, or its message is unknown and it an orphan.
-fn all_receipts_accounted(ledger: &Ledger, verdict: &Verdict) -> anyhow::Result<()> {
-    let units: BTreeMap<_, _> = ledger.accepted().map(|s| (s.message_id, (s.destination, s.part))).collect();
-    for ack in ledger.acks().iter().filter(|ack| ack.owed && ack.status == 0) {
-        let unit = units.get(&ack.message_id).copied().unwrap_or_default();
-        let status = verdict.status(unit.0, unit.1);
-        let accounted = matches!(status, Some(UnitStatus::Delivered | UnitStatus::Unknown));
-        anyhow::ensure!(accounted, "the receipt of {unit:?} was acknowledged, but it is {status:?}");
-    }
+    let status = outfit.stored(campaign).await?.status;
+    anyhow::ensure!(status.is_final(), "judged while {status}");
+    let channel = (outfit.channel(), smsc, zero_us(smsc));
+    invariants::check(Evidence::of_one(&store, vec![(campaign, Some(counts()))], channel)).await?;
+    sum.submits += smsc.with_ledger(|ledger| ledger.submits().len() as u64);
     Ok(())
 }

@@ -9,7 +9,6 @@ use engine::store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tests::doubles::{Fate, Gate};
-use tests::outfit::Outfit;
 use tests::rig::{RigOptions, tick};
 use tokio::sync::Notify;
 
@@ -17,13 +16,9 @@ use tokio::sync::Notify;
 async fn behind(action: &'static str, fate: Fate, recipients: u64, latency_us: u64) -> (Story, Arc<Gate>) {
     let config = Config { latency_us, ..Config::default() };
     let mut story = Story::begin(config, recipients, RigOptions::default()).await;
-    story.rig.engine.clone().shutdown().await;
     let gate = Arc::new(Gate::new(Arc::clone(&story.rig.store) as _, action, fate));
-    let address = story.smsc.local_addr().unwrap().to_string();
-    let directory = story.rig.directory();
-    let mut outfit = Outfit::on(&story.rig.store, &directory, &address, &RigOptions::default()).unwrap();
-    outfit.catalog = Arc::clone(&gate) as _;
-    story.rig.engine = outfit.start().await.unwrap();
+    story.rig.outfit.catalog = Arc::clone(&gate) as _;
+    story.restart().await;
     (story, gate)
 }
 
@@ -37,15 +32,15 @@ async fn of_a_pause_and_a_cancel_at_once_one_wins_and_the_loser_does_not_let_go_
     // The cancel raises its flag first and is held at the catalog; the pause overtakes it there and wins.
     let overtaken = async {
         story.until(|_| gate.seen.load(Ordering::SeqCst) == 1).await;
-        story.pause().await.unwrap();
+        story.rig.pause().await.unwrap();
         bell.notify_one();
     };
-    let (cancelled, ()) = tokio::join!(story.cancel(), overtaken);
+    let (cancelled, ()) = tokio::join!(story.rig.cancel(), overtaken);
     assert!(matches!(cancelled, Err(EngineError::Store(StoreError::Conflict { .. }))), "{cancelled:?}");
     let stored = story.rig.stored().await.unwrap();
     assert_eq!((stored.status, stored.state_version), (Status::Paused, version + 1));
     story.stays_still().await;
-    story.resume().await.unwrap();
+    story.rig.resume().await.unwrap();
     assert_eq!(story.end().await.counts.sent, 20_000);
 }
 
@@ -56,11 +51,11 @@ async fn of_many_stops_at_once_exactly_one_wins_each_version() {
     for round in 1..=10 {
         story.until_submits(round * 500).await;
         let version = story.rig.stored().await.unwrap().state_version;
-        let all = tokio::join!(story.pause(), story.pause(), story.pause());
+        let all = tokio::join!(story.rig.pause(), story.rig.pause(), story.rig.pause());
         let won = [all.0, all.1, all.2].into_iter().filter(Result::is_ok).count();
         let stored = story.rig.stored().await.unwrap();
         assert_eq!((won, stored.status, stored.state_version), (1, Status::Paused, version + 1));
-        story.resume().await.unwrap();
+        story.rig.resume().await.unwrap();
     }
     assert_eq!(story.end().await.counts.sent, 20_000);
 }
@@ -70,12 +65,12 @@ async fn a_pause_that_cannot_be_recorded_stops_the_campaign_and_says_so() {
     let (story, _) = behind("campaign.pause", Fate::Refused(1), 10_000, 2_000).await;
     story.rig.go().await.unwrap();
     story.until_submits(1_000).await;
-    let paused = story.pause().await;
+    let paused = story.rig.pause().await;
     assert!(matches!(paused, Err(EngineError::StoppedNotRecorded(_))), "{paused:?}");
     story.stays_still().await;
-    story.pause().await.unwrap();
+    story.rig.pause().await.unwrap();
     story.stays_still().await;
-    story.resume().await.unwrap();
+    story.rig.resume().await.unwrap();
     assert_eq!(story.end().await.counts.sent, 10_000);
 }
 
@@ -93,6 +88,7 @@ async fn an_end_that_was_never_recorded_is_recorded_by_the_next_engine() {
     story.rig.go().await.unwrap();
     story.until(|s| s.rig.counts().sent == 500 && gate.seen.load(Ordering::SeqCst) > 0).await;
     assert_eq!(story.status().await, Status::Sending);
+    story.rig.outfit.catalog = Arc::clone(&story.rig.store) as _;
     story.restart().await;
     let end = std::time::Instant::now() + LIMIT / 4;
     while story.status().await != Status::Done {

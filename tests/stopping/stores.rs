@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tests::doubles::Slow;
-use tests::outfit::Outfit;
 use tests::rig::RigOptions;
 
 type Faulty = Arc<FaultJournal<Slow>>;
@@ -21,23 +20,18 @@ async fn over(
     recipients: u64,
     options: RigOptions,
 ) -> (Story, Faulty) {
-    let mut story = Story::begin(config, recipients, options.clone()).await;
-    story.rig.engine.clone().shutdown().await;
-    let journal = faulty(&story, plan, delay, Duration::ZERO);
-    restart_over(&mut story, &journal, &options).await;
+    let mut story = Story::begin(config, recipients, options).await;
+    let journal = faulty(&mut story, plan, delay, Duration::ZERO).await;
     (story, journal)
 }
 
-fn faulty(story: &Story, plan: FaultPlan, delay: Duration, state_delay: Duration) -> Faulty {
+/// A restart over such a journal, where reading columns takes `state_delay` more.
+async fn faulty(story: &mut Story, plan: FaultPlan, delay: Duration, state_delay: Duration) -> Faulty {
     let slow = Slow::new(Arc::clone(&story.rig.store) as _, state_delay);
-    Arc::new(FaultJournal::new(slow, delay, plan))
-}
-
-async fn restart_over(story: &mut Story, journal: &Faulty, options: &RigOptions) {
-    let address = story.smsc.local_addr().unwrap().to_string();
-    let mut outfit = Outfit::on(&story.rig.store, &story.rig.directory(), &address, options).unwrap();
-    outfit.journal = Arc::clone(journal) as _;
-    story.rig.engine = outfit.start().await.unwrap();
+    let journal = Arc::new(FaultJournal::new(slow, delay, plan));
+    story.rig.outfit.journal = Arc::clone(&journal) as _;
+    story.restart().await;
+    journal
 }
 
 #[tokio::test]
@@ -100,12 +94,10 @@ async fn a_receipt_index_that_is_filled_late_names_no_message_twice() {
     let receipts = ReceiptConfig { delay_us: 2_500_000, ..ReceiptConfig::default() };
     let config = Config { latency_us: 2_000, receipts: Some(receipts), ..Config::default() };
     let options = RigOptions { receipts: true, ..RigOptions::default() };
-    let mut story = Story::tell(config, 20_000, options.clone()).await;
+    let mut story = Story::tell(config, 20_000, options).await;
     story.until_submits(3_000).await;
-    story.rig.engine.clone().shutdown().await;
     // Filling goes chunk by chunk while new answers come in for the chunks that are still to be filled.
-    let journal = faulty(&story, FaultPlan::default(), Duration::ZERO, Duration::from_millis(150));
-    restart_over(&mut story, &journal, &options).await;
+    faulty(&mut story, FaultPlan::default(), Duration::ZERO, Duration::from_millis(150)).await;
     story.rig.until_done(crate::faults::LIMIT).await.unwrap();
     story.until(|s| s.smsc.stats().receipts_open() == 0).await;
     story.rig.engine.settle().await.unwrap();
@@ -118,17 +110,16 @@ async fn a_receipt_index_that_is_filled_late_names_no_message_twice() {
 async fn columns_that_cannot_be_read_for_a_while_cost_no_fact_and_no_second_submit() {
     let config = Config { latency_us: 2_000, ..Config::default() };
     let options = RigOptions { binds: 3, ..RigOptions::default() };
-    let mut story = Story::tell(config, 10_000, options.clone()).await;
+    let mut story = Story::tell(config, 10_000, options).await;
     story.until_submits(2_000).await;
-    story.pause().await.unwrap();
-    story.rig.engine.clone().shutdown().await;
-    let journal = faulty(&story, FaultPlan::default(), Duration::ZERO, Duration::ZERO);
-    restart_over(&mut story, &journal, &options).await;
+    story.rig.pause().await.unwrap();
+    let journal = faulty(&mut story, FaultPlan::default(), Duration::ZERO, Duration::ZERO).await;
     story.rig.engine.settle().await.unwrap();
     journal.inner().refuse_states.store(5, Ordering::SeqCst);
-    story.resume().await.unwrap();
+    story.rig.resume().await.unwrap();
     story.until(|_| journal.inner().refuse_states.load(Ordering::SeqCst) == 0).await;
     story.until_submits(3_000).await;
+    story.rig.outfit.journal = Arc::clone(&story.rig.store) as _;
     story.restart().await;
     assert_eq!(story.end().await.counts.sent, 10_000);
 }

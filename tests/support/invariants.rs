@@ -5,18 +5,20 @@
 //! from outside; the kill rounds prove it. I9 is judged by the time of approval, I10 by the stops that a test noted.
 //! Settings of a workspace that were changed while it ran are judged as they were at each moment (`Stage::pasts`).
 
-use crate::stage::Stage;
+use crate::evidence::{Evidence, Trace};
 use anyhow::{Context, ensure};
-use bench::smsc::{Accept, Ledger, MessageState};
+use bench::smsc::{Accept, MessageState};
 use engine::ChannelConfig;
+use engine::model::record::reason;
 use engine::model::{
-    CHUNK_RECIPIENTS, Campaign, DeliveryPolicy, Mode, Revision, Sender, SuppressionKind, UnitStatus,
+    CHUNK_RECIPIENTS, Campaign, Counts, DeliveryPolicy, Mode, Revision, Sender, SuppressionKind, UnitStatus,
     Workspace,
 };
 use engine::store::{Entity, Journal, Kind, Scope};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// Burst of a rate, as a part of a second of it; at least one.
 const BURST_PER_S: u64 = 20;
@@ -35,6 +37,8 @@ struct Seen {
 
 struct Case {
     campaign: Campaign,
+    /// Its counts as the engine showed them last.
+    shown: Option<Counts>,
     workspace: Workspace,
     /// What its settings were until when (microseconds since 1970), in order; the present ones are not among them.
     pasts: Vec<(u64, Workspace)>,
@@ -42,6 +46,8 @@ struct Case {
     sender: Sender,
     numbers: Vec<u64>,
     units: BTreeMap<(u64, u8), UnitStatus>,
+    /// Units that the engine settled by itself, with a reason of its own.
+    explained: BTreeSet<(u64, u8)>,
     seen: Vec<Seen>,
     /// Parts whose final receipt the engine has taken.
     receipted: BTreeSet<(u64, u8)>,
@@ -49,15 +55,15 @@ struct Case {
     told: BTreeSet<((u64, u8), MessageState)>,
 }
 
-/// Judges everything that the stage has sent.
+/// Judges everything that was sent.
 ///
 /// # Errors
 /// With the first violation of each invariant, by its number.
-pub async fn check(stage: &Stage) -> anyhow::Result<()> {
-    let ledgers = stage.ledgers();
+pub async fn check(evidence: impl Into<Evidence>) -> anyhow::Result<()> {
+    let stage = &evidence.into();
     let mut cases = Vec::new();
-    for (id, _) in &stage.campaigns {
-        cases.push(Case::load(stage, stage.stored(*id).await?).await?);
+    for (id, counts) in &stage.campaigns {
+        cases.push(Case::load(stage, stage.stored(*id).await?, *counts).await?);
     }
     let mut owner = BTreeMap::new();
     for (at, case) in cases.iter().enumerate() {
@@ -65,7 +71,7 @@ pub async fn check(stage: &Stage) -> anyhow::Result<()> {
             ensure!(owner.insert(*number, at).is_none(), "I13: {number} is in two lists of the stage");
         }
     }
-    for (line, (ledger, zero_us)) in ledgers.iter().enumerate() {
+    for (line, Trace { ledger, zero_us, .. }) in stage.traces.iter().enumerate() {
         for submit in ledger.submits() {
             let at = owner.get(&submit.destination).context("I12: a submit to nobody's number")?;
             let source = ledger.source(submit);
@@ -85,7 +91,7 @@ pub async fn check(stage: &Stage) -> anyhow::Result<()> {
             });
         }
     }
-    for (ledger, _) in &ledgers {
+    for Trace { ledger, .. } in &stage.traces {
         let taken = ledger
             .acks()
             .iter()
@@ -107,13 +113,15 @@ pub async fn check(stage: &Stage) -> anyhow::Result<()> {
         case.seen.sort_by_key(|seen| seen.at_us);
         case.check(stage).with_context(|| case.campaign.name.clone())?;
     }
-    rates(&stage.lines.iter().map(|l| &l.channel).collect::<Vec<_>>(), &cases)?;
+    if !stage.over_sockets {
+        rates(&stage.traces.iter().map(|trace| &trace.channel).collect::<Vec<_>>(), &cases)?;
+    }
     days_of_workspaces(&cases)?;
-    sequences(&ledgers)
+    windows(&stage.traces)
 }
 
 impl Case {
-    async fn load(stage: &Stage, campaign: Campaign) -> anyhow::Result<Self> {
+    async fn load(stage: &Evidence, campaign: Campaign, counts: Option<Counts>) -> anyhow::Result<Self> {
         let (scope, catalog) = (Scope::Workspace(campaign.workspace_id), &*stage.store);
         let get = |kind, id| engine::store::Catalog::get(catalog, scope, kind, id);
         let revision = get(Kind::Revision, engine::model::EntityId(campaign.content.revision_id)).await?;
@@ -126,30 +134,43 @@ impl Case {
             engine::store::Catalog::get(catalog, platform, Kind::Workspace, campaign.workspace_id.into());
         let Entity::Workspace(workspace) = workspace.await? else { anyhow::bail!("I12: no workspace") };
         let parts = u64::from(campaign.content.parts);
-        let (mut numbers, mut units) = (Vec::new(), BTreeMap::new());
+        let (mut numbers, mut units, mut explained) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         let recipients = stage.store.header(campaign.no).await?.recipients;
         let chunks = recipients.div_ceil(CHUNK_RECIPIENTS as u64);
         for chunk in 0..u32::try_from(chunks)? {
             let of_chunk = stage.store.recipients(campaign.no, chunk).await?.numbers;
             if let Some(state) = stage.store.state(campaign.no, chunk).await? {
+                let key = |unit: u64| -> anyhow::Result<_> {
+                    Ok((of_chunk[usize::try_from(unit / parts)?], u8::try_from(unit % parts + 1)?))
+                };
                 for (unit, octet) in (0u64..).zip(&state.status) {
-                    let status = UnitStatus::from_octet(*octet).context("no status")?;
-                    let number = of_chunk[usize::try_from(unit / parts)?];
-                    units.insert((number, u8::try_from(unit % parts + 1)?), status);
+                    units.insert(key(unit)?, UnitStatus::from_octet(*octet).context("no status")?);
+                }
+                for (unit, _) in state.errors.iter().filter(|(_, code)| *code >= reason::OPTED_OUT) {
+                    explained.insert(key(u64::from(*unit))?);
                 }
             }
             numbers.extend(of_chunk);
+        }
+        // What has no column is queued; one that ended before it ever sent has none at all.
+        let unsent = |c: Counts| c.cancelled + c.expired + c.failed == c.total;
+        if !units.is_empty() || !campaign.counts.is_some_and(unsent) {
+            for unit in numbers.iter().flat_map(|n| (1..=campaign.content.parts).map(|part| (*n, part))) {
+                units.entry(unit).or_insert(UnitStatus::Queued);
+            }
         }
         let of = stage.pasts.iter().filter(|past| past.workspace.id == workspace.id);
         let pasts = of.map(|past| (past.until_ms * 1000, past.workspace.clone())).collect();
         Ok(Self {
             campaign,
+            shown: counts,
             workspace,
             pasts,
             revision,
             sender,
             numbers,
             units,
+            explained,
             seen: Vec::new(),
             receipted: BTreeSet::new(),
             told: BTreeSet::new(),
@@ -168,13 +189,16 @@ impl Case {
         starts.zip(settings).collect()
     }
 
-    fn check(&self, stage: &Stage) -> anyhow::Result<()> {
+    fn check(&self, stage: &Evidence) -> anyhow::Result<()> {
         self.states()?;
         self.accepted_once()?;
-        self.hours()?;
+        self.shown()?;
         self.days()?;
         self.ways(stage)?;
-        self.hushed(stage)?;
+        if !stage.over_sockets {
+            self.hours()?;
+            self.hushed(stage)?;
+        }
         self.approval_and_stops(stage)?;
         self.plan()
     }
@@ -190,22 +214,34 @@ impl Case {
             ensure!(!waits || !self.campaign.receipts_over, "I1: {unit:?} waits, but receipts are over");
         }
         let c = self.campaign.counts.context("I2: ended without counts")?;
-        let parts = usize::from(self.campaign.content.parts);
-        // Nobody's columns are kept of a campaign that ended before it began.
-        let begun = !self.units.is_empty() || ![c.cancelled, c.expired].contains(&c.total);
-        let missing = self.numbers.len() * parts - self.units.len();
-        ensure!(!begun || missing == 0, "I1: {missing} units have no status in a campaign that has ended");
-        let sum = c.queued + c.in_flight + c.sent + c.delivered + c.undeliverable + c.rejected;
-        let sum = sum + c.expired + c.cancelled + c.skipped + c.failed + c.unknown;
+        let sum: u64 = by_status(&c).iter().map(|(_, count)| count).sum();
         ensure!(sum == c.total && c.total == self.numbers.len() as u64, "I2: {c:?}");
+        Ok(())
+    }
+
+    /// I2: what the engine shows of a message of one part is what its units are.
+    fn shown(&self) -> anyhow::Result<()> {
+        let is_plain = self.campaign.content.parts == 1 && !self.units.is_empty();
+        let Some(c) = self.shown.filter(|_| is_plain) else { return Ok(()) };
+        ensure!(c.total == self.numbers.len() as u64, "I2: {c:?} of {}", self.numbers.len());
+        for (status, count) in by_status(&c) {
+            let found = self.units.values().filter(|s| **s == status).count() as u64;
+            ensure!(found == count, "I2: {found} units are {status:?}, {c:?}");
+        }
         Ok(())
     }
 
     /// I3, I4, and the account against the ledger.
     fn accepted_once(&self) -> anyhow::Result<()> {
         let mut accepted: BTreeMap<(u64, u8), u32> = BTreeMap::new();
-        for seen in self.seen.iter().filter(|s| s.accept == Accept::Accepted) {
-            *accepted.entry((seen.destination, seen.part)).or_default() += 1;
+        let mut refused = BTreeSet::new();
+        for seen in &self.seen {
+            let unit = (seen.destination, seen.part);
+            ensure!(self.units.contains_key(&unit), "I12: {unit:?} is no unit");
+            match seen.accept {
+                Accept::Accepted => *accepted.entry(unit).or_default() += 1,
+                Accept::Refused => drop(refused.insert(unit)),
+            }
         }
         for (unit, count) in &accepted {
             let once = self.campaign.delivery_policy == DeliveryPolicy::AtLeastOnce || *count == 1;
@@ -227,11 +263,19 @@ impl Case {
                 // By a receipt, by the end of its time or by an answer.
                 UnitStatus::Expired => count == 0 || !once || told(MessageState::Expired),
                 UnitStatus::Rejected => count == 0 || !once || told(MessageState::Rejected),
-                // What is sent at least once is sent again instead.
-                UnitStatus::Unknown => once,
+                // What is sent at least once is sent again instead, but for one whose receipt never came.
+                UnitStatus::Unknown => once || (self.campaign.content.receipts && count >= 1),
                 UnitStatus::Intended => true,
             };
-            ensure!(fits, "I4: {unit:?} is {status:?}, accepted {count} times");
+            // By a receipt, by the answer, or by the engine, which says why.
+            let has_cause = match status {
+                UnitStatus::Expired => count >= 1 || self.explained.contains(unit),
+                UnitStatus::Rejected | UnitStatus::Failed => {
+                    count >= 1 || refused.contains(unit) || self.explained.contains(unit)
+                }
+                _ => true,
+            };
+            ensure!(fits && has_cause, "I4: {unit:?} is {status:?}, accepted {count} times");
             // Of a part that was accepted twice the receipt may be the other one's.
             let lost = *status == UnitStatus::Sent && count == 1 && self.receipted.contains(unit);
             ensure!(!lost, "I4: {unit:?} is {status:?}, but its receipt was taken");
@@ -269,10 +313,10 @@ impl Case {
     }
 
     /// I12: only channels that the workspace may use, and the one that the campaign asks for.
-    fn ways(&self, stage: &Stage) -> anyhow::Result<()> {
+    fn ways(&self, stage: &Evidence) -> anyhow::Result<()> {
         let only = &self.campaign.content.rules.channel;
         for seen in &self.seen {
-            let ChannelConfig { name, workspaces, .. } = &stage.lines[seen.line].channel;
+            let ChannelConfig { name, workspaces, .. } = &stage.traces[seen.line].channel;
             let may = workspaces.is_empty() || workspaces.contains(&self.workspace.id);
             ensure!(may && only.as_ref().is_none_or(|only| only == name), "I12: sent by way of {name}");
         }
@@ -280,7 +324,7 @@ impl Case {
     }
 
     /// Nothing is begun for a number whose suppression was acknowledged.
-    fn hushed(&self, stage: &Stage) -> anyhow::Result<()> {
+    fn hushed(&self, stage: &Evidence) -> anyhow::Result<()> {
         let transactional = self.campaign.content.rules.transactional;
         for list in &stage.hushed {
             let concerns = list.scope == Scope::Platform || list.scope == Scope::Workspace(self.workspace.id);
@@ -335,7 +379,7 @@ impl Case {
     }
 
     /// I9, I10, I11.
-    fn approval_and_stops(&self, stage: &Stage) -> anyhow::Result<()> {
+    fn approval_and_stops(&self, stage: &Evidence) -> anyhow::Result<()> {
         let content = &self.campaign.content;
         let same = (&self.revision.saddr, self.revision.ston, self.revision.snpi)
             == (&content.saddr, content.ston, content.snpi);
@@ -344,10 +388,11 @@ impl Case {
         let approved = self.campaign.approvals.iter().map(|a| a.at).max().context("I9: never approved")?;
         ensure!(self.campaign.is_approved(), "I9: what was sent is not what was approved");
         ensure!(instant(first.at_us)? >= approved, "I9: sent before its approval");
-        for (_, stopped_ms) in stage.stops.iter().filter(|(id, _)| *id == self.campaign.id) {
-            let begun = stage.resumed_behind(self.campaign.id, *stopped_ms).unwrap_or(u64::MAX);
-            let inside = |s: &&Seen| s.at_us > stopped_ms * 1000 + WIRE_US && s.at_us < begun * 1000;
-            ensure!(!self.seen.iter().any(|s| inside(&s)), "I10: sent behind an acknowledged stop");
+        for stop in stage.stops.iter().filter(|stop| stop.campaign == self.campaign.id) {
+            let before = || self.seen.partition_point(|s| s.at_us <= stop.at_us + WIRE_US);
+            let next = self.seen.get(stop.written.unwrap_or_else(before));
+            let begun_us = stage.resumed_behind(stop).unwrap_or(u64::MAX);
+            ensure!(next.is_none_or(|s| s.at_us >= begun_us), "I10: {next:?} behind {stop:?}");
         }
         Ok(())
     }
@@ -375,6 +420,22 @@ impl Case {
         }
         Ok(())
     }
+}
+
+fn by_status(c: &Counts) -> [(UnitStatus, u64); 11] {
+    [
+        (UnitStatus::Queued, c.queued),
+        (UnitStatus::Intended, c.in_flight),
+        (UnitStatus::Sent, c.sent),
+        (UnitStatus::Delivered, c.delivered),
+        (UnitStatus::Undeliverable, c.undeliverable),
+        (UnitStatus::Rejected, c.rejected),
+        (UnitStatus::Expired, c.expired),
+        (UnitStatus::Cancelled, c.cancelled),
+        (UnitStatus::Skipped, c.skipped),
+        (UnitStatus::Failed, c.failed),
+        (UnitStatus::Unknown, c.unknown),
+    ]
 }
 
 fn first_times(seen: &[Seen]) -> Vec<u64> {
@@ -482,14 +543,22 @@ fn days_of_workspaces(cases: &[Case]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// I14: sequence numbers of a connection are legal and not used twice (no ledger here wraps).
-fn sequences(ledgers: &[(Ledger, u64)]) -> anyhow::Result<()> {
-    for (ledger, _) in ledgers {
-        let mut known = BTreeSet::new();
+/// I14: sequence numbers of a connection are legal and not used twice (no ledger here wraps), and never is more
+/// unanswered than the window holds. What waits longer than half of the response timeout may have been given up.
+fn windows(traces: &[Trace]) -> anyhow::Result<()> {
+    for Trace { ledger, channel, .. } in traces {
+        let patience_us = u64::try_from(channel.response_timeout.as_micros())? / 2;
+        let (mut known, mut open) = (BTreeSet::new(), BTreeMap::new());
         for submit in ledger.submits() {
             ensure!((1..=0x7FFF_FFFF).contains(&submit.sequence), "I14: sequence {}", submit.sequence);
             let fresh = known.insert((submit.connection, submit.sequence));
             ensure!(fresh, "I14: sequence {} twice", submit.sequence);
+            let open: &mut BinaryHeap<Reverse<u64>> = open.entry(submit.connection).or_default();
+            while open.peek().is_some_and(|Reverse(end_us)| *end_us <= submit.time_us) {
+                open.pop();
+            }
+            open.push(Reverse(submit.answer_us.min(submit.time_us + patience_us)));
+            ensure!(open.len() <= channel.window as usize, "I14: {} unanswered at {submit:?}", open.len());
         }
     }
     Ok(())

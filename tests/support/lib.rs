@@ -5,6 +5,7 @@
 
 mod child;
 pub mod doubles;
+pub mod evidence;
 pub mod invariants;
 pub mod outfit;
 mod place;
@@ -12,8 +13,8 @@ pub mod rig;
 mod skip;
 pub mod solo;
 pub mod stage;
-pub mod verdict;
+pub mod tap;
 
 pub use child::{Child, ChildError};
-pub use place::{free_port, product, python, repository, temp_dir, tool};
+pub use place::{free_port, peak_mib, product, python, repository, temp_dir, tool};
 pub use skip::report_skip;

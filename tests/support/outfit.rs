@@ -62,13 +62,11 @@ impl Outfit {
         }
     }
 
-    /// Starts it.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn start(&self) -> anyhow::Result<Engine> {
+    /// The channel as the engine gets it.
+    #[must_use]
+    pub fn channel(&self) -> ChannelConfig {
         let options = &self.options;
-        let channel = ChannelConfig {
+        ChannelConfig {
             name: "rig".to_owned(),
             address: self.address.clone(),
             system_id: "rig".to_owned(),
@@ -84,14 +82,21 @@ impl Outfit {
             prefixes: Vec::new(),
             weight: 1,
             workspaces: Vec::new(),
-        };
+        }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn start(&self) -> anyhow::Result<Engine> {
         let config = EngineConfig {
-            channels: vec![channel],
+            channels: vec![self.channel()],
             marks: self.marks.clone(),
             installation: self.store.installation(),
             boot_id: self.boot_id.clone(),
             drain_timeout: Duration::from_secs(5),
-            receipt_timeout: options.receipt_timeout,
+            receipt_timeout: self.options.receipt_timeout,
             inbound: engine::InboundConfig::default(),
         };
         let (catalog, journal) = (Arc::clone(&self.catalog), Arc::clone(&self.journal));

@@ -62,3 +62,14 @@ pub fn free_port() -> io::Result<u16> {
 pub fn temp_dir() -> io::Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix("message-center-").tempdir()
 }
+
+/// Largest resident memory of this process so far, MiB.
+///
+/// # Errors
+/// When procfs does not tell.
+pub fn peak_mib() -> io::Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().map_err(io::Error::other)?;
+    Ok(kib / 1_024.0)
+}

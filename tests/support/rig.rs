@@ -1,15 +1,21 @@
-//! An engine, a store and a simulator over real TCP and real files, and what the engine's account must say.
+//! An engine, a store and a simulator over real TCP and real files, with one campaign that is judged at its end.
 
-use bench::smsc::{Config, Exact, LedgerKind, Smsc};
-use engine::model::{CampaignId, Counts, DeliveryPolicy, WorkspaceId};
+use crate::evidence::{Evidence, Stop, zero_us};
+use crate::invariants;
+use crate::outfit::Outfit;
+use crate::tap::Tap;
+use bench::smsc::{Config, LedgerKind, Smsc};
+use engine::model::{Campaign, CampaignId, Counts, DeliveryPolicy, WorkspaceId};
 use engine::seed::{CampaignSeed, Seed};
 use engine::store::{Catalog, Entity, Journal, Kind, Scope, SqliteStore};
-use engine::{BindKind, ChannelConfig, Engine, EngineConfig, Env, boot_id};
-use std::path::{Path, PathBuf};
+use engine::{BindKind, Engine, EngineError};
+use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// First number of every generated list; the others follow.
 pub const FIRST_NUMBER: u64 = 4_915_100_000_000;
@@ -69,15 +75,24 @@ pub async fn simulator(config: Config) -> anyhow::Result<Smsc> {
 pub struct Rig {
     /// The engine.
     pub engine: Engine,
+    /// Its SMSC.
+    pub smsc: Smsc,
     /// Its store.
     pub store: Arc<SqliteStore>,
+    /// What the engine is made of; another part counts from the next restart on.
+    pub outfit: Outfit,
+    /// What the engine writes.
+    pub tap: Tap,
     /// The seeded workspace.
     pub seed: Seed,
     /// The campaign.
     pub campaign: CampaignId,
     /// Number of recipients.
     pub recipients: u64,
-    directory: TempDir,
+    /// Acknowledged stops with what was written by then, and resumes as they were asked for.
+    stops: RefCell<Vec<(Instant, usize)>>,
+    resumes: RefCell<Vec<Instant>>,
+    _directory: TempDir,
 }
 
 impl Rig {
@@ -85,11 +100,36 @@ impl Rig {
     ///
     /// # Errors
     /// Whatever the parts say.
-    pub async fn new(address: &str, recipients: u64, options: &RigOptions) -> anyhow::Result<Self> {
+    pub async fn new(smsc: &Smsc, recipients: u64, options: &RigOptions) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let (store, seed, campaign) = prepare(directory.path(), recipients, options).await?;
-        let engine = start_engine(&store, directory.path(), address, options).await?;
-        Ok(Self { engine, store, seed, campaign, recipients, directory })
+        let address = smsc.local_addr().map(|address| address.to_string()).unwrap_or_default();
+        let mut outfit = Outfit::on(&store, directory.path(), &address, options)?;
+        let tap = Tap::default();
+        outfit.env.net = Arc::new(tap.clone());
+        Ok(Self {
+            engine: outfit.start().await?,
+            smsc: smsc.clone(),
+            store,
+            outfit,
+            tap,
+            seed,
+            campaign,
+            recipients,
+            stops: RefCell::default(),
+            resumes: RefCell::default(),
+            _directory: directory,
+        })
+    }
+
+    /// Ends the engine in order and starts another one on the same directory, made of what the outfit has now.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.engine.clone().shutdown().await;
+        self.engine = self.outfit.start().await?;
+        Ok(())
     }
 
     /// Starts the campaign.
@@ -100,16 +140,53 @@ impl Rig {
         Ok(self.engine.start_campaign(self.workspace(), self.campaign, &self.seed.author()).await?)
     }
 
+    /// Pauses it and notes what was written by the acknowledgement.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn pause(&self) -> Result<(), EngineError> {
+        self.engine.pause(self.workspace(), self.campaign, &self.seed.author()).await?;
+        self.note_stop();
+        Ok(())
+    }
+
+    /// Cancels it and notes what was written by the acknowledgement.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn cancel(&self) -> Result<(), EngineError> {
+        self.engine.cancel(self.workspace(), self.campaign, &self.seed.author()).await?;
+        self.note_stop();
+        Ok(())
+    }
+
+    fn note_stop(&self) {
+        let written = self.tap.begun_to(FIRST_NUMBER..FIRST_NUMBER + self.recipients);
+        self.stops.borrow_mut().push((Instant::now(), written));
+    }
+
+    /// Resumes it.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn resume(&self) -> Result<(), EngineError> {
+        self.resumes.borrow_mut().push(Instant::now());
+        self.engine.resume(self.workspace(), self.campaign, &self.seed.author()).await
+    }
+
+    /// Shuts the engine down, and everything that it has sent is judged.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub async fn judge(&self) -> anyhow::Result<()> {
+        self.engine.clone().shutdown().await;
+        invariants::check(self).await
+    }
+
     /// The workspace.
     #[must_use]
     pub fn workspace(&self) -> WorkspaceId {
         self.seed.workspace
-    }
-
-    /// Where store and marks are.
-    #[must_use]
-    pub fn directory(&self) -> PathBuf {
-        self.directory.path().to_owned()
     }
 
     /// Counts now: the engine's, or those recorded of a campaign that it has no more to do with.
@@ -169,21 +246,28 @@ impl Rig {
     ///
     /// # Errors
     /// The store's.
-    pub async fn stored(&self) -> anyhow::Result<engine::model::Campaign> {
-        let scope = Scope::Workspace(self.workspace());
-        match self.store.get(scope, Kind::Campaign, self.campaign.into()).await? {
-            Entity::Campaign(campaign) => Ok(*campaign),
-            other => anyhow::bail!("not a campaign: {other:?}"),
-        }
+    pub async fn stored(&self) -> anyhow::Result<Campaign> {
+        self.outfit.stored(self.campaign).await
     }
+}
 
-    /// Checks the account against the simulator's ledger: at most one accepted submit a part, and exactly those
-    /// recipients accepted that the account calls accepted, give or take the unknown ones.
-    ///
-    /// # Errors
-    /// With what does not agree.
-    pub fn check_ledger(&self, exact: &Exact, counts: &Counts) -> anyhow::Result<()> {
-        check_at_most_once(exact, self.recipients, counts)
+impl From<&Rig> for Evidence {
+    fn from(rig: &Rig) -> Self {
+        let zero_us = zero_us(&rig.smsc);
+        let counts = rig.engine.progress(rig.campaign).map(|progress| progress.counts);
+        let at_us = |at: Instant| {
+            let since = at.duration_since(rig.smsc.began()).as_micros();
+            zero_us + u64::try_from(since).unwrap_or(u64::MAX)
+        };
+        let campaign = rig.campaign;
+        let stop =
+            |(at, written): &(Instant, usize)| Stop { campaign, at_us: at_us(*at), written: Some(*written) };
+        let resume = |at: &Instant| (campaign, at_us(*at));
+        Self {
+            stops: rig.stops.borrow().iter().map(stop).collect(),
+            resumes: rig.resumes.borrow().iter().map(resume).collect(),
+            ..Self::of_one(&rig.store, vec![(campaign, counts)], (rig.outfit.channel(), &rig.smsc, zero_us))
+        }
     }
 }
 
@@ -191,32 +275,6 @@ impl Rig {
 pub async fn tick() {
     let interval = Duration::from_millis(5);
     tokio::time::interval_at(tokio::time::Instant::now() + interval, interval).tick().await;
-}
-
-/// The invariants I1 to I3 on an account and a ledger.
-///
-/// # Errors
-/// With what does not agree.
-pub fn check_at_most_once(exact: &Exact, recipients: u64, counts: &Counts) -> anyhow::Result<()> {
-    let repeated = exact.repeated();
-    anyhow::ensure!(
-        repeated.is_empty(),
-        "{} parts were accepted twice, first {:?}",
-        repeated.len(),
-        repeated.first()
-    );
-    anyhow::ensure!(
-        counts.total == recipients,
-        "the account has {} of {recipients} recipients",
-        counts.total
-    );
-    let accepted = exact.destinations().len() as u64;
-    let sure = counts.sent + counts.delivered + counts.undeliverable + counts.expired;
-    anyhow::ensure!(
-        sure <= accepted && accepted <= sure + counts.unknown + counts.in_flight + counts.rejected,
-        "the ledger has {accepted} accepted, the account {counts:?}"
-    );
-    Ok(())
 }
 
 /// Creates store, seed and campaign in `directory`.
@@ -229,7 +287,7 @@ pub async fn prepare(
     options: &RigOptions,
 ) -> anyhow::Result<(Arc<SqliteStore>, Seed, CampaignId)> {
     let store = Arc::new(SqliteStore::open(&directory.join("store"))?);
-    let at = engine_time();
+    let at = jiff::Timestamp::now();
     let seed = Seed::create(&*store, "rig", "RIG", at).await?;
     let campaign = add_campaign(&store, &seed, recipients, options).await?;
     Ok((store, seed, campaign))
@@ -262,50 +320,5 @@ pub async fn add_campaign(
         recipients,
         recipients_digest: String::new(),
     };
-    Ok(seed.campaign(&**store, no, campaign, engine_time()).await?)
-}
-
-fn engine_time() -> jiff::Timestamp {
-    jiff::Timestamp::now()
-}
-
-/// Starts an engine on the store with one channel to `address`.
-///
-/// # Errors
-/// The engine's.
-pub async fn start_engine(
-    store: &Arc<SqliteStore>,
-    directory: &Path,
-    address: &str,
-    options: &RigOptions,
-) -> anyhow::Result<Engine> {
-    let channel = ChannelConfig {
-        name: "rig".to_owned(),
-        address: address.to_owned(),
-        system_id: "rig".to_owned(),
-        password: "secret".to_owned(),
-        system_type: String::new(),
-        bind: options.bind,
-        binds: options.binds,
-        window: options.window,
-        rate_per_s: options.rate_per_s,
-        enquire_link: options.enquire_link,
-        response_timeout: options.response_timeout,
-        message_id: pdu::MessageIdForm::Auto,
-        prefixes: Vec::new(),
-        weight: 1,
-        workspaces: Vec::new(),
-    };
-    let config = EngineConfig {
-        channels: vec![channel],
-        marks: directory.join("marks"),
-        installation: store.installation(),
-        boot_id: boot_id()?,
-        drain_timeout: Duration::from_secs(5),
-        receipt_timeout: options.receipt_timeout,
-        inbound: engine::InboundConfig::default(),
-    };
-    let catalog: Arc<dyn Catalog> = Arc::clone(store) as _;
-    let journal: Arc<dyn Journal> = Arc::clone(store) as _;
-    Ok(Engine::start(config, catalog, journal, Env::system(7)).await?)
+    Ok(seed.campaign(&**store, no, campaign, jiff::Timestamp::now()).await?)
 }

@@ -4,6 +4,7 @@
 //! with times (approvals, acknowledged stops) is noted here, for [`crate::invariants`] to judge by.
 
 use crate::doubles::Slow;
+use crate::evidence::{Evidence, Stop, Trace};
 use crate::outfit::pass;
 use bench::smsc::{Config, Ledger, LedgerKind, Smsc};
 use engine::intake::ListHasher;
@@ -40,8 +41,6 @@ pub struct Line {
     pub channel: ChannelConfig,
     /// Its SMSC.
     pub smsc: Smsc,
-    /// When it was made: the zero of its ledger's times.
-    made: Instant,
 }
 
 impl Line {
@@ -51,7 +50,7 @@ impl Line {
     /// The simulator's.
     pub fn new(name: &str, config: Config) -> anyhow::Result<Self> {
         let smsc = Smsc::in_memory(Config { ledger: LedgerKind::Memory, ..config })?;
-        Ok(Self { channel: channel(name), smsc, made: Instant::now() })
+        Ok(Self { channel: channel(name), smsc })
     }
 }
 
@@ -521,21 +520,39 @@ impl Stage {
         Ok(self.engine.resume(seed.workspace, id, &seed.author()).await?)
     }
 
-    /// The first resume behind a stop.
-    #[must_use]
-    pub fn resumed_behind(&self, id: CampaignId, stopped_ms: u64) -> Option<u64> {
-        self.resumes.iter().filter(|(of, at)| *of == id && *at >= stopped_ms).map(|(_, at)| *at).min()
-    }
-
     /// Copies of the ledgers so far, by line, each with the wall clock of its zero in microseconds since 1970.
     #[must_use]
     pub fn ledgers(&self) -> Vec<(Ledger, u64)> {
         let zero = |line: &Line| {
-            let later = line.made.saturating_duration_since(self.began.0).as_micros();
-            let earlier = self.began.0.saturating_duration_since(line.made).as_micros();
+            let later = line.smsc.began().saturating_duration_since(self.began.0).as_micros();
+            let earlier = self.began.0.saturating_duration_since(line.smsc.began()).as_micros();
             self.began.1 * 1000 + u64::try_from(later).unwrap_or(0) - u64::try_from(earlier).unwrap_or(0)
         };
         self.lines.iter().map(|line| (line.smsc.with_ledger(Clone::clone), zero(line))).collect()
+    }
+}
+
+impl From<&Stage> for Evidence {
+    fn from(stage: &Stage) -> Self {
+        let counts = |id| stage.engine.progress(id).map(|progress| progress.counts);
+        let traces = stage.lines.iter().zip(stage.ledgers()).map(|(line, (ledger, zero_us))| {
+            let channel = line.channel.clone();
+            Trace { channel, ledger, zero_us }
+        });
+        let stop = |(campaign, at_ms): &(CampaignId, u64)| {
+            let campaign = *campaign;
+            Stop { campaign, at_us: at_ms * 1000, written: None }
+        };
+        Self {
+            store: Arc::clone(&stage.store),
+            campaigns: stage.campaigns.iter().map(|(id, _)| (*id, counts(*id))).collect(),
+            traces: traces.collect(),
+            stops: stage.stops.iter().map(stop).collect(),
+            resumes: stage.resumes.iter().map(|(id, at_ms)| (*id, at_ms * 1000)).collect(),
+            pasts: stage.pasts.clone(),
+            hushed: stage.hushed.clone(),
+            over_sockets: false,
+        }
     }
 }
 

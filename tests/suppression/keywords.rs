@@ -18,7 +18,7 @@ async fn a_handset_that_writes_stop_gets_nothing_more_of_that_workspace() {
     let scene = Scene::new(Config { latency_us: 20_000, ..Config::default() }, RigOptions::default()).await;
     let (seed, other) = (scene.workspace("a", "SHOP").await, scene.workspace("b", "BANK").await);
     let sent = scene.send(&seed, 5_000, SendingRules::default()).await;
-    sent.until(|s| s.scene.tap.len() > 100).await;
+    sent.until(|s| s.scene.tap.begun() > 100).await;
     let last = FIRST_NUMBER + 4_999;
     scene.write(last, "SHOP", "Stop, please!");
     scene.smsc.put_mobile(ucs2(last - 1, "shop", "СТОП"));

@@ -12,10 +12,10 @@ async fn a_number_suppressed_while_campaigns_run_is_never_written_to_after_the_a
     let seed = scene.workspace("a", "A").await;
     let sent = scene.send(&seed, RECIPIENTS, SendingRules::default()).await;
     let (mut marks, mut round) = (Vec::new(), 0_u64);
-    while scene.tap.len() as u64 + 3_000 < RECIPIENTS {
-        let next = scene.tap.len() + 450;
-        sent.until(|s| s.scene.tap.len() >= next).await;
-        let at = scene.tap.len() as u64;
+    while scene.tap.begun() as u64 + 3_000 < RECIPIENTS {
+        let next = scene.tap.begun() + 450;
+        sent.until(|s| s.scene.tap.begun() >= next).await;
+        let at = scene.tap.begun() as u64;
         // From what is on the wire to what is still on disk.
         let ahead = [0, 3, 20, 90, 300, 700, 1_200, 1_900, 2_600, 6_000];
         let numbers: Vec<u64> =
@@ -26,7 +26,7 @@ async fn a_number_suppressed_while_campaigns_run_is_never_written_to_after_the_a
             _ => (Scope::Workspace(seed.workspace), SuppressionKind::OptOut),
         };
         scene.suppress(scope, &numbers, kind).await.unwrap();
-        let mark = scene.tap.len();
+        let mark = scene.tap.begun();
         marks.extend(numbers.into_iter().map(|number| (number, mark)));
         round += 1;
     }
@@ -111,7 +111,7 @@ async fn without_the_store_nothing_is_acknowledged_and_the_number_is_refused_all
     let seed = scene.workspace("a", "A").await;
     let scope = Scope::Workspace(seed.workspace);
     let sent = scene.send(&seed, 3_000, SendingRules::default()).await;
-    sent.until(|s| s.scene.tap.len() > 100).await;
+    sent.until(|s| s.scene.tap.begun() > 100).await;
     catalog.fail_calls_for(Duration::from_millis(300));
     let number = FIRST_NUMBER + 2_900;
     let refused = scene.suppress(scope, &[number], SuppressionKind::OptOut).await;

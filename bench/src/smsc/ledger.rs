@@ -52,6 +52,8 @@ pub struct Source {
 pub struct Submit {
     /// When it was read.
     pub time_us: u64,
+    /// When its answer may leave at the earliest, 0 when none will.
+    pub answer_us: u64,
     /// Destination as a number, 0 when it is none.
     pub destination: u64,
     /// Its message id, 0 when refused.
@@ -265,6 +267,14 @@ impl Book {
         }
     }
 
+    /// Notes when the answer to the submit that was noted last may leave.
+    pub(crate) fn answered(&mut self, sequence: u32, answer_us: u64) {
+        let Self::Memory(ledger) = self else { return };
+        if let Some(submit) = ledger.submits.last_mut().filter(|submit| submit.sequence == sequence) {
+            submit.answer_us = answer_us;
+        }
+    }
+
     /// Notes a delivery.
     pub(crate) fn delivery(&mut self, delivery: Delivery) {
         if let Self::Memory(ledger) = self {
@@ -296,6 +306,7 @@ fn entry(judged: &Judged<'_>, source: u32) -> Submit {
     let Part { reference, number, total } = judged.view.part;
     Submit {
         time_us: judged.time_us,
+        answer_us: 0,
         destination: digits(judged.view.destination.octets),
         message_id: judged.id,
         connection: judged.connection,

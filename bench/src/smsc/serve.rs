@@ -114,6 +114,12 @@ impl Smsc {
         self.inner.addr
     }
 
+    /// The zero of its ledger's times.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.inner.epoch
+    }
+
     /// A copy of the counts.
     #[must_use]
     pub fn stats(&self) -> Stats {

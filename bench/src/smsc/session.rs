@@ -321,6 +321,7 @@ impl Core {
             latency_us += below(&mut self.rng, hub.config.jitter_us);
         }
         if latency_us == 0 && extra_us == 0 {
+            hub.book.answered(response.sequence, now_us);
             self.write_response(hub, now_us, &response);
             return;
         }
@@ -329,6 +330,7 @@ impl Core {
             due_us = due_us.max(self.last_due_us);
             self.last_due_us = due_us;
         }
+        hub.book.answered(response.sequence, (due_us + extra_us).saturating_sub(RESPONSE_WIDTH_US));
         self.later.push(due_us + extra_us, response);
     }
 

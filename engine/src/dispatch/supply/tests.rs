@@ -246,6 +246,45 @@ fn a_number_goes_only_to_channels_of_its_route() {
     }
 }
 
+/// Messages to two links of one route each, and slices in them, for ten chunks whose numbers change their route after
+/// every `block`.
+fn counted(block: usize) -> (usize, usize) {
+    let number = |n: usize| if (n / block).is_multiple_of(2) { 4_900_000 } else { 4_300_000 } + n as u64;
+    let chunk = data(&(0..CHUNK_RECIPIENTS).map(number).collect::<Vec<_>>());
+    let remaining = Remaining { untouched: (0..10).collect(), runs: Vec::new() };
+    let mut bench = Bench::new(1, &[(&["49"], 1), (&["43"], 1)], chunk, remaining);
+    let links = [link(0), link(1)];
+    let (mut messages, mut slices, mut units) = (0, 0, 0);
+    let mut count = |given_out: Vec<(Arc<LinkInbox>, Slice)>| {
+        messages += links.iter().filter(|l| given_out.iter().any(|(to, _)| Arc::ptr_eq(l, to))).count();
+        slices += given_out.len();
+        units += given(&given_out);
+    };
+    // Half a chunk is in sight of each link at any time, so so many wants are surely enough.
+    for _ in 0..10 * CHUNK_RECIPIENTS / 512 {
+        for link in &links {
+            count(bench.want(link, 512));
+            while !bench.orders.is_empty() {
+                count(bench.load());
+            }
+        }
+    }
+    assert_eq!(units as usize, 10 * CHUNK_RECIPIENTS);
+    (messages, slices)
+}
+
+/// Goal: a list whose numbers change their route one by one costs links no more messages than a sorted one. What it
+/// does cost is a slice a number, and with it an intent.
+#[test]
+fn a_list_that_changes_its_route_with_every_number_takes_no_more_messages_than_a_sorted_one() {
+    let ((sorted, long), (mixed, short)) = (counted(CHUNK_RECIPIENTS / 2), counted(1));
+    assert!(mixed <= sorted * 5 / 4, "{mixed} messages, {sorted} for a sorted list");
+    assert!(
+        long <= 10 * CHUNK_RECIPIENTS / 128 && short == 10 * CHUNK_RECIPIENTS,
+        "{long} and {short} slices"
+    );
+}
+
 #[test]
 fn a_number_without_a_route_is_settled_and_not_sent() {
     let remaining = Remaining { untouched: Vec::new(), runs: vec![run(2, 0, 6)] };

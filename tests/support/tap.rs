@@ -5,6 +5,7 @@
 use engine::{Dial, Net, Tcp, Wire};
 use pdu::{CommandId, SubmitSm};
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,16 +13,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The network; clones share their notes.
 #[derive(Clone, Default)]
-pub(super) struct Tap(Arc<Mutex<Vec<u64>>>);
+pub struct Tap(Arc<Mutex<Vec<u64>>>);
 
 impl Tap {
     /// Submits begun so far.
-    pub(super) fn len(&self) -> usize {
+    #[must_use]
+    pub fn begun(&self) -> usize {
         self.notes().len()
     }
 
+    /// Of these the ones to numbers of a range.
+    #[must_use]
+    pub fn begun_to(&self, numbers: Range<u64>) -> usize {
+        self.notes().iter().filter(|number| numbers.contains(number)).count()
+    }
+
     /// Submits to a number: before and from a moment on.
-    pub(super) fn count(&self, number: u64, moment: usize) -> (usize, usize) {
+    #[must_use]
+    pub fn count(&self, number: u64, moment: usize) -> (usize, usize) {
         let notes = self.notes();
         let (before, behind) = notes.split_at(moment);
         let count = |notes: &[u64]| notes.iter().filter(|noted| **noted == number).count();
