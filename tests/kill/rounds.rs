@@ -285,10 +285,13 @@ async fn finish(
         anyhow::ensure!(Instant::now() < end, "not done: {:?} {:?}", counts(), smsc.stats());
         tick().await;
     }
+    // Its end is recorded behind the last count.
+    while !outfit.stored(campaign).await?.status.is_final() {
+        anyhow::ensure!(Instant::now() < end, "its end is not recorded: {:?}", counts());
+        tick().await;
+    }
     engine.settle().await?;
     engine.clone().shutdown().await;
-    let status = outfit.stored(campaign).await?.status;
-    anyhow::ensure!(status.is_final(), "judged while {status}");
     let channel = (outfit.channel(), smsc, zero_us(smsc));
     invariants::check(Evidence::of_one(&store, vec![(campaign, Some(counts()))], channel)).await?;
     sum.submits += smsc.with_ledger(|ledger| ledger.submits().len() as u64);
