@@ -3,7 +3,9 @@
 //! Nothing reaches an account that is not durable. Journal rows are deleted only below the smallest watermark that
 //! was read back from the campaigns' files after they were saved.
 
+mod orphans;
 mod overdue;
+mod settling;
 #[cfg(test)]
 mod tests;
 
@@ -15,13 +17,14 @@ use crate::dispatch::recorder::Recorder;
 use crate::dispatch::saving::{Held, save, save_all};
 use crate::dispatch::supply::Slice;
 use crate::dispatch::tally::Tally;
-use crate::model::record::{self, Fact, Facts, Numbers, Orphan};
-use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run, UnitStatus};
+use crate::model::record::{self, Fact, Numbers};
+use crate::model::{CampaignNo, ChunkNo, ChunkState, Incarnation, Run};
 use crate::schedule::Zone;
 use crate::store::{Journal, RowSeq, StoreError};
 use bytes::Bytes;
 use jiff::civil::Date;
-use std::collections::BTreeMap;
+use orphans::{KeptOrphan, OrphanKey};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -34,23 +37,6 @@ pub(super) const SAVE_CHUNKS: usize = 32;
 const COMPACT_OCTETS: usize = 64 << 20;
 /// Pause before saved state that could not be read is read again.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// How long a receipt without a message is kept.
-const ORPHAN_TTL_MS: u64 = 72 * 3600 * 1000;
-/// Receipts without a message that are kept; the older half goes when there are more.
-const MAX_ORPHANS: usize = 100_000;
-
-/// A receipt without a message and the row that holds it.
-#[derive(Clone, Copy)]
-struct KeptOrphan {
-    row: RowSeq,
-    at_ms: u64,
-    status: UnitStatus,
-    error: u16,
-}
-
-/// Channel and message id of a receipt without a message.
-type OrphanKey = (u32, Box<[u8]>);
-
 /// A unit that awaits its receipt: channel, unit, message id.
 pub(crate) type AwaitedId = (u32, u16, Box<[u8]>);
 
@@ -64,7 +50,8 @@ pub(crate) enum KeeperMsg {
     Charge(CampaignNo, Arc<Purse>, Zone),
     /// What of a campaign is still to be sent.
     Remaining(CampaignNo, oneshot::Sender<Remaining>),
-    /// Settles everything queued of a campaign that ended, now and later.
+    /// Settles everything queued of a campaign that ended, now and later; of a long list the answer waits for the first
+    /// [`SAVE_CHUNKS`] chunks alone.
     SettleQueued(CampaignNo, Unsent, oneshot::Sender<()>),
     /// Tell again when the campaign is settled: what its end waited for has come.
     Tell(CampaignNo),
@@ -138,6 +125,8 @@ pub(crate) struct Keeper {
     /// What Trigger calls have added and no file holds.
     growth: Arc<Growth>,
     held: BTreeMap<CampaignNo, Held>,
+    /// Campaigns that ended with more queued than is settled at once.
+    settling: BTreeSet<CampaignNo>,
     applied: RowSeq,
     octets: usize,
     /// Whether rows come from the journal of the last run: files may hold them already.
@@ -163,6 +152,7 @@ impl Keeper {
             recorder,
             growth,
             held: BTreeMap::new(),
+            settling: BTreeSet::new(),
             applied: 0,
             octets: 0,
             replaying: false,
@@ -179,9 +169,12 @@ impl Keeper {
     /// When a row cannot be applied: the next one must not be, or its watermark would pass over the first.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<KeeperMsg>) -> Result<(), StoreError> {
         let mut messages = Vec::with_capacity(16);
-        while inbox.recv_many(&mut messages, 16).await > 0 {
+        while self.take_messages(&mut inbox, &mut messages).await {
             for message in messages.drain(..) {
                 self.handle(message).await?;
+            }
+            if let Some(no) = self.settling.first().copied() {
+                self.settle_batch(no).await?;
             }
             self.publish();
             self.save_if_due().await;
@@ -190,6 +183,21 @@ impl Keeper {
             tracing::warn!(%error, "accounts not saved at the end; the journal still holds them");
         }
         Ok(())
+    }
+
+    /// Takes what has come, waiting for it unless there is something to settle; false when nothing will come any more.
+    async fn take_messages(
+        &self,
+        inbox: &mut mpsc::Receiver<KeeperMsg>,
+        messages: &mut Vec<KeeperMsg>,
+    ) -> bool {
+        if self.settling.is_empty() {
+            return inbox.recv_many(messages, 16).await > 0;
+        }
+        // The other workers of a simulation share this thread.
+        tokio::task::yield_now().await;
+        messages.extend(std::iter::from_fn(|| inbox.try_recv().ok()).take(16));
+        true
     }
 
     async fn handle(&mut self, message: KeeperMsg) -> Result<(), StoreError> {
@@ -330,23 +338,6 @@ impl Keeper {
         result
     }
 
-    /// Settles everything still queued of a campaign that ended.
-    pub(crate) async fn settle_queued(&mut self, no: CampaignNo, unsent: Unsent) -> Result<(), StoreError> {
-        let chunks = self.held.get(&no).map(|held| held.account.queued_chunks());
-        for chunk in chunks.unwrap_or_default() {
-            self.load_columns(no, chunk).await?;
-            if let Some(held) = self.held.get_mut(&no) {
-                held.account.settle_queued(chunk, unsent);
-            }
-        }
-        if let Some(held) = self.held.get_mut(&no) {
-            held.unsent = Some(unsent);
-            // Told again: what settled before it ended may have been an open list with nothing on it to send.
-            (held.told, held.touched) = (false, true);
-        }
-        Ok(())
-    }
-
     /// How a campaign stands; one that is not held has nothing.
     pub(crate) fn standing(&self, no: CampaignNo) -> Standing {
         self.held.get(&no).map_or_else(Standing::default, |held| Standing {
@@ -461,38 +452,6 @@ impl Keeper {
         }
     }
 
-    /// An orphan has no file of its own: it lives in the journal until it is adopted, too old or one of too many.
-    fn keep_orphan(&mut self, seq: RowSeq, orphan: &Orphan<'_>) {
-        let key = (orphan.channel, Box::from(orphan.message_id));
-        let kept = KeptOrphan { row: seq, at_ms: orphan.at_ms, status: orphan.status, error: orphan.error };
-        self.newest_ms = self.newest_ms.max(orphan.at_ms);
-        self.orphans.insert(key, kept);
-        if self.orphans.len() > MAX_ORPHANS {
-            let mut rows: Vec<RowSeq> = self.orphans.values().map(|kept| kept.row).collect();
-            let (_, middle, _) = rows.select_nth_unstable(MAX_ORPHANS / 2);
-            let middle = *middle;
-            self.orphans.retain(|_, kept| kept.row > middle);
-        }
-    }
-
-    /// Writes orphans in rows up to `upto` anew, so that the next compaction may trim those rows; returns the row
-    /// from which on the journal must stay until then.
-    fn carry_orphans(&mut self, upto: RowSeq) -> Option<RowSeq> {
-        let too_old = self.newest_ms.saturating_sub(ORPHAN_TTL_MS);
-        self.orphans.retain(|_, kept| kept.at_ms >= too_old);
-        let mut facts = Facts::default();
-        let mut count = 0;
-        for ((channel, message_id), kept) in self.orphans.iter().filter(|(_, kept)| kept.row <= upto) {
-            let (at_ms, status, error) = (kept.at_ms, kept.status, kept.error);
-            facts.orphan(&Orphan { at_ms, channel: *channel, status, error, message_id });
-            count += 1;
-        }
-        if count > 0 {
-            self.recorder.append(facts.octets(), count, true, 0);
-        }
-        self.orphans.values().map(|kept| kept.row).min()
-    }
-
     fn touch(&mut self, seq: RowSeq, no: CampaignNo) -> Option<&mut Held> {
         let held = self.held.get_mut(&no)?;
         if self.replaying && seq <= held.watermark {
@@ -543,7 +502,7 @@ impl Keeper {
             if !std::mem::take(&mut held.touched) {
                 continue;
             }
-            if let Some(unsent) = held.unsent {
+            if let Some(unsent) = held.unsent.filter(|_| !self.settling.contains(no)) {
                 // Queued again by a fact, whose columns are therefore at hand.
                 for chunk in held.account.queued_chunks() {
                     held.account.settle_queued(chunk, unsent);

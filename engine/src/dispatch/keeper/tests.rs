@@ -1,7 +1,8 @@
-//! The keeper on a real store: receipts that do not come, before and behind a restart.
+//! The keeper on a real store: receipts that do not come and long lists that are cancelled, over restarts.
 
 use super::*;
-use crate::model::record::{Fate, Intent, Outcome, ReceiptFact};
+use crate::dispatch::account::Unsent;
+use crate::model::record::{Facts, Fate, Intent, Outcome, ReceiptFact};
 use crate::model::{Counts, UnitStatus};
 use crate::store::SqliteStore;
 
@@ -12,19 +13,20 @@ const RECIPIENTS: u64 = 4_100;
 
 struct Place {
     store: Arc<SqliteStore>,
+    recipients: u64,
     recorder: Arc<Recorder>,
     _directory: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    fn new(recipients: u64) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Arc::new(SqliteStore::open(directory.path()).expect("a store"));
-        let mut writer = store.write_recipients(NO, RECIPIENTS).expect("a list");
-        let numbers: Vec<u64> = (1..=RECIPIENTS).collect();
+        let mut writer = store.write_recipients(NO, recipients).expect("a list");
+        let numbers: Vec<u64> = (1..=recipients).collect();
         numbers.chunks(4_096).for_each(|chunk| writer.chunk(chunk, &[]).expect("a chunk"));
         writer.finish().expect("durable");
-        Self { store, recorder: Arc::new(Recorder::new()), _directory: directory }
+        Self { store, recipients, recorder: Arc::new(Recorder::new()), _directory: directory }
     }
 
     /// A keeper of the campaign, with what its file holds.
@@ -34,8 +36,8 @@ impl Place {
         let journal: Arc<dyn Journal> = Arc::clone(&self.store) as _;
         let recorder = Arc::clone(&self.recorder);
         let mut keeper = Keeper::new(journal, recorder, Arc::new(Growth::default()), (events, inbound));
-        let mut account = Box::new(Account::new(NO, RECIPIENTS, 2, BASE_MS).asking(true, BASE_MS));
-        for chunk in 0..2 {
+        let mut account = Box::new(Account::new(NO, self.recipients, 2, BASE_MS).asking(true, BASE_MS));
+        for chunk in 0..account.chunks() {
             if let Some(state) = keeper.state(NO, chunk).await.expect("read") {
                 account.restore(&state);
             }
@@ -86,7 +88,7 @@ fn shown(keeper: &Keeper, tally: &Tally) -> Counts {
 
 #[tokio::test]
 async fn overdue_receipts_are_given_up_a_chunk_at_a_time_and_a_restart_before_or_behind_changes_nothing() {
-    let place = Place::new();
+    let place = Place::new(RECIPIENTS);
     let (mut first, _) = place.keeper().await;
     let sent = sent();
     first.apply(1, &sent).await.expect("applied");
@@ -128,4 +130,33 @@ async fn overdue_receipts_are_given_up_a_chunk_at_a_time_and_a_restart_before_or
     assert_eq!(last.give_up_receipts((u64::MAX, u64::MAX)).await.expect("read"), None);
     let state = last.state(NO, 0).await.expect("read").expect("saved");
     assert_eq!((state.final_ms[0], state.final_ms[1]), (0, 9_000));
+}
+
+/// Whatever is at hand after each batch, and in the end: everybody is cancelled and nothing is in memory.
+#[tokio::test]
+async fn a_long_list_is_cancelled_a_batch_at_a_time_and_goes_on_behind_a_restart() {
+    let chunks = 5 * SAVE_CHUNKS as u64 / 2;
+    let place = Place::new(chunks * 4_096 - 7);
+    let unsent = Unsent { status: UnitStatus::Cancelled, reason: 0 };
+    let (mut keeper, tally) = place.keeper().await;
+    keeper.settle_queued(NO, unsent).await.expect("settled");
+    keeper.publish();
+    let batch = SAVE_CHUNKS as u64 * 4_096;
+    assert_eq!((tally.counts().cancelled, keeper.settling.len()), (batch, 1));
+    keeper.save_if_due().await;
+    drop(keeper);
+
+    // The first batch is in the file; a start goes on behind it.
+    let (mut keeper, tally) = place.keeper().await;
+    assert_eq!(tally.counts().cancelled, batch);
+    keeper.settle_queued(NO, unsent).await.expect("settled");
+    let open = |keeper: &Keeper| keeper.held[&NO].account.complete_chunks();
+    assert_eq!((open(&keeper), keeper.settling.len()), (SAVE_CHUNKS, 1));
+    // Nobody else saves: the next batch does, before it begins.
+    keeper.settle_batch(NO).await.expect("settled");
+    assert_eq!((open(&keeper), keeper.settling.len()), (SAVE_CHUNKS / 2, 0));
+    assert!(keeper.close(NO).await.expect("saved").is_settled);
+    assert_eq!(open(&keeper), 0);
+    let (_, tally) = place.keeper().await;
+    assert_eq!((tally.counts().cancelled, tally.counts().total), (place.recipients, place.recipients));
 }
