@@ -140,29 +140,31 @@ impl Rig {
         Ok(self.engine.start_campaign(self.workspace(), self.campaign, &self.seed.author()).await?)
     }
 
-    /// Pauses it and notes what was written by the acknowledgement.
+    /// Pauses it and notes what was written by the acknowledgement; how long that took.
     ///
     /// # Errors
     /// The engine's.
-    pub async fn pause(&self) -> Result<(), EngineError> {
+    pub async fn pause(&self) -> Result<Duration, EngineError> {
+        let begun = Instant::now();
         self.engine.pause(self.workspace(), self.campaign, &self.seed.author()).await?;
-        self.note_stop();
-        Ok(())
+        Ok(self.note_stop(begun))
     }
 
-    /// Cancels it and notes what was written by the acknowledgement.
+    /// Cancels it and notes what was written by the acknowledgement; how long that took.
     ///
     /// # Errors
     /// The engine's.
-    pub async fn cancel(&self) -> Result<(), EngineError> {
+    pub async fn cancel(&self) -> Result<Duration, EngineError> {
+        let begun = Instant::now();
         self.engine.cancel(self.workspace(), self.campaign, &self.seed.author()).await?;
-        self.note_stop();
-        Ok(())
+        Ok(self.note_stop(begun))
     }
 
-    fn note_stop(&self) {
+    fn note_stop(&self, begun: Instant) -> Duration {
+        let took = begun.elapsed();
         let written = self.tap.begun_to(FIRST_NUMBER..FIRST_NUMBER + self.recipients);
         self.stops.borrow_mut().push((Instant::now(), written));
+        took
     }
 
     /// Resumes it.
@@ -228,15 +230,19 @@ impl Rig {
         }
     }
 
-    /// Waits until nothing is queued or in flight and the catalog says so.
+    /// Waits until nothing is queued or in flight and the catalog has the end with its counts.
     ///
     /// # Errors
     /// As [`Rig::until`].
     pub async fn until_done(&self, limit: Duration) -> anyhow::Result<Counts> {
         self.until(limit, |c| c.queued + c.in_flight == 0).await?;
         let end = Instant::now() + limit;
-        while !self.stored().await?.status.is_final() {
-            anyhow::ensure!(Instant::now() < end, "settled, but the campaign is not final");
+        loop {
+            let stored = self.stored().await?;
+            if stored.status.is_final() && stored.counts.is_some() {
+                break;
+            }
+            anyhow::ensure!(Instant::now() < end, "settled, but its end is not recorded");
             tick().await;
         }
         Ok(self.counts())
