@@ -31,6 +31,11 @@ impl Later {
         Some(slices)
     }
 
+    /// Everything that waits.
+    pub(crate) fn slices_mut(&mut self) -> impl Iterator<Item = &mut Slice> {
+        self.by_due.values_mut().flatten()
+    }
+
     /// When the first of them is due.
     pub(crate) fn next_due_us(&self) -> Option<u64> {
         self.by_due.first_key_value().map(|(due_us, _)| *due_us)

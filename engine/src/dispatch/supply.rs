@@ -166,6 +166,12 @@ struct Ready {
     was_served: bool,
 }
 
+impl Ready {
+    fn slices_mut(&mut self) -> impl Iterator<Item = &mut Slice> {
+        self.again.iter_mut().chain(&mut self.retries).chain(&mut self.fresh)
+    }
+}
+
 /// One of the queues of a route.
 type QueueOf = fn(&mut Ready) -> &mut VecDeque<Slice>;
 
@@ -236,8 +242,12 @@ impl Supply {
 
     /// What holds from now on; the answers that it allows come with the next message or [`Self::go_on`].
     pub(crate) fn set_terms(&mut self, terms: Terms) {
+        let is_new_day = terms.day != self.terms.day;
         self.terms = terms;
         self.is_poor = false;
+        if is_new_day {
+            self.leave_other_days();
+        }
     }
 
     /// Whether anything may leave, until the terms are set anew.
@@ -302,13 +312,25 @@ impl Supply {
     }
 
     /// Gives back the places of what has come back. Of a message of several parts another one may have been accepted:
-    /// what is not here as a whole keeps them, and is not charged again on the same day.
+    /// what is not here as a whole keeps them for its day, and is not charged again.
     fn free(&self, slice: &mut Slice) {
-        if slice.paid != Paid::No && (slice.paid == Paid::Kept || slice.is_whole(self.sieve.parts)) {
+        let is_over = matches!(slice.paid, Paid::On(day) if day != self.terms.day);
+        if slice.paid == Paid::Kept {
             self.purse.give_back(u64::from(slice.count));
-        }
-        if slice.paid != Paid::Kept && slice.is_whole(self.sieve.parts) {
+        } else if slice.paid != Paid::No && (is_over || slice.is_whole(self.sieve.parts)) {
+            self.purse.give_back(u64::from(slice.count));
             slice.paid = Paid::No;
+        }
+    }
+
+    /// Gives back the places of another day. Kept behind something that needs one, they could be what that waits for.
+    fn leave_other_days(&mut self) {
+        let here = self.ready.iter_mut().flat_map(Ready::slices_mut);
+        for slice in here.chain(self.later.slices_mut()) {
+            if matches!(slice.paid, Paid::On(day) if day != self.terms.day) {
+                self.purse.give_back(u64::from(slice.count));
+                slice.paid = Paid::No;
+            }
         }
     }
 
@@ -399,12 +421,6 @@ impl Supply {
             if let Some(sifted) = self.sieve.recheck(front, now.wall_ms) {
                 let before = queue(&mut self.ready[at]).pop_front();
                 self.replace(before, sifted, queue, at);
-                continue;
-            }
-            if matches!(front.paid, Paid::On(day) if day != self.terms.day) {
-                // Its day is over: it needs a place on this one.
-                self.purse.give_back(u64::from(front.count));
-                queue(&mut self.ready[at]).front_mut()?.paid = Paid::No;
                 continue;
             }
             let (from, attempt, paid) = (front.from, front.attempt, front.paid);

@@ -224,5 +224,13 @@ proptest! {
             prop_assert_eq!(used, of_day(&again.charges(), day) + story.held());
         }
         prop_assert!(parts > 1 || story.held() == 0);
+        // On another day nothing is held for what has to wait behind something that needs a place: whatever is here goes
+        // on, however small the limit.
+        story.begin_day(story.day + 1);
+        prop_assert_eq!(story.held(), 0);
+        let waiting = story.bench.supply.ready.iter_mut().flat_map(Ready::slices_mut).count();
+        story.link = link(0);
+        story.on(SupplyMsg::Want(Arc::clone(&story.link), 1));
+        prop_assert!(waiting == 0 || !story.queued.is_empty(), "{} slices wait", waiting);
     }
 }
