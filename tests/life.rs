@@ -4,6 +4,7 @@
 
 mod build;
 mod calendar;
+mod ends;
 mod limits;
 mod overdue;
 mod tenant;

@@ -5,7 +5,7 @@ use crate::dispatch::channel::{self, ChannelActor, ChannelMsg, LinkArguments};
 use crate::dispatch::channel_cells::ChannelCells;
 use crate::dispatch::config::{BindKind, ChannelConfig};
 use crate::dispatch::engine::{EngineConfig, EngineError};
-use crate::dispatch::env::Env;
+use crate::dispatch::env::{Env, Halt};
 use crate::dispatch::keeper::{Keeper, KeeperMsg};
 use crate::dispatch::link::{Desk, LinkConfig, LinkShared};
 use crate::dispatch::mark::MarkDir;
@@ -69,12 +69,13 @@ pub(crate) fn start_recorder(
     (recorder, journal): (&Arc<Recorder>, &Arc<dyn Journal>),
     keeper: &mpsc::Sender<KeeperMsg>,
     newest: RowSeq,
-    failure: &Failure,
+    (failure, halt): (&Failure, &Arc<Halt>),
 ) -> std::io::Result<oneshot::Receiver<()>> {
     let (recorder, journal) = (Arc::clone(recorder), Arc::clone(journal));
-    let (keeper, clock, failure) = (keeper.clone(), env.clock, failure.clone());
+    let (keeper, clock, failure, halt) = (keeper.clone(), env.clock, failure.clone(), Arc::clone(halt));
     env.start("recorder", async move {
-        if let Err(reason) = recorder::run(recorder, journal, keeper, clock, newest).await {
+        let work = recorder::run(recorder, journal, keeper, clock, newest);
+        if let Some(Err(reason)) = halt.unless(work).await {
             // What made the keeper end tells more than that it has.
             failure.send_if_modified(|known| known.is_none() && known.replace(reason.to_owned()).is_none());
         }
@@ -86,11 +87,11 @@ pub(crate) fn start_keeper(
     env: &Env,
     keeper: Keeper,
     inbox: mpsc::Receiver<KeeperMsg>,
-    failure: &Failure,
+    (failure, halt): (&Failure, &Arc<Halt>),
 ) -> std::io::Result<oneshot::Receiver<()>> {
-    let failure = failure.clone();
+    let (failure, halt) = (failure.clone(), Arc::clone(halt));
     env.start("keeper", async move {
-        if let Err(error) = keeper.run(inbox).await {
+        if let Some(Err(error)) = halt.unless(keeper.run(inbox)).await {
             failure.send_replace(Some(format!("a durable row could not be applied: {error}")));
         }
     })
@@ -101,16 +102,17 @@ pub(crate) fn start_maintainer(
     env: &Env,
     journal: &Arc<dyn Journal>,
     mut failure: watch::Receiver<Option<String>>,
-) -> std::io::Result<oneshot::Receiver<()>> {
+) -> std::io::Result<()> {
     let journal = Arc::clone(journal);
-    env.start("maintainer", async move {
+    let ended = env.start("maintainer", async move {
         // A timeout is the tick; anything else means that the engine has ended.
         while tokio::time::timeout(MAINTAIN_EVERY, failure.wait_for(Option::is_some)).await.is_err() {
             if let Err(error) = journal.maintain().await {
                 tracing::warn!(%error, "store housekeeping failed");
             }
         }
-    })
+    });
+    ended.map(drop)
 }
 
 /// Starts the dispatcher: root supervisor, channels, binds. The receiver resolves when the last channel has ended.

@@ -9,20 +9,20 @@ use crate::dispatch::calendar::Agenda;
 use crate::dispatch::cells::Board;
 use crate::dispatch::channel::ChannelMsg;
 use crate::dispatch::config::ChannelConfig;
-use crate::dispatch::env::Env;
+use crate::dispatch::env::{Env, Halt};
 use crate::dispatch::growth::Growth;
 use crate::dispatch::hearing::Hearing;
-use crate::dispatch::inbound::InboundConfig;
-use crate::dispatch::keeper::{self, Keeper, KeeperMsg};
+use crate::dispatch::inbound::{InboundConfig, Incoming};
+use crate::dispatch::keeper::{self, Keeper, KeeperEvent, KeeperMsg};
 use crate::dispatch::latency::Latency;
 use crate::dispatch::link::Desk;
 use crate::dispatch::loader::Loader;
 use crate::dispatch::mark::MarkDir;
-use crate::dispatch::matcher::Matcher;
+use crate::dispatch::matcher::{Early, Matcher};
 use crate::dispatch::message::MessageError;
 use crate::dispatch::opt_out;
 use crate::dispatch::recorder::Recorder;
-use crate::dispatch::recovery::recover;
+use crate::dispatch::recovery::{Found, recover};
 use crate::dispatch::route::RouteError;
 use crate::dispatch::running::Running;
 use crate::dispatch::status::RECEIPT_STATES;
@@ -151,6 +151,21 @@ pub struct ChannelStatus {
     pub inbound: u64,
 }
 
+/// Workers that a shutdown waits for; each resolves when it has ended, with an error when it panicked.
+struct Workers {
+    dispatch: oneshot::Receiver<()>,
+    recording: oneshot::Receiver<()>,
+    keeping: oneshot::Receiver<()>,
+}
+
+/// What workers read that begin behind the recovered campaigns.
+struct Inboxes {
+    hearing: Hearing,
+    events: mpsc::UnboundedReceiver<KeeperEvent>,
+    agenda: mpsc::UnboundedReceiver<Agenda>,
+    inbound: mpsc::UnboundedReceiver<Vec<Incoming>>,
+}
+
 /// A running engine; cheap to clone.
 #[derive(Clone)]
 pub struct Engine(pub(super) Arc<Inner>);
@@ -178,7 +193,10 @@ pub(super) struct Inner {
     pub(super) workspaces: Mutex<BTreeMap<WorkspaceId, ActorRef<SupervisorMsg>>>,
     pub(super) tenants: Tenants,
     pub(super) failure: watch::Sender<Option<String>>,
-    pub(super) ended: Mutex<Vec<oneshot::Receiver<()>>>,
+    /// Held by a shutdown until all of them have ended; none behind it.
+    workers: tokio::sync::Mutex<Option<Workers>>,
+    /// Ends the recorder and the keeper, wherever they are.
+    halt: Arc<Halt>,
     pub(super) recovered: (u64, u64),
     /// Units whose receipts were given up since the start.
     pub(super) overdue: AtomicU64,
@@ -216,13 +234,15 @@ impl Engine {
         let (keeper, keeper_in) = mpsc::channel(keeper::ROWS);
         let failure = watch::Sender::new(None);
         let loader = Loader::start(&env, Arc::clone(&journal), Arc::clone(&recorder), &failure)?;
-        let keeper_ended = assembly::start_keeper(&env, recovered.keeper, keeper_in, &failure)?;
-        let recorder_ended =
-            assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, &failure)?;
-        let maintainer_ended = assembly::start_maintainer(&env, &journal, failure.subscribe())?;
+        let halt = Arc::new(Halt::default());
+        let of_worker = (&failure, &halt);
+        let keeping = assembly::start_keeper(&env, recovered.keeper, keeper_in, of_worker)?;
+        let recording =
+            assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, of_worker)?;
+        assembly::start_maintainer(&env, &journal, failure.subscribe())?;
         let desk = Arc::new(Mutex::new(Desk { matcher: Matcher::new(), latency: Latency::new() }));
         let plan = Plan { epoch, marks, board: &board, desk: &desk, recorder: &recorder, failure: &failure };
-        let (root, channels, dispatch_ended) = assembly::start_channels(&env, &config, plan).await?;
+        let (root, channels, dispatch) = assembly::start_channels(&env, &config, plan).await?;
         let (agenda, agenda_in) = mpsc::unbounded_channel();
         let inner = Inner {
             env,
@@ -245,19 +265,35 @@ impl Engine {
             workspaces: Mutex::default(),
             tenants: Tenants::default(),
             failure,
-            ended: Mutex::new(vec![dispatch_ended, recorder_ended, keeper_ended, maintainer_ended]),
+            workers: tokio::sync::Mutex::new(Some(Workers { dispatch, recording, keeping })),
+            halt,
             recovered: (recovered.unknown, recovered.revoked),
             overdue: AtomicU64::new(0),
             receipt_timeout: config.receipt_timeout,
             drain_timeout: config.drain_timeout,
         };
-        let engine = Self(Arc::new(inner));
-        engine.resume_recovered(recovered.campaigns, recovered.orphans).await?;
-        // Behind the recovered campaigns: an event about one that is not known yet would be lost.
-        engine.watch_events(events_in)?;
-        engine.start_calendar(agenda_in)?;
-        engine.watch_inbound(hearing, inbound_in)?;
-        Ok(engine)
+        let inboxes = Inboxes { hearing, events: events_in, agenda: agenda_in, inbound: inbound_in };
+        Self(Arc::new(inner)).go_on((recovered.campaigns, recovered.orphans), inboxes).await
+    }
+
+    /// Goes on with what was running; an engine that cannot has ended when this says so.
+    async fn go_on(
+        self,
+        (campaigns, orphans): (Vec<Found>, Vec<(u32, Early)>),
+        inboxes: Inboxes,
+    ) -> Result<Self, EngineError> {
+        let resumed = async {
+            self.resume_recovered(campaigns, orphans).await?;
+            // Behind the recovered campaigns: an event about one that is not known yet would be lost.
+            self.watch_events(inboxes.events)?;
+            self.start_calendar(inboxes.agenda)?;
+            self.watch_inbound(inboxes.hearing, inboxes.inbound)
+        };
+        if let Err(error) = resumed.await {
+            self.shutdown().await;
+            return Err(error);
+        }
+        Ok(self)
     }
 
     /// Resolves when the engine can no longer go on, with the reason.
@@ -280,7 +316,8 @@ impl Engine {
         done.await.map(drop).map_err(|_| EngineError::NotRunning("keeper".to_owned()))
     }
 
-    /// Ends in order: nothing new is sent, answers are awaited, binds are closed, everything is saved.
+    /// Ends in order: nothing new is sent, answers are awaited, binds are closed, everything is saved. Behind it nothing
+    /// of this engine writes facts or accounts, also when the store took too long: another one may start.
     pub async fn shutdown(self) {
         self.0.board.drain();
         for running in self.campaigns().values() {
@@ -293,29 +330,37 @@ impl Engine {
                 tracing::debug!(channel = channel.name, "already ended");
             }
         }
-        let ended = std::mem::take(&mut *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut ended = ended.into_iter();
-        if let Some(dispatch) = ended.next() {
-            // The dispatcher ends when the last channel is drained.
-            let _ = dispatch.await;
-        }
+        let mut workers = self.0.workers.lock().await;
+        let Some(Workers { dispatch, mut recording, keeping }) = workers.take() else { return };
+        // The dispatcher ends when the last channel is drained.
+        let _ = dispatch.await;
         self.0.recorder.close();
-        if let Some(recorder) = ended.next()
-            && tokio::time::timeout(self.0.drain_timeout, recorder).await.is_err()
-        {
-            tracing::warn!(
-                "the store takes nothing: facts of the last moment are lost, their units become unknown"
-            );
-            self.0.failure.send_replace(Some("shut down without the store".to_owned()));
-            return;
-        }
+        let reason = match tokio::time::timeout(self.0.drain_timeout, &mut recording).await {
+            Ok(_) => {
+                self.save_accounts().await;
+                self.0.halt.call();
+                "shut down"
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "the store takes nothing: facts of the last moment are lost, their units become unknown"
+                );
+                self.0.halt.call();
+                let _ = recording.await;
+                "shut down without the store"
+            }
+        };
+        let _ = keeping.await;
+        self.0.failure.send_replace(Some(reason.to_owned()));
+    }
+
+    async fn save_accounts(&self) {
         let (reply, saved) = oneshot::channel();
         if self.tell_keeper(KeeperMsg::Compact(reply)).await.is_ok()
             && let Ok(Err(error)) = saved.await
         {
             tracing::warn!(%error, "not everything was saved; the journal holds it");
         }
-        self.0.failure.send_replace(Some("shut down".to_owned()));
     }
 
     pub(super) async fn campaign(

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, oneshot};
@@ -191,11 +192,33 @@ impl Gong {
     }
 }
 
+/// Ends workers in the midst of their work, at the next moment in which they wait.
+#[derive(Debug, Default)]
+pub(crate) struct Halt {
+    is_called: AtomicBool,
+    gong: Gong,
+}
+
+impl Halt {
+    pub(crate) fn call(&self) {
+        self.is_called.store(true, Ordering::Release);
+        self.gong.ring();
+    }
+
+    /// Does this work unless it is halted before its end.
+    pub(crate) async fn unless<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.gong.until(|| self.is_called.load(Ordering::Acquire)) => None,
+            done = work => Some(done),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[tokio::test]
     async fn a_gong_wakes_everybody_in_the_order_in_which_they_came() {
@@ -219,5 +242,17 @@ mod tests {
             wait.await.expect("it ends");
         }
         assert!(woken.lock().expect("nobody panics").iter().copied().eq(0..32));
+    }
+
+    #[tokio::test]
+    async fn work_that_is_halted_is_not_done_and_none_is_begun_behind_it() {
+        let halt = Halt::default();
+        assert_eq!(halt.unless(async { 1 }).await, Some(1));
+        let halted = async {
+            tokio::task::yield_now().await;
+            halt.call();
+        };
+        assert_eq!(tokio::join!(halt.unless(std::future::pending::<()>()), halted), (None, ()));
+        assert_eq!(halt.unless(async { 2 }).await, None);
     }
 }

@@ -163,7 +163,8 @@ impl Keeper {
         }
     }
 
-    /// The worker: until every sender is gone.
+    /// The worker: until every sender is gone. It saves nothing of its own accord at the end: another engine may have
+    /// begun on what the journal holds.
     ///
     /// # Errors
     /// When a row cannot be applied: the next one must not be, or its watermark would pass over the first.
@@ -178,9 +179,6 @@ impl Keeper {
             }
             self.publish();
             self.save_if_due().await;
-        }
-        if let Err(error) = self.compact().await {
-            tracing::warn!(%error, "accounts not saved at the end; the journal still holds them");
         }
         Ok(())
     }
