@@ -82,6 +82,7 @@ impl Seed {
             daily_limit: None,
             quiet_hours: None,
             stop_keywords: Vec::new(),
+            version: 0,
             created_at: at,
         });
         let change =
@@ -93,6 +94,7 @@ impl Seed {
             workspace_id: workspace,
             name: saddr.to_owned(),
             rate_per_s: 0,
+            version: 0,
             created_at: at,
             archived_at: None,
         };
@@ -105,6 +107,7 @@ impl Seed {
             ston: 5,
             snpi: 0,
             status: RevisionStatus::PendingApproval,
+            version: 0,
             created_by: author,
             decided_by: None,
         };

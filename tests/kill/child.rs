@@ -62,7 +62,7 @@ pub(super) fn outfit(order: &Order) -> anyhow::Result<(Arc<engine::store::Sqlite
 
 /// Whether every campaign's end is recorded.
 async fn all_done(store: &engine::store::SqliteStore) -> bool {
-    let query = Query { kind: Kind::Campaign, statuses: Vec::new(), after: None, limit: 10 };
+    let query = Query { kind: Kind::Campaign, statuses: Vec::new(), parent: None, after: None, limit: 10 };
     let page = store.list(Scope::Platform, query).await.unwrap();
     page.items.iter().all(|entity| matches!(entity, Entity::Campaign(c) if c.status.is_final()))
 }

@@ -112,7 +112,7 @@ fn explain(error: SeedError) -> Failure {
 /// The one campaign that an earlier run in this directory has not ended.
 async fn unfinished(store: &SqliteStore) -> Result<Option<Campaign>, Failure> {
     let statuses = vec![Status::Sending.to_string(), Status::Paused.to_string()];
-    let query = Query { kind: Kind::Campaign, statuses, after: None, limit: MAX_PAGE };
+    let query = Query { kind: Kind::Campaign, statuses, parent: None, after: None, limit: MAX_PAGE };
     let mut found = store.list(Scope::Platform, query).await?.items;
     match (found.pop(), found.len()) {
         (None, _) => Ok(None),

@@ -60,7 +60,7 @@ impl Directory {
         for (kind, statuses) in [(Kind::Workspace, Vec::new()), (Kind::Revision, approved.to_vec())] {
             let mut after = None;
             loop {
-                let query = Query { kind, statuses: statuses.clone(), after, limit: MAX_PAGE };
+                let query = Query { kind, statuses: statuses.clone(), parent: None, after, limit: MAX_PAGE };
                 let page = catalog.list(Scope::Platform, query).await?;
                 page.items.into_iter().for_each(|entity| directory.add(entity));
                 after = page.next;

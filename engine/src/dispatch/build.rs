@@ -211,7 +211,7 @@ impl Engine {
         let (mut stopped, mut failed, mut after) = (Vec::new(), None, None);
         loop {
             let statuses = statuses.iter().map(Status::to_string).collect();
-            let query = Query { kind: Kind::Campaign, statuses, after, limit: MAX_PAGE };
+            let query = Query { kind: Kind::Campaign, statuses, parent: None, after, limit: MAX_PAGE };
             let page = self.0.catalog.list(Scope::Workspace(workspace), query).await?;
             for entity in page.items {
                 let Entity::Campaign(campaign) = entity else { continue };

@@ -98,7 +98,7 @@ async fn campaigns(catalog: &dyn Catalog, first_ms: u64) -> Result<Vec<Campaign>
         while pages > 0 {
             pages -= 1;
             let statuses = statuses.iter().map(Status::to_string).collect();
-            let query = Query { kind: Kind::Campaign, statuses, after, limit: MAX_PAGE };
+            let query = Query { kind: Kind::Campaign, statuses, parent: None, after, limit: MAX_PAGE };
             let page = catalog.list(Scope::Platform, query).await?;
             found.extend(page.items.into_iter().filter_map(|entity| match entity {
                 Entity::Campaign(campaign) if may_have_sent(&campaign) => Some(*campaign),

@@ -131,7 +131,7 @@ async fn active(catalog: &dyn Catalog) -> Result<Vec<Campaign>, StoreError> {
     let mut after = None;
     loop {
         let statuses = statuses.iter().map(Status::to_string).collect();
-        let query = Query { kind: Kind::Campaign, statuses, after, limit: MAX_PAGE };
+        let query = Query { kind: Kind::Campaign, statuses, parent: None, after, limit: MAX_PAGE };
         let page = catalog.list(Scope::Platform, query).await?;
         found.extend(page.items.into_iter().filter_map(|entity| match entity {
             Entity::Campaign(campaign) if may_change(&campaign) => Some(*campaign),

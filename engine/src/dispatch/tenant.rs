@@ -123,7 +123,7 @@ impl Engine {
         let mut after = None;
         loop {
             let statuses = statuses.iter().map(Status::to_string).collect();
-            let query = Query { kind: Kind::Campaign, statuses, after, limit: MAX_PAGE };
+            let query = Query { kind: Kind::Campaign, statuses, parent: None, after, limit: MAX_PAGE };
             let page = self.0.catalog.list(Scope::Workspace(id), query).await?;
             for entity in page.items {
                 let Entity::Campaign(campaign) = entity else { continue };

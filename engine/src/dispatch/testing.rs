@@ -25,6 +25,7 @@ pub(crate) fn revision() -> Revision {
         ston: 5,
         snpi: 0,
         status: RevisionStatus::Approved,
+        version: 0,
         created_by: UserId(ID),
         decided_by: Some(UserId(Uuid::from_u128(8))),
     }

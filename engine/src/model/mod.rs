@@ -1,5 +1,6 @@
 //! The pure domain: what a workspace, sender, campaign, part and outcome are. No IO, no clock, no store.
 
+mod account;
 mod audit;
 mod campaign;
 pub mod explain;
@@ -15,6 +16,7 @@ mod unit;
 pub mod values;
 mod workspace;
 
+pub use account::{Admission, Credential, Invitation, JoinRequest, Membership, Role, User};
 pub use audit::{AuditEvent, Principal};
 pub use campaign::{
     Approval, Campaign, CampaignNo, Content, Counts, DeliveryPolicy, Lane, MAX_PARTS, MAX_RECIPIENTS, Mode,

@@ -15,6 +15,9 @@ pub struct Sender {
     pub name: String,
     /// Segments per second over all campaigns that use it, 0 for no limit.
     pub rate_per_s: u32,
+    /// Counts changes.
+    #[serde(default)]
+    pub version: u32,
     /// When it was created.
     pub created_at: jiff::Timestamp,
     /// Set when hidden from new campaigns; running ones go on.
@@ -40,6 +43,9 @@ pub struct Revision {
     pub snpi: u8,
     /// Where it stands.
     pub status: RevisionStatus,
+    /// Counts decisions and other moves.
+    #[serde(default)]
+    pub version: u32,
     /// Who submitted it.
     pub created_by: UserId,
     /// Who decided, once decided.

@@ -24,6 +24,9 @@ pub struct Workspace {
     pub quiet_hours: Option<QuietHours>,
     /// Words that opt a handset out; empty for the engine's own list.
     pub stop_keywords: Vec<String>,
+    /// Counts changes.
+    #[serde(default)]
+    pub version: u32,
     /// When it was created, RFC 3339.
     pub created_at: jiff::Timestamp,
 }

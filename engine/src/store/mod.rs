@@ -6,17 +6,18 @@
 
 #[cfg(test)]
 mod contract;
+mod entity;
 pub mod fault;
 mod sqlite;
 
+pub use entity::{Entity, Kind};
 pub use sqlite::SqliteStore;
 
 use crate::model::{
-    AuditEvent, Campaign, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors,
-    Principal, Revision, Sender, Suppression, SuppressionKind, Workspace, WorkspaceId,
+    AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
+    Suppression, SuppressionKind, WorkspaceId,
 };
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -67,112 +68,6 @@ pub enum Scope {
     Platform,
 }
 
-/// The kinds of entity that a catalog keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// [`Workspace`], a platform record.
-    Workspace,
-    /// [`Sender`].
-    Sender,
-    /// [`Revision`].
-    Revision,
-    /// [`Campaign`].
-    Campaign,
-}
-
-impl Kind {
-    /// Its name in the store and in audit events.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Workspace => "workspace",
-            Self::Sender => "sender",
-            Self::Revision => "revision",
-            Self::Campaign => "campaign",
-        }
-    }
-}
-
-/// A stored entity of any kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "body", rename_all = "snake_case")]
-pub enum Entity {
-    /// A tenant.
-    Workspace(Workspace),
-    /// A sender name.
-    Sender(Sender),
-    /// A revision of a sender.
-    Revision(Revision),
-    /// A campaign.
-    Campaign(Box<Campaign>),
-}
-
-impl Entity {
-    /// Which kind.
-    #[must_use]
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Workspace(_) => Kind::Workspace,
-            Self::Sender(_) => Kind::Sender,
-            Self::Revision(_) => Kind::Revision,
-            Self::Campaign(_) => Kind::Campaign,
-        }
-    }
-
-    /// Its id.
-    #[must_use]
-    pub fn id(&self) -> EntityId {
-        match self {
-            Self::Workspace(w) => w.id.into(),
-            Self::Sender(s) => s.id.into(),
-            Self::Revision(r) => EntityId(r.id),
-            Self::Campaign(c) => c.id.into(),
-        }
-    }
-
-    /// The owner; `None` for platform records.
-    #[must_use]
-    pub const fn workspace(&self) -> Option<WorkspaceId> {
-        match self {
-            Self::Workspace(_) => None,
-            Self::Sender(s) => Some(s.workspace_id),
-            Self::Revision(r) => Some(r.workspace_id),
-            Self::Campaign(c) => Some(c.workspace_id),
-        }
-    }
-
-    /// What must be unique in the installation, with the name used in refusals.
-    #[must_use]
-    pub fn unique_key(&self) -> Option<(&'static str, String)> {
-        match self {
-            Self::Workspace(w) => Some(("slug", w.slug.clone())),
-            Self::Sender(s) => Some(("sender name", format!("{}/{}", s.workspace_id, s.name.to_lowercase()))),
-            Self::Revision(r) => Some(("revision number", format!("{}/{}", r.sender_id, r.n))),
-            Self::Campaign(c) => Some(("campaign number", c.no.0.to_string())),
-        }
-    }
-
-    /// What compare-and-set compares: life-cycle moves for a campaign, 0 for what has no version of its own.
-    #[must_use]
-    pub const fn state_version(&self) -> u32 {
-        match self {
-            Self::Campaign(c) => c.state_version,
-            Self::Workspace(_) | Self::Sender(_) | Self::Revision(_) => 0,
-        }
-    }
-
-    /// The status word that lists filter by, where the kind has one.
-    #[must_use]
-    pub fn status(&self) -> Option<String> {
-        match self {
-            Self::Campaign(c) => Some(c.status.to_string()),
-            Self::Revision(r) => Some(format!("{:?}", r.status)),
-            Self::Workspace(_) | Self::Sender(_) => None,
-        }
-    }
-}
-
 /// What the writer believes to be stored now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
@@ -202,6 +97,8 @@ pub struct Query {
     pub kind: Kind,
     /// Only these status words; empty means any.
     pub statuses: Vec<String>,
+    /// Only those that belong to this entity, see [`Entity::parent`].
+    pub parent: Option<EntityId>,
     /// Continue behind this id.
     pub after: Option<EntityId>,
     /// At most this many, `1..=MAX_PAGE`.

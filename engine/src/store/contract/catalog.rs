@@ -9,11 +9,11 @@ use crate::store::{Catalog, Change, Entity, Expect, Kind, MAX_PAGE, Query, Scope
 use uuid::Uuid;
 
 /// An id whose time order is `n`.
-fn id(n: u32) -> Uuid {
+pub(super) fn id(n: u32) -> Uuid {
     Uuid::from_u64_pair(u64::from(n) << 16 | 0x7000, 0x8000_0000_0000_0000 | u64::from(n))
 }
 
-fn at() -> jiff::Timestamp {
+pub(super) fn at() -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(1_700_000_000_123).expect("a time of our age")
 }
 
@@ -28,6 +28,7 @@ fn workspace(n: u32, slug: &str) -> Entity {
         daily_limit: None,
         quiet_hours: None,
         stop_keywords: Vec::new(),
+        version: 0,
         created_at: at(),
     })
 }
@@ -38,6 +39,7 @@ fn sender(n: u32, owner: WorkspaceId, name: &str) -> Entity {
         workspace_id: owner,
         name: name.to_owned(),
         rate_per_s: 0,
+        version: 0,
         created_at: at(),
         archived_at: None,
     })
@@ -88,12 +90,12 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
     }))
 }
 
-const A: WorkspaceId = WorkspaceId(Uuid::from_u128(0xa));
-const B: WorkspaceId = WorkspaceId(Uuid::from_u128(0xb));
-const IN_A: Scope = Scope::Workspace(A);
-const IN_B: Scope = Scope::Workspace(B);
+pub(super) const A: WorkspaceId = WorkspaceId(Uuid::from_u128(0xa));
+pub(super) const B: WorkspaceId = WorkspaceId(Uuid::from_u128(0xb));
+pub(super) const IN_A: Scope = Scope::Workspace(A);
+pub(super) const IN_B: Scope = Scope::Workspace(B);
 
-fn change(scope: Scope, expect: Expect, entity: Entity) -> Change {
+pub(super) fn change(scope: Scope, expect: Expect, entity: Entity) -> Change {
     Change { scope, expect, entity, action: "test.change" }
 }
 
@@ -195,7 +197,7 @@ where
         let refused = catalog.find(IN_B, Kind::Sender, key.to_owned()).await.expect_err("not in this scope");
         assert!(matches!(refused, StoreError::NotFound), "{refused}");
     }
-    let all = Query { kind: Kind::Sender, statuses: Vec::new(), after: None, limit: MAX_PAGE };
+    let all = Query { kind: Kind::Sender, statuses: Vec::new(), parent: None, after: None, limit: MAX_PAGE };
     assert!(catalog.list(IN_B, all.clone()).await.expect("readable").items.is_empty());
     assert_eq!(catalog.list(IN_A, all.clone()).await.expect("readable").items.len(), 1);
     assert_eq!(catalog.list(Scope::Platform, all).await.expect("readable").items.len(), 1);
@@ -247,7 +249,8 @@ where
         (Scope::Platform, vec!["Sending".to_owned()], vec![21, 18, 15, 12, 9, 6, 3]),
     ] {
         for limit in [1, 5, 6, 20, 0, usize::MAX] {
-            let mut query = Query { kind: Kind::Campaign, statuses: statuses.clone(), after: None, limit };
+            let mut query =
+                Query { kind: Kind::Campaign, statuses: statuses.clone(), parent: None, after: None, limit };
             let mut seen = Vec::new();
             loop {
                 let page = catalog.list(scope, query.clone()).await.expect("readable");

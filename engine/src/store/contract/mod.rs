@@ -3,6 +3,7 @@
 //! A backend gives a [`Fixture`] and invokes [`catalog_contract`] and [`journal_contract`] in its test module; each
 //! function here is one promise of [`Catalog`](super::Catalog) or [`Journal`](super::Journal).
 
+pub(super) mod accounts;
 pub(super) mod catalog;
 pub(super) mod job_errors;
 pub(super) mod journal;
@@ -41,6 +42,12 @@ macro_rules! catalog_contract {
             audit_is_dense_in_each_log_and_tells_before_and_after
             a_long_audit_log_is_read_in_pages
             campaign_numbers_and_epochs_never_repeat
+        }
+        crate::store::contract::contract_tests! { accounts, $fixture,
+            an_account_is_found_by_its_email_and_changed_by_one_at_a_time
+            memberships_of_an_account_are_listed_as_far_as_the_scope_reaches
+            one_is_a_member_once_and_may_come_back_when_removed
+            no_audit_event_holds_a_credential
         }
         crate::store::contract::contract_tests! { suppressions, $fixture,
             suppressions_come_back_by_number_in_pages

@@ -2,9 +2,9 @@
 //!
 //! Events are only ever added, in the transaction of the change that they record; triggers refuse the rest.
 
-use super::control::{Outcome, encode, octets, owner, sql_limit};
+use super::control::{Outcome, octets, owner, sql_limit};
 use crate::model::{AuditEvent, EntityId, Principal, WorkspaceId};
-use crate::store::{Change, MAX_PAGE, Scope, StoreError};
+use crate::store::{Change, Entity, MAX_PAGE, Scope, StoreError};
 use rusqlite::{Connection, Row, Transaction};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ pub(super) struct Event<'a> {
 pub(super) fn append_change(
     transaction: &Transaction<'_>,
     change: &Change,
-    before: Option<&str>,
+    before: Option<&Entity>,
     by: &Principal,
     at: jiff::Timestamp,
 ) -> rusqlite::Result<()> {
@@ -42,8 +42,8 @@ pub(super) fn append_change(
         action: change.action,
         entity_kind: entity.kind().name(),
         entity_id: *entity.id().0.as_bytes(),
-        before: before.unwrap_or("null"),
-        after: &encode(entity).to_string(),
+        before: &before.map_or(serde_json::Value::Null, Entity::audited).to_string(),
+        after: &entity.audited().to_string(),
     };
     append(transaction, &event, by, at)
 }

@@ -21,10 +21,11 @@ const FILE: &str = "control.db";
 pub(super) const TABLES: &str = "
     INSERT INTO meta(key, value) VALUES('revision', 0), ('epoch', 0), ('campaign_no', 0);
     CREATE TABLE entity(
-        kind TEXT NOT NULL, id BLOB NOT NULL, workspace_id BLOB, state_version INTEGER NOT NULL,
+        kind TEXT NOT NULL, id BLOB NOT NULL, workspace_id BLOB, parent BLOB, state_version INTEGER NOT NULL,
         status TEXT, unique_key TEXT, body TEXT NOT NULL, PRIMARY KEY(kind, id));
     CREATE UNIQUE INDEX entity_by_unique_key ON entity(kind, unique_key) WHERE unique_key IS NOT NULL;
     CREATE INDEX entity_by_workspace ON entity(workspace_id, kind, id);
+    CREATE INDEX entity_by_parent ON entity(parent, kind, id) WHERE parent IS NOT NULL;
     CREATE TABLE audit(
         log BLOB NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, by TEXT NOT NULL, action TEXT NOT NULL,
         entity_kind TEXT NOT NULL, entity_id BLOB NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
@@ -71,10 +72,13 @@ impl Control {
         self.write(|transaction| {
             for change in changes {
                 let before = match store(transaction, change)? {
-                    Ok(before) => before,
+                    Ok(before) => before.map(|body| decode(change.entity.kind(), &body)).transpose(),
                     Err(refusal) => return Ok(Err(refusal)),
                 };
-                audit::append_change(transaction, change, before.as_deref(), by, at)?;
+                match before {
+                    Ok(before) => audit::append_change(transaction, change, before.as_ref(), by, at)?,
+                    Err(unreadable) => return Ok(Err(unreadable)),
+                }
             }
             Ok(Ok(()))
         })
@@ -101,17 +105,19 @@ impl Control {
         // UUIDs of version 7 sort by time, so the newest has the greatest id.
         let select = format!(
             "SELECT body FROM entity WHERE kind = ?1 {} AND (?3 IS NULL OR id < ?3)
-             AND (?4 = '[]' OR status IN (SELECT value FROM json_each(?4))) ORDER BY id DESC LIMIT ?5",
+             AND (?4 = '[]' OR status IN (SELECT value FROM json_each(?4))) {} ORDER BY id DESC LIMIT ?5",
             match scope {
                 Scope::Workspace(_) => "AND workspace_id = ?2",
                 Scope::Platform => "AND ?2 IS NULL",
-            }
+            },
+            if query.parent.is_some() { "AND parent = ?6" } else { "AND ?6 IS NULL" }
         );
         let statuses = serde_json::to_string(&query.statuses).expect("a list of strings is JSON");
         let after = query.after.map(|id| *id.0.as_bytes());
         let mut items = lock(&self.handle).with(|connection| {
             let mut statement = connection.prepare_cached(&select)?;
-            let values = (query.kind.name(), owner(scope), after, statuses, sql_limit(limit + 1));
+            let parent = query.parent.map(|id| *id.0.as_bytes());
+            let values = (query.kind.name(), owner(scope), after, statuses, sql_limit(limit + 1), parent);
             let rows = statement.query_map(values, |row| Ok(decode(query.kind, text(row, 0)?)))?;
             rows.collect::<rusqlite::Result<Result<Vec<Entity>, StoreError>>>()
         })??;
@@ -230,8 +236,8 @@ fn store(transaction: &Transaction<'_>, change: &Change) -> Outcome<Option<Strin
     }
     transaction
         .prepare_cached(
-            "INSERT INTO entity(kind, id, workspace_id, state_version, status, unique_key, body)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO entity(kind, id, workspace_id, parent, state_version, status, unique_key, body)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT(kind, id) DO UPDATE SET state_version = excluded.state_version,
                 status = excluded.status, unique_key = excluded.unique_key, body = excluded.body",
         )?
@@ -239,33 +245,17 @@ fn store(transaction: &Transaction<'_>, change: &Change) -> Outcome<Option<Strin
             kind,
             id.0.as_bytes(),
             entity.workspace().map(octets),
+            entity.parent().map(|id| *id.0.as_bytes()),
             entity.state_version(),
             entity.status(),
             unique.map(|(_, key)| key),
-            encode(entity).to_string(),
+            entity.body().to_string(),
         ))?;
     Ok(Ok(before))
 }
 
-/// The entity without its kind, as it is stored and audited.
-pub(super) fn encode(entity: &Entity) -> serde_json::Value {
-    match entity {
-        Entity::Workspace(workspace) => serde_json::to_value(workspace),
-        Entity::Sender(sender) => serde_json::to_value(sender),
-        Entity::Revision(revision) => serde_json::to_value(revision),
-        Entity::Campaign(campaign) => serde_json::to_value(campaign),
-    }
-    .expect("the domain types have text keys only")
-}
-
 fn decode(kind: Kind, body: &str) -> Result<Entity, StoreError> {
-    match kind {
-        Kind::Workspace => serde_json::from_str(body).map(Entity::Workspace),
-        Kind::Sender => serde_json::from_str(body).map(Entity::Sender),
-        Kind::Revision => serde_json::from_str(body).map(Entity::Revision),
-        Kind::Campaign => serde_json::from_str(body).map(Entity::Campaign),
-    }
-    .map_err(|e| StoreError::Unusable(format!("a stored {} cannot be read: {e}", kind.name())))
+    kind.read(body).map_err(|e| StoreError::Unusable(format!("a stored {} cannot be read: {e}", kind.name())))
 }
 
 fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r str> {

@@ -84,6 +84,7 @@ fn create(n: u128) -> Change {
         daily_limit: None,
         quiet_hours: None,
         stop_keywords: Vec::new(),
+        version: 0,
         created_at: jiff::Timestamp::UNIX_EPOCH,
     };
     Change {
