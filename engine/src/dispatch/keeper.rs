@@ -348,15 +348,25 @@ impl Keeper {
     /// How a campaign stands; what was never sent is in no journal, so that one that has settled is saved first.
     async fn close(&mut self, no: CampaignNo) -> Result<Standing, StoreError> {
         let standing = self.standing(no);
-        if let Some(held) = self.held.get_mut(&no).filter(|_| standing.is_settled) {
-            let chunks = held.account.columns(false);
-            match save((&*self.journal, &self.growth), no, held, chunks, held.watermark).await {
-                // Removed, or never had recipients: there is nothing to show.
-                Ok(()) | Err(StoreError::NotFound) => {}
-                Err(error) => return Err(error),
-            }
+        if standing.is_settled {
+            self.save_settled(no).await?;
         }
         Ok(standing)
+    }
+
+    /// Saves the chunks of one campaign that have settled.
+    async fn save_settled(&mut self, no: CampaignNo) -> Result<(), StoreError> {
+        let Some(held) = self.held.get_mut(&no) else { return Ok(()) };
+        let chunks = held.account.columns(false);
+        let numbers: Vec<ChunkNo> = chunks.iter().map(|chunk| chunk.chunk).collect();
+        match save((&*self.journal, &self.growth), no, held, chunks, held.watermark).await {
+            Err(StoreError::NotFound) => {
+                // Removed, or never had recipients: there is nothing to show.
+                held.account.saved(&numbers);
+                Ok(())
+            }
+            saved => saved,
+        }
     }
 
     async fn ensure_columns(
@@ -539,11 +549,13 @@ impl Keeper {
     }
 
     async fn save_complete(&mut self) -> Result<(), StoreError> {
-        for (no, held) in &mut self.held {
-            let chunks = held.account.columns(false);
-            save((&*self.journal, &self.growth), *no, held, chunks, held.watermark).await?;
+        let held: Vec<CampaignNo> = self.held.keys().copied().collect();
+        let mut saved = Ok(());
+        for no in held {
+            // One that cannot be saved does not keep others from being saved.
+            saved = saved.and(self.save_settled(no).await);
         }
-        Ok(())
+        saved
     }
 
     /// Saves everything, reads the watermarks back and trims the journal below the smallest. A campaign that cannot

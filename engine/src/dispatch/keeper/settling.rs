@@ -25,7 +25,7 @@ impl Keeper {
         if queued.len() > SAVE_CHUNKS {
             self.settling.insert(no);
         }
-        if is_unsaved && let Err(error) = self.save_complete().await {
+        if is_unsaved && let Err(error) = self.save_settled(no).await {
             tracing::warn!(campaign = no.0, %error, "what it did not send is not saved; trying again");
             self.settling.insert(no);
             tokio::time::sleep(READ_AGAIN_AFTER).await;

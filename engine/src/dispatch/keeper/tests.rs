@@ -160,3 +160,22 @@ async fn a_long_list_is_cancelled_a_batch_at_a_time_and_goes_on_behind_a_restart
     let (_, tally) = place.keeper().await;
     assert_eq!((tally.counts().cancelled, tally.counts().total), (place.recipients, place.recipients));
 }
+
+#[tokio::test]
+async fn a_campaign_that_was_removed_keeps_no_memory_and_nobody_else_from_being_saved() {
+    let chunks = SAVE_CHUNKS as u64;
+    let place = Place::new(chunks * 4_096);
+    let unsent = Unsent { status: UnitStatus::Cancelled, reason: 0 };
+    let (mut keeper, _) = place.keeper().await;
+    let removed = CampaignNo(0);
+    keeper.open(Box::new(Account::new(removed, chunks * 4_096, 1, BASE_MS)), Arc::default(), 0);
+    for no in [removed, NO] {
+        keeper.settle_queued(no, unsent).await.expect("settled");
+    }
+    keeper.save_complete().await.expect("saved");
+    for no in [removed, NO] {
+        assert_eq!(keeper.held[&no].account.complete_chunks(), 0);
+    }
+    let (_, tally) = place.keeper().await;
+    assert_eq!(tally.counts().cancelled, place.recipients);
+}
