@@ -261,6 +261,7 @@ impl Seed {
             edited_by: None,
             created_at: at,
             started: false,
+            started_at: None,
             finished: false,
             plan: None,
             reason: None,

@@ -337,6 +337,7 @@ impl Engine {
             state_version: campaign.state_version + 1,
             stop_gen: campaign.stop_gen + u32::from(what.stops()),
             reason: reason.or(campaign.reason),
+            started_at: campaign.started_at.or_else(|| (what == Move::Start).then(|| self.timestamp())),
             ..campaign
         };
         if status.is_final() {

@@ -186,6 +186,9 @@ pub struct Campaign {
     pub created_at: jiff::Timestamp,
     /// Whether somebody, or auto-start, has started it; its schedule may still hold it.
     pub started: bool,
+    /// When it began to send, its time having come.
+    #[serde(default)]
+    pub started_at: Option<jiff::Timestamp>,
     /// Whether the last number was handed in, for Trigger: it ends when what it has is sent.
     #[serde(default)]
     pub finished: bool,

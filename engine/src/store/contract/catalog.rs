@@ -80,6 +80,7 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
         edited_by: None,
         created_at: at(),
         started: false,
+        started_at: None,
         finished: false,
         plan: None,
         reason: None,
