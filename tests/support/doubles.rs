@@ -77,6 +77,10 @@ impl Catalog for Gate {
         self.inner.audit(scope, after)
     }
 
+    fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {
+        self.inner.purge(kind, before)
+    }
+
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {
         self.inner.next_campaign_no()
     }

@@ -10,7 +10,7 @@ mod entity;
 pub mod fault;
 mod sqlite;
 
-pub use entity::{Entity, Kind};
+pub use entity::{ACTIVE, ENDED, Entity, Kind};
 pub use sqlite::SqliteStore;
 
 use crate::model::{
@@ -142,6 +142,12 @@ pub trait Catalog: Send + Sync {
     /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
     /// log of the workspace that owns the entity, else in the platform's.
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>>;
+
+    /// Removes what is left of a passing kind ([`Kind::is_passing`]) that was created before this time: how many.
+    ///
+    /// # Errors
+    /// `Refused` for a kind that is kept; `Unavailable`.
+    fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64>;
 
     /// The next campaign number; durable before it is returned, never given twice.
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo>;

@@ -108,6 +108,10 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
         self.read(async move { self.inner.audit(scope, after).await })
     }
 
+    fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {
+        self.write(move || self.inner.purge(kind, before))
+    }
+
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {
         self.write(|| self.inner.next_campaign_no())
     }
