@@ -269,7 +269,6 @@ impl Seed {
             edited_by: None,
             created_at: at,
             started: false,
-            started_at: None,
             finished: false,
             plan: None,
             reason: None,

@@ -337,9 +337,11 @@ impl Engine {
             state_version: campaign.state_version + 1,
             stop_gen: campaign.stop_gen + u32::from(what.stops()),
             reason: reason.or(campaign.reason),
-            started_at: campaign.started_at.or_else(|| (what == Move::Start).then(|| self.timestamp())),
             ..campaign
         };
+        if what == Move::Start {
+            changed.filing.started_at = changed.filing.started_at.or_else(|| Some(self.timestamp()));
+        }
         if status.is_final() {
             changed.ended_at = Some(self.timestamp());
             if !matches!(campaign.status, Status::Sending | Status::Paused) {

@@ -98,7 +98,6 @@ pub(crate) fn campaign(mode: Mode) -> Campaign {
         edited_by: None,
         created_at: Timestamp::UNIX_EPOCH,
         started: false,
-        started_at: None,
         finished: false,
         plan: None,
         reason: None,

@@ -191,7 +191,7 @@ pub struct Filing {
     pub rejection_note: Option<String>,
     /// The file its recipients came from.
     pub upload: Option<Upload>,
-    /// When it was first started.
+    /// When it began to send, its time having come.
     pub started_at: Option<jiff::Timestamp>,
 }
 
@@ -236,9 +236,6 @@ pub struct Campaign {
     pub created_at: jiff::Timestamp,
     /// Whether somebody, or auto-start, has started it; its schedule may still hold it.
     pub started: bool,
-    /// When it began to send, its time having come.
-    #[serde(default)]
-    pub started_at: Option<jiff::Timestamp>,
     /// Whether the last number was handed in, for Trigger: it ends when what it has is sent.
     #[serde(default)]
     pub finished: bool,

@@ -35,7 +35,7 @@ fn workspace(n: u32, slug: &str) -> Entity {
     })
 }
 
-fn sender(n: u32, owner: WorkspaceId, name: &str) -> Entity {
+pub(super) fn sender(n: u32, owner: WorkspaceId, name: &str) -> Entity {
     Entity::Sender(Sender {
         id: SenderId(id(n)),
         workspace_id: owner,
@@ -82,7 +82,6 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
         edited_by: None,
         created_at: at(),
         started: false,
-        started_at: None,
         finished: false,
         plan: None,
         reason: None,
