@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Version of the layout of all files; a newer one is refused.
-pub(super) const SCHEMA: i64 = 3;
+pub(super) const SCHEMA: i64 = 4;
 
 /// How long a connection waits for another one of this process before it gives up.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +31,7 @@ pub(super) const UPLOADS: usize = 4;
 
 const _: () = assert!(
     CONTROL.cache_kib
+        + CONTROL_READER.cache_kib
         + JOURNAL_WRITER.cache_kib
         + JOURNAL_READER.cache_kib
         + CAMPAIGN_READERS * CAMPAIGN_READER.cache_kib
@@ -52,10 +53,18 @@ pub(super) struct Role {
 
 /// Entities and audit log.
 pub(super) const CONTROL: Role = Role {
-    tables: &[super::control::TABLES, super::suppression::TABLES, super::job_error::TABLES],
+    tables: &[
+        super::control::TABLES,
+        super::suppression::TABLES,
+        super::job_error::TABLES,
+        super::campaigns::TABLES,
+    ],
     cache_kib: 4 * 1024,
     pragmas: "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=16777216;",
 };
+/// Lists and sums, beside the writer.
+pub(super) const CONTROL_READER: Role =
+    Role { tables: &[], cache_kib: 4 * 1024, pragmas: "PRAGMA synchronous=FULL; PRAGMA query_only=1;" };
 /// Commits and trims; the log is folded by the reader's connection, see `journal`.
 pub(super) const JOURNAL_WRITER: Role = Role {
     tables: &[super::journal::TABLES],
