@@ -6,8 +6,8 @@ use engine::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use engine::store::{
-    Catalog, Change, Entity, Header, Journal, Kind, Page, Query, RecipientWriter, Recipients, RowSeq, Scope,
-    StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
+    AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note, Page, Query, RecipientWriter,
+    Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -75,6 +75,18 @@ impl Catalog for Gate {
 
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
         self.inner.audit(scope, after)
+    }
+
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
+        self.inner.note(notes)
+    }
+
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
+        self.inner.audit_logs(after)
+    }
+
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
+        self.inner.audit_verify(scope)
     }
 
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {

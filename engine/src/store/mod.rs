@@ -4,12 +4,15 @@
 //! on every backend. Control data owns the desired state, the journal owns the facts.
 //! A store never imports the dispatcher.
 
+mod audit;
+mod chain;
 #[cfg(test)]
 mod contract;
 mod entity;
 pub mod fault;
 mod sqlite;
 
+pub use audit::{AuditBreak, AuditReport, MAX_NOTE_DETAILS, MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note};
 pub use entity::{Entity, Kind};
 pub use sqlite::SqliteStore;
 
@@ -18,6 +21,7 @@ use crate::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -60,7 +64,8 @@ pub enum StoreError {
 }
 
 /// Which records a call may see. No query exists without one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// One tenant's.
     Workspace(WorkspaceId),
@@ -142,6 +147,23 @@ pub trait Catalog: Send + Sync {
     /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
     /// log of the workspace that owns the entity, else in the platform's.
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>>;
+
+    /// Adds notes to the logs that they are for, in their order, in one transaction; one that is stored already is
+    /// skipped. Gives how many are new.
+    ///
+    /// # Errors
+    /// `Refused`: more than [`MAX_NOTES`], or a note beyond its limits, see [`Note::within_limits`]. `Unavailable`.
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64>;
+
+    /// The scopes whose own logs hold anything, at most [`MAX_PAGE`], the platform's first; behind `after`.
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>>;
+
+    /// Checks the scope's own log from its first event to its head, page by page; what is wrong with it is in the
+    /// report.
+    ///
+    /// # Errors
+    /// `Unavailable`, when it cannot be read to its end.
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport>;
 
     /// The next campaign number; durable before it is returned, never given twice.
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo>;

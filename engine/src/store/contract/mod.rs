@@ -4,6 +4,7 @@
 //! function here is one promise of [`Catalog`](super::Catalog) or [`Journal`](super::Journal).
 
 pub(super) mod accounts;
+pub(super) mod audit;
 pub(super) mod catalog;
 pub(super) mod job_errors;
 pub(super) mod journal;
@@ -48,6 +49,13 @@ macro_rules! catalog_contract {
             memberships_of_an_account_are_listed_as_far_as_the_scope_reaches
             one_is_a_member_once_and_may_come_back_when_removed
             no_audit_event_holds_a_credential
+        }
+        crate::store::contract::contract_tests! { audit, $fixture,
+            every_log_is_a_chain_of_its_own_that_can_be_checked
+            the_logs_that_hold_anything_are_listed_in_pages
+            a_note_is_an_event_in_the_log_that_it_is_for
+            a_note_that_is_stored_already_is_skipped
+            impossible_notes_leave_nothing
         }
         crate::store::contract::contract_tests! { suppressions, $fixture,
             suppressions_come_back_by_number_in_pages

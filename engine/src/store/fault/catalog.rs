@@ -9,7 +9,8 @@ use crate::model::{
     SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    Catalog, Change, Entity, Kind, Page, Query, Scope, StoreError, StoreFuture, SuppressionKey,
+    AuditReport, Catalog, Change, Entity, Kind, Note, Page, Query, Scope, StoreError, StoreFuture,
+    SuppressionKey,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -106,6 +107,18 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
 
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
         self.read(async move { self.inner.audit(scope, after).await })
+    }
+
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
+        self.write(move || self.inner.note(notes))
+    }
+
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
+        self.read(async move { self.inner.audit_logs(after).await })
+    }
+
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
+        self.read(async move { self.inner.audit_verify(scope).await })
     }
 
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {

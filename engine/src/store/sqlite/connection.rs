@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Version of the layout of all files; a newer one is refused.
-pub(super) const SCHEMA: i64 = 3;
+pub(super) const SCHEMA: i64 = 4;
 
 /// How long a connection waits for another one of this process before it gives up.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,7 +52,12 @@ pub(super) struct Role {
 
 /// Entities and audit log.
 pub(super) const CONTROL: Role = Role {
-    tables: &[super::control::TABLES, super::suppression::TABLES, super::job_error::TABLES],
+    tables: &[
+        super::control::TABLES,
+        super::audit::TABLES,
+        super::suppression::TABLES,
+        super::job_error::TABLES,
+    ],
     cache_kib: 4 * 1024,
     pragmas: "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=16777216;",
 };

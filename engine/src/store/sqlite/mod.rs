@@ -22,8 +22,8 @@ use crate::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    Catalog, Change, Entity, Header, Journal, Kind, Page, Query, RecipientWriter, Recipients, RowSeq, Scope,
-    StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
+    AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note, Page, Query, RecipientWriter,
+    Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use bytes::Bytes;
 use campaign_file::CampaignFiles;
@@ -92,6 +92,18 @@ impl Catalog for SqliteStore {
 
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
         Box::pin(ready(self.control.audit(scope, after)))
+    }
+
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
+        Box::pin(ready(self.control.note(&notes)))
+    }
+
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
+        Box::pin(ready(self.control.audit_logs(after)))
+    }
+
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
+        Box::pin(ready(self.control.audit_verify(scope)))
     }
 
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {
