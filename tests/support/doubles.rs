@@ -6,8 +6,8 @@ use engine::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use engine::store::{
-    AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note, Page, Query, RecipientWriter,
-    Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
+    AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note, Page, Query,
+    RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -79,6 +79,10 @@ impl Catalog for Gate {
 
     fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
         self.inner.note(notes)
+    }
+
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage> {
+        self.inner.audit_events(scope, query)
     }
 
     fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {

@@ -3,7 +3,7 @@
 //! Changes of entities reach their log through [`Catalog::apply`](super::Catalog::apply) alone.
 
 use super::{Scope, StoreError};
-use crate::model::{EntityId, Principal, UserId, WorkspaceId};
+use crate::model::{AuditEvent, EntityId, Principal, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -82,6 +82,51 @@ impl Note {
 
 fn cut(text: &mut String, octets: usize) {
     text.truncate(text.floor_char_boundary(octets));
+}
+
+/// Most accounts that a query may name.
+pub const MAX_AUDIT_PEOPLE: usize = 200;
+
+/// Which events of a log are wanted; whatever is not given does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only what this account did.
+    pub actor: Option<UserId>,
+    /// Only what one of these did or what is about one of them, at most [`MAX_AUDIT_PEOPLE`]; `None` for everybody.
+    pub people: Option<Vec<UserId>>,
+    /// Only this action, or those that begin with it when it ends with a dot: `campaign.`.
+    pub action: Option<String>,
+    /// Only of entities of this kind.
+    pub entity_kind: Option<String>,
+    /// Only of this entity; of a campaign its notes too.
+    pub entity: Option<EntityId>,
+    /// Not before this time.
+    pub from: Option<jiff::Timestamp>,
+    /// Before this time.
+    pub to: Option<jiff::Timestamp>,
+    /// Continue behind this place.
+    pub before: Option<AuditPlace>,
+    /// At most this many, `1..=MAX_PAGE`.
+    pub limit: usize,
+}
+
+/// A place in the order of queries: newest first, the later one in the log first where times are equal. A note that
+/// had to wait stands where it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AuditPlace {
+    /// When, milliseconds since 1970.
+    pub at_ms: i64,
+    /// Place in the log.
+    pub seq: u64,
+}
+
+/// One page of events, newest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditPage {
+    /// The events; perhaps fewer than asked for, even none, where many had to be looked through.
+    pub items: Vec<AuditEvent>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<AuditPlace>,
 }
 
 /// What checking one log gave.

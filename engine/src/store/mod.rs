@@ -12,7 +12,10 @@ mod entity;
 pub mod fault;
 mod sqlite;
 
-pub use audit::{AuditBreak, AuditReport, MAX_NOTE_DETAILS, MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note};
+pub use audit::{
+    AuditBreak, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE, MAX_NOTE_DETAILS,
+    MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note,
+};
 pub use entity::{Entity, Kind};
 pub use sqlite::SqliteStore;
 
@@ -154,6 +157,13 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// `Refused`: more than [`MAX_NOTES`], or a note beyond its limits, see [`Note::within_limits`]. `Unavailable`.
     fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64>;
+
+    /// A page of the scope's own log, newest first. A call looks through a bounded number of events, whatever the log
+    /// holds: where a query joins several wishes a page may be short and still have a next one.
+    ///
+    /// # Errors
+    /// `Refused` for more than [`MAX_AUDIT_PEOPLE`]. `Unavailable`.
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage>;
 
     /// The scopes whose own logs hold anything, at most [`MAX_PAGE`], the platform's first; behind `after`.
     fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>>;

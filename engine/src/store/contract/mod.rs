@@ -5,6 +5,7 @@
 
 pub(super) mod accounts;
 pub(super) mod audit;
+pub(super) mod audit_queries;
 pub(super) mod catalog;
 pub(super) mod job_errors;
 pub(super) mod journal;
@@ -56,6 +57,11 @@ macro_rules! catalog_contract {
             a_note_is_an_event_in_the_log_that_it_is_for
             a_note_that_is_stored_already_is_skipped
             impossible_notes_leave_nothing
+        }
+        crate::store::contract::contract_tests! { audit_queries, $fixture,
+            a_query_gives_exactly_what_it_asks_for_newest_first_in_pages_of_any_size
+            a_rare_event_behind_many_others_is_reached_page_by_page
+            too_many_people_are_refused
         }
         crate::store::contract::contract_tests! { suppressions, $fixture,
             suppressions_come_back_by_number_in_pages

@@ -9,8 +9,8 @@ use crate::model::{
     SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    AuditReport, Catalog, Change, Entity, Kind, Note, Page, Query, Scope, StoreError, StoreFuture,
-    SuppressionKey,
+    AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Kind, Note, Page, Query, Scope, StoreError,
+    StoreFuture, SuppressionKey,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -111,6 +111,10 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
 
     fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
         self.write(move || self.inner.note(notes))
+    }
+
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage> {
+        self.read(async move { self.inner.audit_events(scope, query).await })
     }
 
     fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {

@@ -22,8 +22,8 @@ use crate::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note, Page, Query, RecipientWriter,
-    Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
+    AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note, Page, Query,
+    RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use bytes::Bytes;
 use campaign_file::CampaignFiles;
@@ -96,6 +96,10 @@ impl Catalog for SqliteStore {
 
     fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
         Box::pin(ready(self.control.note(&notes)))
+    }
+
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage> {
+        Box::pin(ready(self.control.audit_events(scope, &query)))
     }
 
     fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {

@@ -3,6 +3,7 @@
 //! Events are only ever added, in the transaction of the change that they record; triggers refuse the rest. The head
 //! of a log is kept apart, so that cutting off its end shows.
 
+mod query;
 mod verify;
 
 use super::control::{Control, Outcome, octets, owner, sql_limit};
@@ -14,12 +15,18 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 /// Part of `control.db`; an empty log is the platform's. What lists filter by stands before the long texts, so that
-/// it is read without them. The triggers keep a log append only and without gaps.
+/// it is read without them; who acted is derived, so that it cannot differ from what the hash covers. The triggers keep a log append only and without gaps.
 pub(in crate::store::sqlite) const TABLES: &str = "
     CREATE TABLE audit(
         log BLOB NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, action TEXT NOT NULL,
         entity_kind TEXT NOT NULL, entity_id BLOB NOT NULL, subject BLOB, note_id BLOB, hash BLOB NOT NULL,
-        by TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, PRIMARY KEY(log, seq));
+        by TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
+        actor TEXT GENERATED ALWAYS AS (by ->> '$.user_id') VIRTUAL, PRIMARY KEY(log, seq));
+    CREATE INDEX audit_by_time ON audit(log, at_ms, seq);
+    CREATE INDEX audit_by_actor ON audit(log, actor, at_ms, seq) WHERE actor IS NOT NULL;
+    CREATE INDEX audit_by_subject ON audit(log, subject, at_ms, seq) WHERE subject IS NOT NULL;
+    CREATE INDEX audit_by_action ON audit(log, action, at_ms, seq);
+    CREATE INDEX audit_by_entity ON audit(log, entity_id, at_ms, seq);
     CREATE UNIQUE INDEX audit_by_note ON audit(note_id) WHERE note_id IS NOT NULL;
     CREATE TABLE audit_head(log BLOB PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
     CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
