@@ -6,8 +6,9 @@ use engine::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use engine::store::{
-    AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note, Page, Query,
-    RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note,
+    Page, Query, RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture,
+    SuppressionKey, Ticket,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -91,6 +92,15 @@ impl Catalog for Gate {
 
     fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
         self.inner.audit_verify(scope)
+    }
+
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry> {
+        self.inner.expire_audit(before, by, at)
     }
 
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {

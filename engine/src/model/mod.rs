@@ -9,6 +9,7 @@ mod job_error;
 pub mod keyword;
 mod lifecycle;
 pub mod record;
+mod retention;
 mod schedule;
 mod sender;
 mod suppression;
@@ -25,6 +26,7 @@ pub use campaign::{
 pub use ids::{CampaignId, EntityId, Number, SenderId, UserId, WorkspaceId};
 pub use job_error::{JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS, MAX_JOB_ERRORS};
 pub use lifecycle::{HoldReason, Move, Status};
+pub use retention::{RETENTION_DAYS, RETENTION_WAIT, RetentionChange, expired_before, retention_in_force};
 pub use schedule::{LocalWindow, Plan, PlanSpan, QuietHours, Schedule};
 pub use sender::{Revision, RevisionStatus, Sender};
 pub use suppression::{MAX_SOURCE_CHARS, Suppression, SuppressionKind};

@@ -129,6 +129,18 @@ pub struct AuditPage {
     pub next: Option<AuditPlace>,
 }
 
+/// Events of a segment: what expires together. A segment is sealed by the first event behind it.
+pub const AUDIT_SEGMENT: u64 = 1_024;
+
+/// What one call of [`Catalog::expire_audit`](super::Catalog::expire_audit) did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditExpiry {
+    /// Events dropped, in all logs together.
+    pub events: u64,
+    /// Whether there may be more to drop.
+    pub more: bool,
+}
+
 /// What checking one log gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditReport {
@@ -142,6 +154,10 @@ pub struct AuditReport {
     pub last_seq: u64,
     /// The hash of the newest sound event, hexadecimal. Noted down elsewhere it proves that nobody wrote a new chain.
     pub head: String,
+    /// Anchors that stand for events that have expired; an event of the log records each.
+    pub anchors: u64,
+    /// Events that have expired: the first ones of the log.
+    pub expired: u64,
     /// Where the log stops to be what was written.
     pub broken: Option<AuditBreak>,
 }

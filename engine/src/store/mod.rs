@@ -13,8 +13,8 @@ pub mod fault;
 mod sqlite;
 
 pub use audit::{
-    AuditBreak, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE, MAX_NOTE_DETAILS,
-    MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note,
+    AUDIT_SEGMENT, AuditBreak, AuditExpiry, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE,
+    MAX_NOTE_DETAILS, MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note,
 };
 pub use entity::{Entity, Kind};
 pub use sqlite::SqliteStore;
@@ -174,6 +174,19 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// `Unavailable`, when it cannot be read to its end.
     fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport>;
+
+    /// Drops the oldest whole segments of every log, see [`AUDIT_SEGMENT`], as far as all their events happened before
+    /// `before`, and leaves an anchor and the event `audit.expire` in each log that was shortened. A bounded number in
+    /// one call.
+    ///
+    /// # Errors
+    /// `Unavailable`; what was dropped of other logs before is dropped.
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry>;
 
     /// The next campaign number; durable before it is returned, never given twice.
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo>;

@@ -3,7 +3,10 @@
 use super::Fixture;
 use super::catalog::{A, B, IN_A, IN_B, at, campaign, create, id};
 use crate::model::{AuditEvent, EntityId, Principal, Status, UserId, WorkspaceId};
-use crate::store::{AuditReport, Catalog, MAX_NOTE_DETAILS, MAX_NOTES, MAX_PAGE, Note, Scope, StoreError};
+use crate::store::{
+    AUDIT_SEGMENT, AuditQuery, AuditReport, Catalog, MAX_NOTE_DETAILS, MAX_NOTES, MAX_PAGE, Note, Scope,
+    StoreError,
+};
 use serde_json::json;
 
 pub(super) fn person(n: u32) -> Principal {
@@ -47,8 +50,16 @@ where
         let log = log(&catalog, scope).await;
         let report = catalog.audit_verify(scope).await.expect("readable");
         let head = log.last().expect("not empty").hash.clone();
-        let expected =
-            AuditReport { workspace_id, events, first_seq: 1, last_seq: events, head, broken: None };
+        let expected = AuditReport {
+            workspace_id,
+            events,
+            first_seq: 1,
+            last_seq: events,
+            head,
+            anchors: 0,
+            expired: 0,
+            broken: None,
+        };
         assert_eq!(report, expected);
         hashes.extend(log.into_iter().map(|event| event.hash));
     }
@@ -153,4 +164,80 @@ pub(in crate::store) async fn failing_notes_are_stored_once_and_in_order(
     assert_eq!(seen, (0..calls * 3).collect::<Vec<_>>());
     assert_eq!(catalog.audit_verify(IN_A).await.expect("readable").broken, None);
     failures
+}
+
+/// Notes from `first` on, one a second, as many as asked for.
+pub(in crate::store) async fn fill(catalog: &impl Catalog, scope: Scope, first: u32, count: u32) {
+    let notes: Vec<Note> = (first..first + count)
+        .map(|n| Note { at: second(n), details: serde_json::Value::Null, ..note(n, scope) })
+        .collect();
+    for batch in notes.chunks(MAX_NOTES) {
+        catalog.note(batch.to_vec()).await.expect("noted");
+    }
+}
+
+/// When the note number `n` of [`fill`] happened.
+pub(in crate::store) fn second(n: u32) -> jiff::Timestamp {
+    at() + jiff::SignedDuration::from_secs(n.into())
+}
+
+/// Lets expire what is older, as often as there is more to do; gives how many events went.
+pub(in crate::store) async fn expire(catalog: &impl Catalog, before: jiff::Timestamp) -> u64 {
+    let mut events = 0;
+    for _ in 0..100 {
+        let done = catalog.expire_audit(before, &person(9), before).await.expect("expired");
+        events += done.events;
+        if !done.more {
+            return events;
+        }
+    }
+    panic!("it never ends");
+}
+
+pub(in crate::store) async fn only_whole_segments_whose_newest_event_is_old_enough_expire<F>(fixture: &F)
+where
+    F: Fixture<Store: Catalog>,
+{
+    let segment = u32::try_from(AUDIT_SEGMENT).expect("small");
+    let catalog = fixture.open().await;
+    fill(&catalog, IN_A, 1, segment - 1).await;
+    assert_eq!(expire(&catalog, second(100_000)).await, 0, "the segment is not whole");
+    fill(&catalog, IN_A, segment, 1).await;
+    assert_eq!(expire(&catalog, second(segment)).await, 0, "the newest event is not older");
+    fill(&catalog, IN_B, 10_001, segment + 10).await;
+    assert_eq!(expire(&catalog, second(segment + 1)).await, AUDIT_SEGMENT);
+    assert_eq!(expire(&catalog, second(segment + 1)).await, 0, "once");
+    let kept = log(&catalog, IN_A).await;
+    assert_eq!(kept.len(), 1);
+    let event = &kept[0];
+    assert_eq!(
+        (event.seq, event.action.as_str(), &event.by),
+        (AUDIT_SEGMENT + 1, "audit.expire", &person(9))
+    );
+    assert_eq!((&event.before["first_seq"], &event.before["last_seq"]), (&1.into(), &AUDIT_SEGMENT.into()));
+    assert!(event.after.is_null());
+    assert_eq!(log(&catalog, IN_B).await[0].seq, 1);
+}
+
+pub(in crate::store) async fn what_has_expired_leaves_a_log_that_can_still_be_checked<F>(fixture: &F)
+where
+    F: Fixture<Store: Catalog>,
+{
+    let segment = u32::try_from(AUDIT_SEGMENT).expect("small");
+    let catalog = fixture.open().await;
+    fill(&catalog, IN_A, 1, segment * 3 + 7).await;
+    let head = catalog.audit_verify(IN_A).await.expect("readable").head;
+    for (n, segments) in [(segment + 1, 1), (segment * 3 + 1, 2)] {
+        assert_eq!(expire(&catalog, second(n)).await, AUDIT_SEGMENT * segments);
+    }
+    drop(catalog);
+    let catalog = fixture.open().await;
+    let report = catalog.audit_verify(IN_A).await.expect("readable");
+    assert_eq!((report.broken, report.anchors, report.expired), (None, 2, AUDIT_SEGMENT * 3));
+    assert_eq!((report.events, report.first_seq), (7 + 2, AUDIT_SEGMENT * 3 + 1));
+    assert_ne!(report.head, head, "two events record it");
+    fill(&catalog, IN_A, segment * 4, segment).await;
+    assert_eq!(catalog.audit_verify(IN_A).await.expect("readable").broken, None);
+    let found = AuditQuery { limit: 1, to: Some(second(segment)), ..AuditQuery::default() };
+    assert!(catalog.audit_events(IN_A, found).await.expect("readable").items.is_empty());
 }

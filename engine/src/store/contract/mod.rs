@@ -57,6 +57,8 @@ macro_rules! catalog_contract {
             a_note_is_an_event_in_the_log_that_it_is_for
             a_note_that_is_stored_already_is_skipped
             impossible_notes_leave_nothing
+            only_whole_segments_whose_newest_event_is_old_enough_expire
+            what_has_expired_leaves_a_log_that_can_still_be_checked
         }
         crate::store::contract::contract_tests! { audit_queries, $fixture,
             a_query_gives_exactly_what_it_asks_for_newest_first_in_pages_of_any_size

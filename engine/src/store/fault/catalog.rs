@@ -9,8 +9,8 @@ use crate::model::{
     SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Kind, Note, Page, Query, Scope, StoreError,
-    StoreFuture, SuppressionKey,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Kind, Note, Page, Query, Scope,
+    StoreError, StoreFuture, SuppressionKey,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -123,6 +123,15 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
 
     fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
         self.read(async move { self.inner.audit_verify(scope).await })
+    }
+
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry> {
+        self.write(move || self.inner.expire_audit(before, by, at))
     }
 
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {

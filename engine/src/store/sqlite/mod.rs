@@ -22,8 +22,9 @@ use crate::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note, Page, Query,
-    RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note,
+    Page, Query, RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture,
+    SuppressionKey, Ticket,
 };
 use bytes::Bytes;
 use campaign_file::CampaignFiles;
@@ -108,6 +109,15 @@ impl Catalog for SqliteStore {
 
     fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
         Box::pin(ready(self.control.audit_verify(scope)))
+    }
+
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry> {
+        Box::pin(ready(self.control.expire_audit(before, by, at)))
     }
 
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {

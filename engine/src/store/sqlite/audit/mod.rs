@@ -1,8 +1,9 @@
 //! The audit log inside `control.db`: one dense sequence per workspace and one for the platform, each a hash chain.
 //!
-//! Events are only ever added, in the transaction of the change that they record; triggers refuse the rest. The head
-//! of a log is kept apart, so that cutting off its end shows.
+//! Events are only ever added, in the transaction of the change that they record, and dropped behind an anchor when
+//! they have expired; triggers refuse the rest. The head of a log is kept apart, so that cutting off its end shows.
 
+mod expiry;
 mod query;
 mod verify;
 
@@ -31,7 +32,12 @@ pub(in crate::store::sqlite) const TABLES: &str = "
     CREATE TABLE audit_head(log BLOB PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
     CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
         BEGIN SELECT raise(ABORT, 'the audit log is append only'); END;
+    CREATE TABLE audit_anchor(
+        log BLOB NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, last_hash BLOB NOT NULL,
+        at_ms INTEGER NOT NULL, recorded_seq INTEGER NOT NULL, PRIMARY KEY(log, last_seq)) WITHOUT ROWID;
     CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
+        WHEN NOT EXISTS(
+            SELECT 1 FROM audit_anchor WHERE log = OLD.log AND OLD.seq BETWEEN first_seq AND last_seq)
         BEGIN SELECT raise(ABORT, 'the audit log is append only'); END;
     CREATE TRIGGER audit_has_no_gaps BEFORE INSERT ON audit
         WHEN NEW.seq <> coalesce((SELECT seq FROM audit_head WHERE log = NEW.log), 0) + 1
@@ -39,6 +45,18 @@ pub(in crate::store::sqlite) const TABLES: &str = "
     CREATE TRIGGER audit_moves_its_head AFTER INSERT ON audit
         BEGIN INSERT INTO audit_head(log, seq, hash) VALUES(NEW.log, NEW.seq, NEW.hash)
             ON CONFLICT(log) DO UPDATE SET seq = excluded.seq, hash = excluded.hash; END;
+    CREATE TRIGGER audit_anchor_fits BEFORE INSERT ON audit_anchor
+        WHEN NEW.first_seq <> coalesce((SELECT max(last_seq) FROM audit_anchor WHERE log = NEW.log), 0) + 1
+            OR NEW.last_seq < NEW.first_seq OR NEW.recorded_seq <= NEW.last_seq
+            OR NOT EXISTS(
+                SELECT 1 FROM audit WHERE log = NEW.log AND seq = NEW.last_seq AND hash = NEW.last_hash)
+            OR NOT EXISTS(
+                SELECT 1 FROM audit WHERE log = NEW.log AND seq = NEW.recorded_seq AND action = 'audit.expire')
+        BEGIN SELECT raise(ABORT, 'an anchor covers the next events of its audit log'); END;
+    CREATE TRIGGER audit_anchor_is_never_changed BEFORE UPDATE ON audit_anchor
+        BEGIN SELECT raise(ABORT, 'the anchors of an audit log stay'); END;
+    CREATE TRIGGER audit_anchor_is_never_deleted BEFORE DELETE ON audit_anchor
+        BEGIN SELECT raise(ABORT, 'the anchors of an audit log stay'); END;
     CREATE TRIGGER audit_head_never_goes_back BEFORE UPDATE ON audit_head
         WHEN NEW.log <> OLD.log OR NEW.seq <> OLD.seq + 1
         BEGIN SELECT raise(ABORT, 'the head of an audit log never goes back'); END;

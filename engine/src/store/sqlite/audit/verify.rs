@@ -1,8 +1,10 @@
-//! Checking a log: every event is read in order and bound to the one before it, a page at a time.
+//! Checking a log: every event is read in order and bound to the one before it, a page at a time, from the newest
+//! anchor on; then the anchors are held against the events that record them.
 //!
 //! Nothing is decoded: a field that makes no sense is hashed like any other and found by its hash. Other calls go on
 //! between two pages.
 
+use super::expiry::{ACTION, Dropped};
 use super::log_of;
 use crate::model::WorkspaceId;
 use crate::store::chain::{GENESIS, Hash, Link, hex};
@@ -64,7 +66,13 @@ fn scope_of(log: &[u8]) -> Option<Scope> {
 /// How far a log is checked.
 struct Check<'a> {
     log: &'a [u8],
+    /// The hash of the event at `place`.
     newest: Hash,
+    /// The last event that was checked or dropped.
+    place: i64,
+    /// The last event that was dropped.
+    dropped: i64,
+    is_begun: bool,
     report: AuditReport,
 }
 
@@ -80,9 +88,11 @@ impl<'a> Check<'a> {
             first_seq: 0,
             last_seq: 0,
             head: hex(&GENESIS),
+            anchors: 0,
+            expired: 0,
             broken: None,
         };
-        Self { log, newest: GENESIS, report }
+        Self { log, newest: GENESIS, place: 0, dropped: 0, is_begun: false, report }
     }
 
     /// Checks the next page; `true` when there is nothing more to check.
@@ -91,8 +101,10 @@ impl<'a> Check<'a> {
             "SELECT seq, at_ms, action, entity_kind, entity_id, subject, note_id, hash, by, before, after
              FROM audit WHERE log = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
         )?;
-        // Events numbered from 0 down are read first, as what does not belong there.
-        let from = if self.report.events == 0 { i64::MIN } else { self.report.last_seq.cast_signed() };
+        self.begin_behind_anchor(connection)?;
+        // What stands before the first one does not belong there.
+        let from = if self.is_begun { self.place } else { i64::MIN };
+        self.is_begun = true;
         let mut rows = statement.query((self.log, from, PAGE))?;
         let mut read = 0;
         while let Some(row) = rows.next()? {
@@ -106,19 +118,41 @@ impl<'a> Check<'a> {
         if read == PAGE {
             return Ok(Ok(false));
         }
-        self.report.broken = self.end(connection)?;
+        self.report.broken = match self.end(connection)? {
+            None => self.anchors(connection)?,
+            broken => broken,
+        };
         Ok(Ok(true))
+    }
+
+    /// Goes on behind the newest anchor when what is before it was dropped, perhaps since the last page.
+    fn begin_behind_anchor(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let anchor: Option<(i64, Option<Hash>)> = connection
+            .prepare_cached(
+                "SELECT last_seq, last_hash FROM audit_anchor WHERE log = ?1 ORDER BY last_seq DESC LIMIT 1",
+            )?
+            .query_row([self.log], |row| Ok((row.get(0)?, row.get(1).ok())))
+            .optional()?;
+        let Some((last_seq, last_hash)) = anchor else { return Ok(()) };
+        self.dropped = last_seq;
+        if last_seq > self.place {
+            (self.report.events, self.report.first_seq) = (0, 0);
+            self.place = last_seq;
+            // No event is bound to a hash of another length, so that it is found there.
+            self.newest = last_hash.unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Binds one event to the one before it, or says why it cannot be.
     fn event(&mut self, row: &Row<'_>) -> rusqlite::Result<Option<AuditBreak>> {
         let seq: i64 = row.get(0)?;
-        let expected = self.report.last_seq + 1;
-        if seq < expected.cast_signed() {
-            let why = format!("event {seq} stands before the first one");
+        let expected = (self.place + 1).cast_unsigned();
+        if seq <= self.place {
+            let why = format!("event {seq} stands before it, where there is none");
             return Ok(Some(AuditBreak { seq: expected, why }));
         }
-        if seq > expected.cast_signed() {
+        if seq > self.place + 1 {
             let why = format!("it is missing; the next one there is {seq}");
             return Ok(Some(AuditBreak { seq: expected, why }));
         }
@@ -149,6 +183,7 @@ impl<'a> Check<'a> {
         }
         self.report.events += 1;
         self.report.last_seq = expected;
+        self.place = seq;
         self.report.head = hex(&hash);
         self.newest = hash;
         Ok(None)
@@ -160,7 +195,7 @@ impl<'a> Check<'a> {
             .prepare_cached("SELECT seq, hash FROM audit_head WHERE log = ?1")?
             .query_row([self.log], |row| Ok((row.get(0)?, row.get(1).ok())))
             .optional()?;
-        let last = self.report.last_seq;
+        let last = self.place.cast_unsigned();
         let (seq, hash) = head.map_or((0, Some(GENESIS)), |(seq, hash)| (seq.cast_unsigned(), hash));
         let (seq, why) = if seq > last {
             (last + 1, format!("it is missing; the log went up to {seq}"))
@@ -172,6 +207,42 @@ impl<'a> Check<'a> {
             return Ok(None);
         };
         Ok(Some(AuditBreak { seq, why }))
+    }
+}
+
+impl Check<'_> {
+    /// Holds every anchor against the one before it and against the event that records it, while that one is there.
+    /// The newest anchor's event always is: it was written behind all that the anchor covers.
+    fn anchors(&mut self, connection: &Connection) -> rusqlite::Result<Option<AuditBreak>> {
+        let mut statement = connection.prepare_cached(
+            "SELECT first_seq, last_seq, last_hash, recorded_seq,
+                (SELECT before FROM audit
+                 WHERE audit.log = anchor.log AND audit.seq = recorded_seq AND action = ?2)
+             FROM audit_anchor AS anchor WHERE log = ?1 ORDER BY last_seq",
+        )?;
+        let mut rows = statement.query((self.log, ACTION))?;
+        let mut covered: i64 = 0;
+        while let Some(row) = rows.next()? {
+            let dropped = Dropped {
+                first_seq: row.get(0)?,
+                last_seq: row.get(1)?,
+                last_hash: row.get(2).unwrap_or_default(),
+            };
+            let recorded_seq: i64 = row.get(3)?;
+            let is_recorded = if recorded_seq > self.dropped {
+                field(row, 4)? == Some(dropped.text().as_bytes())
+            } else {
+                recorded_seq > dropped.last_seq
+            };
+            if dropped.first_seq != covered + 1 || !is_recorded {
+                let why = format!("no event records that those up to {} have expired", dropped.last_seq);
+                return Ok(Some(AuditBreak { seq: (covered + 1).cast_unsigned(), why }));
+            }
+            covered = dropped.last_seq;
+            self.report.anchors += 1;
+            self.report.expired = covered.cast_unsigned();
+        }
+        Ok(None)
     }
 }
 

@@ -3,8 +3,8 @@
 use super::super::SqliteStore;
 use super::directory;
 use crate::model::WorkspaceId;
-use crate::store::contract::audit::note;
-use crate::store::{AuditBreak, Catalog, Note, Scope};
+use crate::store::contract::audit::{expire, fill, note, second};
+use crate::store::{AUDIT_SEGMENT, AuditBreak, Catalog, Note, Scope};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -126,4 +126,79 @@ async fn an_event_put_behind_the_end_with_a_fitting_hash_is_found_by_the_head() 
     connection.execute_batch(back).expect("the head is as it was");
     let found = store.audit_verify(LOG).await.expect("readable").broken.expect("found");
     assert_eq!(found.seq, u64::from(EVENTS) + 1, "{found:?}");
+}
+
+/// What a check finds in a log of which two segments have expired, after `tampering`.
+async fn found_behind_an_anchor(tampering: &str) -> Option<AuditBreak> {
+    let segment = u32::try_from(AUDIT_SEGMENT).expect("small");
+    let directory = directory();
+    let store = SqliteStore::open(directory.path()).expect("the store opens");
+    fill(&store, LOG, 1, segment * 3).await;
+    for n in [1, 2] {
+        assert_eq!(expire(&store, second(segment * n + 1)).await, AUDIT_SEGMENT);
+    }
+    let connection = Connection::open(directory.path().join("control.db")).expect("an SQLite file");
+    without_triggers(&connection);
+    connection.execute_batch(tampering).expect("done behind the store's back");
+    store.audit_verify(LOG).await.expect("readable").broken
+}
+
+#[tokio::test]
+async fn a_made_up_expiry_is_found_by_its_missing_event() {
+    let third =
+        "INSERT INTO audit_anchor SELECT log, 2049, 3072, hash, at_ms, {} FROM audit WHERE seq = 3072;
+        DELETE FROM audit WHERE seq <= 3072;";
+    for (what, tampering, seq) in [
+        ("nothing", String::new(), None),
+        ("rows gone without an anchor", "DELETE FROM audit WHERE seq < 2060".to_owned(), Some(2049)),
+        ("an anchor that no event records", third.replace("{}", "3075"), Some(2049)),
+        ("an anchor that another's event records", third.replace("{}", "3074"), Some(2049)),
+        (
+            "an anchor with another hash",
+            "UPDATE audit_anchor SET last_hash = zeroblob(32) WHERE last_seq = 2048".to_owned(),
+            Some(2049),
+        ),
+        (
+            "an old anchor with another hash",
+            "UPDATE audit_anchor SET last_hash = zeroblob(32) WHERE last_seq = 1024".to_owned(),
+            Some(1),
+        ),
+        ("an anchor gone", "DELETE FROM audit_anchor WHERE last_seq = 1024".to_owned(), Some(1)),
+        ("all anchors gone", "DELETE FROM audit_anchor".to_owned(), Some(1)),
+        (
+            "an expired event that is back",
+            "UPDATE audit SET seq = 2000 WHERE seq = 2049".to_owned(),
+            Some(2049),
+        ),
+    ] {
+        let found = found_behind_an_anchor(&tampering).await;
+        assert_eq!(found.as_ref().map(|found| found.seq), seq, "{what}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_an_expiry_makes_or_changes_an_anchor() {
+    let segment = u32::try_from(AUDIT_SEGMENT).expect("small");
+    let directory = directory();
+    let store = SqliteStore::open(directory.path()).expect("the store opens");
+    fill(&store, LOG, 1, segment * 2).await;
+    expire(&store, second(segment + 1)).await;
+    let connection = Connection::open(directory.path().join("control.db")).expect("an SQLite file");
+    let anchor = |first: u32, recorded: u32| {
+        format!(
+            "INSERT INTO audit_anchor SELECT log, {first}, 2048, hash, at_ms, {recorded} FROM audit WHERE seq = 2048"
+        )
+    };
+    for statement in [
+        "UPDATE audit_anchor SET last_seq = 2048".to_owned(),
+        "DELETE FROM audit_anchor".to_owned(),
+        "DELETE FROM audit WHERE seq = 1025".to_owned(),
+        anchor(1025, 2048),
+        anchor(1026, 2049),
+        anchor(1, 2049),
+    ] {
+        let refused = connection.execute(&statement, []).expect_err("only an expiry may");
+        assert!(refused.to_string().contains("audit log"), "{refused}");
+    }
+    assert_eq!(store.audit_verify(LOG).await.expect("readable").broken, None);
 }
