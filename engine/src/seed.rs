@@ -82,6 +82,8 @@ impl Seed {
             daily_limit: None,
             quiet_hours: None,
             stop_keywords: Vec::new(),
+            policies: crate::model::Policies::default(),
+            terms: crate::model::Terms::default(),
             version: 0,
             created_at: at,
         });
@@ -109,7 +111,12 @@ impl Seed {
             status: RevisionStatus::PendingApproval,
             version: 0,
             created_by: author,
+            submitted_by: None,
             decided_by: None,
+            registration_ref: None,
+            note: None,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            decided_at: None,
         };
         let scope = Scope::Workspace(workspace);
         let create = |entity, action| Change { scope, expect: Expect::Absent, entity, action };
@@ -193,7 +200,8 @@ impl Seed {
         };
         if what == Move::Approve {
             let (version, content_hash) = (changed.version, changed.content_hash());
-            changed.approvals = vec![Approval { by: self.moderator, at, version, content_hash }];
+            changed.approvals =
+                vec![Approval { by: self.moderator, at, version, content_hash, self_approved: false }];
         }
         let entity = Entity::Campaign(Box::new(changed.clone()));
         let change =
@@ -268,6 +276,7 @@ impl Seed {
             charged: Vec::new(),
             counts: None,
             receipts_over: false,
+            filing: crate::model::Filing::default(),
         })
     }
 }

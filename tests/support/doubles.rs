@@ -103,6 +103,10 @@ impl Catalog for Gate {
         self.inner.expire_audit(before, by, at)
     }
 
+    fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {
+        self.inner.purge(kind, before)
+    }
+
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {
         self.inner.next_campaign_no()
     }

@@ -123,7 +123,8 @@ impl Engine {
 
     /// Everything that must hold before a campaign waits for its start; its plan, if its mode has one.
     async fn check_built(&self, campaign: &Campaign) -> Result<Option<Plan>, Trouble> {
-        if !campaign.is_approved() {
+        let needed = self.read_workspace(campaign.workspace_id).await?.policies.approvals_required;
+        if campaign.approvals_given() < usize::from(needed.max(1)) {
             return Err(unfit(ContentChanged)(&EngineError::NotApproved));
         }
         let revision = self.revision_of(campaign).await?;

@@ -195,7 +195,7 @@ impl Engine {
         self.0.tenants.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read_workspace(&self, id: WorkspaceId) -> Result<Workspace, EngineError> {
+    pub(super) async fn read_workspace(&self, id: WorkspaceId) -> Result<Workspace, EngineError> {
         match self.0.catalog.get(Scope::Platform, Kind::Workspace, id.into()).await? {
             Entity::Workspace(workspace) => Ok(workspace),
             _ => Err(StoreError::NotFound.into()),

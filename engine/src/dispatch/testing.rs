@@ -28,6 +28,11 @@ pub(crate) fn revision() -> Revision {
         version: 0,
         created_by: UserId(ID),
         decided_by: Some(UserId(Uuid::from_u128(8))),
+        submitted_by: None,
+        registration_ref: None,
+        note: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        decided_at: None,
     }
 }
 
@@ -100,9 +105,10 @@ pub(crate) fn campaign(mode: Mode) -> Campaign {
         charged: Vec::new(),
         counts: None,
         receipts_over: false,
+        filing: crate::model::Filing::default(),
     };
     let content_hash = campaign.content_hash();
     let by = UserId(Uuid::from_u128(8));
-    let approval = Approval { by, at: Timestamp::UNIX_EPOCH, version: 1, content_hash };
+    let approval = Approval { by, at: Timestamp::UNIX_EPOCH, version: 1, content_hash, self_approved: false };
     Campaign { approvals: vec![approval], ..campaign }
 }

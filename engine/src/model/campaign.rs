@@ -3,6 +3,7 @@
 use crate::model::{CampaignId, HoldReason, Plan, Schedule, SenderId, Status, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use uuid::Uuid;
 
@@ -143,6 +144,55 @@ pub struct Approval {
     pub version: u32,
     /// [`Campaign::content_hash`] of what was approved.
     pub content_hash: String,
+    /// Whether it was the approver's own item, as the workspace's terms allowed.
+    #[serde(default)]
+    pub self_approved: bool,
+}
+
+/// What a recipient file was found to hold; a later file takes the place of an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Octets received.
+    pub bytes: u64,
+    /// Lines of the file.
+    pub lines: u64,
+    /// Recipients taken.
+    pub accepted: u64,
+    /// Lines that repeat an earlier number.
+    pub duplicate: u64,
+    /// Lines that were refused.
+    pub invalid: u64,
+    /// Refused lines by the code of their reason.
+    pub invalid_by_reason: BTreeMap<String, u64>,
+    /// Names of the columns, where there are several.
+    pub columns: Vec<String>,
+    /// The variables whose values were taken, in order.
+    pub variables: Vec<String>,
+    /// Ordered digest of what was taken, hexadecimal.
+    pub digest: String,
+    /// When it was complete.
+    pub at: jiff::Timestamp,
+    /// By whom.
+    pub by: UserId,
+}
+
+/// What people keep about a campaign; nothing of it changes what is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filing {
+    /// Set while it is archived.
+    pub archived_at: Option<jiff::Timestamp>,
+    /// Who archived it.
+    pub archived_by: Option<UserId>,
+    /// The archived campaign of another workspace that it was made from.
+    pub restored_from: Option<CampaignId>,
+    /// The campaign whose recipients it sends to again.
+    pub resent_from: Option<CampaignId>,
+    /// Why a moderator refused it.
+    pub rejection_note: Option<String>,
+    /// The file its recipients came from.
+    pub upload: Option<Upload>,
+    /// When it was first started.
+    pub started_at: Option<jiff::Timestamp>,
 }
 
 /// A campaign as the catalog keeps it.
@@ -202,15 +252,32 @@ pub struct Campaign {
     /// Whether it has ended and no receipt is awaited any more.
     #[serde(default)]
     pub receipts_over: bool,
+    /// What people keep about it.
+    #[serde(default)]
+    pub filing: Filing,
 }
 
 impl Campaign {
-    /// Whether its present content, to the octet, was approved by somebody else than its creator and last editor.
+    /// Whether this account created it or edited it last: four eyes.
+    #[must_use]
+    pub fn is_own(&self, user: UserId) -> bool {
+        user == self.created_by || Some(user) == self.edited_by
+    }
+
+    /// How many different people approved its present content, to the octet; one's own counts only where it is marked.
+    #[must_use]
+    pub fn approvals_given(&self) -> usize {
+        let hash = self.content_hash();
+        let counts = |a: &&Approval| {
+            a.version == self.version && a.content_hash == hash && (a.self_approved || !self.is_own(a.by))
+        };
+        self.approvals.iter().filter(counts).map(|a| a.by).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Whether [`Self::approvals_given`] is at least one.
     #[must_use]
     pub fn is_approved(&self) -> bool {
-        let hash = self.content_hash();
-        let is_own = |by: UserId| by == self.created_by || Some(by) == self.edited_by;
-        self.approvals.iter().any(|a| a.version == self.version && a.content_hash == hash && !is_own(a.by))
+        self.approvals_given() > 0
     }
 
     /// SHA-256 over everything that an approval binds: text, sender, schedule, limits, recipients; hexadecimal.

@@ -1,13 +1,16 @@
 //! The pure domain: what a workspace, sender, campaign, part and outcome are. No IO, no clock, no store.
 
+mod access;
 mod account;
 mod audit;
 mod campaign;
+mod draft;
 pub mod explain;
 mod ids;
 mod job_error;
 pub mod keyword;
 mod lifecycle;
+mod platform;
 pub mod record;
 mod retention;
 mod schedule;
@@ -17,19 +20,22 @@ mod unit;
 pub mod values;
 mod workspace;
 
+pub use access::{Answer, ApiKey, KeyScope, Login, LoginUse, PasswordLink};
 pub use account::{Admission, Credential, Invitation, JoinRequest, Membership, Role, User};
 pub use audit::{AuditEvent, Principal};
 pub use campaign::{
-    Approval, Campaign, CampaignNo, Content, Counts, DeliveryPolicy, Lane, MAX_PARTS, MAX_RECIPIENTS, Mode,
-    RetryRule, SendingRules, Variable,
+    Approval, Campaign, CampaignNo, Content, Counts, DeliveryPolicy, Filing, Lane, MAX_PARTS, MAX_RECIPIENTS,
+    Mode, RetryRule, SendingRules, Upload, Variable,
 };
+pub use draft::{Draft, DraftStatus, Export, ExportFormat, ExportStatus};
 pub use ids::{CampaignId, EntityId, Number, SenderId, UserId, WorkspaceId};
 pub use job_error::{JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS, MAX_JOB_ERRORS};
 pub use lifecycle::{HoldReason, Move, Status};
-pub use retention::{RETENTION_DAYS, RETENTION_WAIT, RetentionChange, expired_before, retention_in_force};
+pub use platform::{AuditOverflow, Claim, PasswordPolicy, Settings};
+pub use retention::{RETENTION_WAIT, expired_before};
 pub use schedule::{LocalWindow, Plan, PlanSpan, QuietHours, Schedule};
 pub use sender::{Revision, RevisionStatus, Sender};
 pub use suppression::{MAX_SOURCE_CHARS, Suppression, SuppressionKind};
 pub use unit::{CHUNK_RECIPIENTS, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus};
 pub use values::{MAX_ROW_OCTETS, MAX_VALUE_CHARS, MAX_VARIABLES, Row, ValueFault, Values};
-pub use workspace::Workspace;
+pub use workspace::{Policies, Terms, Workspace};

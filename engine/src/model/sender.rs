@@ -46,10 +46,25 @@ pub struct Revision {
     /// Counts decisions and other moves.
     #[serde(default)]
     pub version: u32,
-    /// Who submitted it.
+    /// Who created it.
     pub created_by: UserId,
+    /// Who submitted it, if that was not its creator.
+    #[serde(default)]
+    pub submitted_by: Option<UserId>,
     /// Who decided, once decided.
     pub decided_by: Option<UserId>,
+    /// How the carriers know it: a number or name of their registration.
+    #[serde(default)]
+    pub registration_ref: Option<String>,
+    /// Why it was rejected or withdrawn.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// When it was created.
+    #[serde(default)]
+    pub created_at: jiff::Timestamp,
+    /// When it was decided, or withdrawn later.
+    #[serde(default)]
+    pub decided_at: Option<jiff::Timestamp>,
 }
 
 /// The life of a revision.

@@ -31,7 +31,8 @@ pub struct Run {
 }
 
 /// Where one unit stands; the discriminant is the octet in the state column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum UnitStatus {
     /// Not yet sent, or to be sent again.

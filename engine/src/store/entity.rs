@@ -1,13 +1,18 @@
 //! What a catalog keeps: every kind of entity, and what stores and audit logs must know of each.
 
 use crate::model::{
-    Campaign, Credential, EntityId, Invitation, JoinRequest, Membership, Revision, Sender, User, Workspace,
-    WorkspaceId,
+    Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login, LoginUse,
+    Membership, PasswordLink, Revision, Sender, Settings, User, Workspace, WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 
 /// What an audit event shows in the place of a credential.
 const HIDDEN: &str = "…";
+
+/// The status word of a membership, login, key or link that nobody has ended; time may have.
+pub const ACTIVE: &str = "Active";
+/// The status word of one that was ended.
+pub const ENDED: &str = "Ended";
 
 macro_rules! entities {
     ($($(#[$doc:meta])* $name:ident($body:ty) = $word:literal),+ $(,)?) => {
@@ -82,6 +87,32 @@ entities! {
     Invitation(Invitation) = "invitation",
     /// A wish to join a workspace.
     JoinRequest(JoinRequest) = "join_request",
+    /// A person's login, a platform record.
+    Login(Login) = "login",
+    /// When a login was last used.
+    LoginUse(LoginUse) = "login_use",
+    /// A program's way in.
+    ApiKey(ApiKey) = "api_key",
+    /// A link to choose a password with, a platform record.
+    PasswordLink(PasswordLink) = "password_link",
+    /// An unfinished campaign.
+    Draft(Draft) = "draft",
+    /// A file of recipients.
+    Export(Export) = "export",
+    /// Who may use a sender address, a platform record.
+    Claim(Claim) = "claim",
+    /// The platform's settings.
+    Settings(Settings) = "settings",
+    /// The answer to a request that may come again.
+    Answer(Answer) = "answer",
+}
+
+impl Kind {
+    /// Whether its entities are of use for a time only: logins, links, answers to repeated requests.
+    #[must_use]
+    pub const fn is_passing(self) -> bool {
+        matches!(self, Self::Login | Self::LoginUse | Self::PasswordLink | Self::Answer)
+    }
 }
 
 impl Entity {
@@ -97,6 +128,15 @@ impl Entity {
             Self::Membership(m) => EntityId(m.id),
             Self::Invitation(i) => EntityId(i.id),
             Self::JoinRequest(j) => EntityId(j.id),
+            Self::Login(l) => EntityId(l.id),
+            Self::LoginUse(l) => EntityId(l.id),
+            Self::ApiKey(k) => EntityId(k.id),
+            Self::PasswordLink(l) => EntityId(l.id),
+            Self::Draft(d) => d.id.into(),
+            Self::Export(e) => EntityId(e.id),
+            Self::Claim(c) => EntityId(c.id),
+            Self::Settings(_) => EntityId(Settings::ID),
+            Self::Answer(a) => EntityId(a.id),
         }
     }
 
@@ -104,13 +144,23 @@ impl Entity {
     #[must_use]
     pub const fn workspace(&self) -> Option<WorkspaceId> {
         match self {
-            Self::Workspace(_) | Self::User(_) => None,
+            Self::Workspace(_)
+            | Self::User(_)
+            | Self::Login(_)
+            | Self::LoginUse(_)
+            | Self::PasswordLink(_)
+            | Self::Claim(_)
+            | Self::Settings(_)
+            | Self::Answer(_) => None,
             Self::Sender(s) => Some(s.workspace_id),
             Self::Revision(r) => Some(r.workspace_id),
             Self::Campaign(c) => Some(c.workspace_id),
             Self::Membership(m) => Some(m.workspace_id),
             Self::Invitation(i) => Some(i.workspace_id),
             Self::JoinRequest(j) => Some(j.workspace_id),
+            Self::ApiKey(k) => Some(k.workspace_id),
+            Self::Draft(d) => Some(d.workspace_id),
+            Self::Export(e) => Some(e.workspace_id),
         }
     }
 
@@ -122,10 +172,19 @@ impl Entity {
             | Self::Sender(_)
             | Self::Campaign(_)
             | Self::User(_)
-            | Self::Invitation(_) => None,
+            | Self::Invitation(_)
+            | Self::LoginUse(_)
+            | Self::Draft(_)
+            | Self::Claim(_)
+            | Self::Settings(_)
+            | Self::Answer(_) => None,
             Self::Revision(r) => Some(r.sender_id.into()),
             Self::Membership(m) => Some(m.user_id.into()),
             Self::JoinRequest(j) => Some(j.user_id.into()),
+            Self::Login(l) => Some(l.user_id.into()),
+            Self::ApiKey(k) => Some(k.user_id.into()),
+            Self::PasswordLink(l) => Some(l.user_id.into()),
+            Self::Export(e) => Some(e.campaign_id.into()),
         }
     }
 
@@ -141,7 +200,16 @@ impl Entity {
             Self::Membership(m) if m.removed_at.is_some() => None,
             Self::Membership(m) => Some(("membership", format!("{}/{}", m.workspace_id, m.user_id))),
             Self::Invitation(i) => Some(("invitation", i.credential.0.clone())),
-            Self::JoinRequest(_) => None,
+            Self::Login(l) => Some(("login", l.credential.0.clone())),
+            Self::PasswordLink(l) => Some(("link", l.credential.0.clone())),
+            Self::Claim(c) => Some(("sender address", c.skeleton.clone())),
+            Self::Answer(a) => Some(("idempotency key", a.key.clone())),
+            Self::JoinRequest(_)
+            | Self::LoginUse(_)
+            | Self::ApiKey(_)
+            | Self::Draft(_)
+            | Self::Export(_)
+            | Self::Settings(_) => None,
         }
     }
 
@@ -157,6 +225,15 @@ impl Entity {
             Self::Membership(m) => m.version,
             Self::Invitation(i) => i.version,
             Self::JoinRequest(j) => j.version,
+            Self::Login(l) => l.version,
+            Self::LoginUse(l) => l.version,
+            Self::ApiKey(k) => k.version,
+            Self::PasswordLink(l) => l.version,
+            Self::Draft(d) => d.version,
+            Self::Export(e) => e.version,
+            Self::Claim(c) => c.version,
+            Self::Settings(s) => s.version,
+            Self::Answer(a) => a.version,
         }
     }
 
@@ -168,27 +245,39 @@ impl Entity {
             Self::Revision(r) => Some(format!("{:?}", r.status)),
             Self::Invitation(i) => Some(format!("{:?}", i.status)),
             Self::JoinRequest(j) => Some(format!("{:?}", j.status)),
-            Self::Workspace(_) | Self::Sender(_) | Self::User(_) | Self::Membership(_) => None,
+            Self::Draft(d) => Some(format!("{:?}", d.status)),
+            Self::Export(e) => Some(format!("{:?}", e.status)),
+            Self::Login(l) => Some(life(l.ended_at)),
+            Self::ApiKey(k) => Some(life(k.revoked_at)),
+            Self::PasswordLink(l) => Some(life(l.used_at)),
+            Self::Membership(m) => Some(life(m.removed_at)),
+            Self::Workspace(_)
+            | Self::Sender(_)
+            | Self::User(_)
+            | Self::LoginUse(_)
+            | Self::Claim(_)
+            | Self::Settings(_)
+            | Self::Answer(_) => None,
         }
+    }
+
+    /// Whether a change of it is an audit event; what only serves the machinery is none.
+    #[must_use]
+    pub const fn is_audited(&self) -> bool {
+        !matches!(self, Self::LoginUse(_) | Self::Answer(_))
     }
 
     /// As audit events show it: [`Entity::body`] without credentials.
     pub(crate) fn audited(&self) -> serde_json::Value {
-        let hidden = || Credential(HIDDEN.to_owned());
-        match self {
-            Self::User(user) => {
-                let credential = user.credential.as_ref().map(|_| hidden());
-                Self::User(User { credential, ..user.clone() }).body()
-            }
-            Self::Invitation(invitation) => {
-                Self::Invitation(Invitation { credential: hidden(), ..invitation.clone() }).body()
-            }
-            Self::Workspace(_)
-            | Self::Sender(_)
-            | Self::Revision(_)
-            | Self::Campaign(_)
-            | Self::Membership(_)
-            | Self::JoinRequest(_) => self.body(),
+        let mut body = self.body();
+        if let Some(credential) = body.get_mut("credential").filter(|credential| !credential.is_null()) {
+            *credential = HIDDEN.into();
         }
+        body
     }
+}
+
+/// The status word of what is ended by a time.
+fn life(ended_at: Option<jiff::Timestamp>) -> String {
+    (if ended_at.is_some() { ENDED } else { ACTIVE }).to_owned()
 }

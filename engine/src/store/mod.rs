@@ -16,7 +16,7 @@ pub use audit::{
     AUDIT_SEGMENT, AuditBreak, AuditExpiry, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE,
     MAX_NOTE_DETAILS, MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note,
 };
-pub use entity::{Entity, Kind};
+pub use entity::{ACTIVE, ENDED, Entity, Kind};
 pub use sqlite::SqliteStore;
 
 use crate::model::{
@@ -187,6 +187,12 @@ pub trait Catalog: Send + Sync {
         by: &'a Principal,
         at: jiff::Timestamp,
     ) -> StoreFuture<'a, AuditExpiry>;
+
+    /// Removes what is left of a passing kind ([`Kind::is_passing`]) that was created before this time: how many.
+    ///
+    /// # Errors
+    /// `Refused` for a kind that is kept; `Unavailable`.
+    fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64>;
 
     /// The next campaign number; durable before it is returned, never given twice.
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo>;

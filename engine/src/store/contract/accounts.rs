@@ -3,7 +3,8 @@
 use super::Fixture;
 use super::catalog::{A, B, IN_A, IN_B, at, change, create, id};
 use crate::model::{
-    Admission, Credential, EntityId, Invitation, Membership, Principal, Role, User, UserId, WorkspaceId,
+    Admission, Answer, Credential, EntityId, Invitation, Membership, Principal, Role, User, UserId,
+    WorkspaceId,
 };
 use crate::store::{Catalog, Entity, Expect, Kind, MAX_PAGE, Query, Scope, StoreError};
 
@@ -135,4 +136,30 @@ where
     }
     let log = catalog.audit(Scope::Platform, 0).await.expect("readable");
     assert_eq!((&log[1].before["name"], &log[1].after["name"]), (&"Somebody".into(), &"Else".into()));
+}
+
+pub(in crate::store) async fn what_serves_the_machinery_is_not_audited_and_is_purged_by_age<F>(fixture: &F)
+where
+    F: Fixture<Store: Catalog>,
+{
+    let catalog = fixture.open().await;
+    let by = Principal::engine();
+    let created = |second: u64| {
+        let id = uuid::Builder::from_unix_timestamp_millis(second * 1_000, &[7; 10]).into_uuid();
+        let (key, request) = (format!("key {second}"), "request".to_owned());
+        let created_at = at();
+        Entity::Answer(Answer { id, key, request, status: None, body: String::new(), version: 0, created_at })
+    };
+    for second in [1_000, 2_000] {
+        let change = change(Scope::Platform, Expect::Absent, created(second));
+        catalog.apply(vec![change], &by, at()).await.expect("stored");
+    }
+    assert!(catalog.audit(Scope::Platform, 0).await.expect("readable").is_empty());
+    let before = jiff::Timestamp::from_second(2_000).expect("a time");
+    assert_eq!(catalog.purge(Kind::Answer, before).await.expect("purged"), 1);
+    let gone = catalog.find(Scope::Platform, Kind::Answer, "key 1000".to_owned()).await;
+    assert!(matches!(gone, Err(StoreError::NotFound)), "{gone:?}");
+    assert!(catalog.find(Scope::Platform, Kind::Answer, "key 2000".to_owned()).await.is_ok());
+    let kept = catalog.purge(Kind::User, before).await;
+    assert!(matches!(kept, Err(StoreError::Refused(_))), "{kept:?}");
 }

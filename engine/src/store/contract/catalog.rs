@@ -28,6 +28,8 @@ fn workspace(n: u32, slug: &str) -> Entity {
         daily_limit: None,
         quiet_hours: None,
         stop_keywords: Vec::new(),
+        policies: crate::model::Policies::default(),
+        terms: crate::model::Terms::default(),
         version: 0,
         created_at: at(),
     })
@@ -87,6 +89,7 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
         charged: Vec::new(),
         counts: None,
         receipts_over: false,
+        filing: crate::model::Filing::default(),
     }))
 }
 

@@ -50,6 +50,7 @@ macro_rules! catalog_contract {
             memberships_of_an_account_are_listed_as_far_as_the_scope_reaches
             one_is_a_member_once_and_may_come_back_when_removed
             no_audit_event_holds_a_credential
+            what_serves_the_machinery_is_not_audited_and_is_purged_by_age
         }
         crate::store::contract::contract_tests! { audit, $fixture,
             every_log_is_a_chain_of_its_own_that_can_be_checked

@@ -134,6 +134,10 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
         self.write(move || self.inner.expire_audit(before, by, at))
     }
 
+    fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {
+        self.write(move || self.inner.purge(kind, before))
+    }
+
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {
         self.write(|| self.inner.next_campaign_no())
     }

@@ -65,7 +65,10 @@ impl Control {
                     Err(refusal) => return Ok(Err(refusal)),
                 };
                 match before {
-                    Ok(before) => audit::append_change(transaction, change, before.as_ref(), by, at)?,
+                    Ok(before) if change.entity.is_audited() => {
+                        audit::append_change(transaction, change, before.as_ref(), by, at)?;
+                    }
+                    Ok(_) => {}
                     Err(unreadable) => return Ok(Err(unreadable)),
                 }
             }
@@ -114,6 +117,21 @@ impl Control {
         items.truncate(limit);
         let next = if more { items.last().map(Entity::id) } else { None };
         Ok(Page { items, next })
+    }
+
+    pub(super) fn purge(&self, kind: Kind, before: jiff::Timestamp) -> Result<u64, StoreError> {
+        if !kind.is_passing() {
+            return Err(StoreError::Refused(format!("a {} is kept", kind.name())));
+        }
+        // UUIDs of version 7 begin with their time.
+        let ms = u128::try_from(before.as_millisecond()).unwrap_or(0);
+        let first = Uuid::from_u128(ms << 80);
+        self.write(|transaction| {
+            let removed = transaction
+                .prepare_cached("DELETE FROM entity WHERE kind = ?1 AND id < ?2")?
+                .execute((kind.name(), first.as_bytes()))?;
+            Ok(Ok(removed as u64))
+        })
     }
 
     pub(super) fn next_campaign_no(&self) -> Result<CampaignNo, StoreError> {

@@ -120,6 +120,10 @@ impl Catalog for SqliteStore {
         Box::pin(ready(self.control.expire_audit(before, by, at)))
     }
 
+    fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {
+        Box::pin(ready(self.control.purge(kind, before)))
+    }
+
     fn next_campaign_no(&self) -> StoreFuture<'_, CampaignNo> {
         Box::pin(ready(self.control.next_campaign_no()))
     }

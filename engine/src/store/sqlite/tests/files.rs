@@ -257,6 +257,8 @@ async fn nothing_can_change_or_remove_an_audit_event() {
         daily_limit: None,
         quiet_hours: None,
         stop_keywords: Vec::new(),
+        policies: crate::model::Policies::default(),
+        terms: crate::model::Terms::default(),
         version: 0,
         created_at: jiff::Timestamp::UNIX_EPOCH,
     };

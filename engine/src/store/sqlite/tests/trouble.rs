@@ -84,6 +84,8 @@ fn create(n: u128) -> Change {
         daily_limit: None,
         quiet_hours: None,
         stop_keywords: Vec::new(),
+        policies: crate::model::Policies::default(),
+        terms: crate::model::Terms::default(),
         version: 0,
         created_at: jiff::Timestamp::UNIX_EPOCH,
     };
