@@ -64,6 +64,7 @@ fn campaign(workspace: WorkspaceId, n: u32, sender: SenderId) -> Campaign {
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: Filing { started_at: Some(created_at), ..Filing::default() },
     }

@@ -15,6 +15,7 @@ pub mod record;
 mod schedule;
 mod sender;
 mod suppression;
+pub mod traffic;
 mod unit;
 pub mod values;
 mod workspace;
