@@ -45,7 +45,7 @@ fn program(arguments: &[&str]) -> Command {
     settings.for_each(|(name, _)| {
         command.env_remove(name);
     });
-    command.env("MC_METRICS__LISTEN", "127.0.0.1:0").args(arguments);
+    command.env("MC_METRICS__LISTEN", "127.0.0.1:0").env("MC_ADMIN__LISTEN", "127.0.0.1:0").args(arguments);
     command
 }
 

@@ -2,7 +2,7 @@
 
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-use crate::{demo, log, serve};
+use crate::{api, demo, log, serve};
 use clap::{Args, Parser, Subcommand};
 use engine::model::MAX_RECIPIENTS;
 use std::net::SocketAddr;
@@ -22,9 +22,11 @@ enum Command {
     /// Run one campaign end to end against a simulated SMSC; nothing has to be configured.
     #[command(after_help = exit::HELP)]
     Demo(DemoOptions),
-    /// Run the engine on a configured store until SIGINT or SIGTERM.
+    /// Run the engine and the API on a configured store until SIGINT or SIGTERM.
     #[command(after_help = exit::HELP)]
     Serve(ServeOptions),
+    /// Print the OpenAPI document of the API.
+    Openapi,
 }
 
 /// What `serve` is asked for.
@@ -100,6 +102,10 @@ pub fn run() -> ExitCode {
             log::start(log::Shape::Json);
             serve::run(&options)
         }
+        Command::Openapi => {
+            Lines::Out.say(&format!("{:#}", api::document()));
+            Ok(exit::DONE)
+        }
     };
     ExitCode::from(done.unwrap_or_else(|failure| report(&failure)))
 }
@@ -125,7 +131,7 @@ mod tests {
             let line = ["message-center", "demo"].iter().chain(flags);
             match Program::try_parse_from(line).expect("a sound line").command {
                 Command::Demo(options) => options.wants_receipts(),
-                Command::Serve(_) => unreachable!("demo was asked for"),
+                Command::Serve(_) | Command::Openapi => unreachable!("demo was asked for"),
             }
         };
         assert!(wants(&[]) && wants(&["--receipts"]) && wants(&["--no-receipts", "--receipts"]));

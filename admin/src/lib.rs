@@ -4,6 +4,8 @@
 //! `serve` (the engine on a configured store). `config` reads the configuration, `observe` serves metrics and health,
 //! `exit` and `signals` say how the program ends. The store and SMPP belong to the engine; only `demo` knows the simulator.
 
+mod accounts;
+mod api;
 mod command;
 mod config;
 mod demo;

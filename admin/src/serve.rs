@@ -1,8 +1,9 @@
-//! `message-center serve`: the engine on a configured store until it is asked to end.
+//! `message-center serve`: the engine and the API on a configured store until it is asked to end.
 //!
 //! What was running when the last process ended goes on. SIGINT and SIGTERM drain: nothing new is sent, answers are
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
+use crate::api::{Plane, Reach, Server};
 use crate::command::ServeOptions;
 use crate::config::{Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
@@ -10,6 +11,10 @@ use crate::lines::Lines;
 use crate::observe::Observer;
 use crate::place::{self, Place};
 use crate::signals::Signals;
+use engine::store::{Catalog, Journal};
+use engine::{Clock, Engine};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 /// Serves, or prints the default configuration; returns the exit code.
 pub(crate) fn run(options: &ServeOptions) -> Result<u8, Failure> {
@@ -30,22 +35,28 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let observer = Observer::bind(config.metrics_listen, "metrics.listen").await?;
     let place = Place::open(&config.directory)?;
     place.allow(&mut config.channels, &config.channel_workspaces).await?;
+    let listener = listen(config.admin.listen)?;
     let engine = place.start_engine(config.channels, config.settings).await?;
+    let reach = Reach { trusted_proxies: config.admin.trusted_proxies, public_url: config.admin.public_url };
+    let server = Server::start(listener, plane(&place, &engine, reach))?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(
         store = %config.directory.display(),
         metrics = %observer.address(),
+        api = %server.address(),
         unknown,
         unsent,
         "serving"
     );
-    Lines::Out.say(&format!("serving; metrics: http://{}/metrics", observer.address()));
+    let (api, metrics) = (server.address(), observer.address());
+    Lines::Out.say(&format!("serving; API: http://{api}/api/v1; metrics: http://{metrics}/metrics"));
     let answering = observer.serve(engine.clone());
     let ended = tokio::select! {
         biased;
         reason = engine.failed() => Err(reason),
         code = signals.first() => Ok(code),
     };
+    server.end();
     let done = match ended {
         Ok(code) => {
             tracing::info!(signal = code - 128, "draining");
@@ -62,4 +73,19 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     };
     answering.abort();
     done
+}
+
+fn plane(place: &Place, engine: &Engine, reach: Reach) -> Plane {
+    let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
+    let journal: Arc<dyn Journal> = Arc::clone(&place.store) as _;
+    Plane { catalog, journal, engine: engine.clone(), clock: Clock::system(), reach }
+}
+
+/// Takes the API's address early, so that a port in use stops the start before anything else.
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| {
+        let sentence =
+            format!("cannot listen on {address} for the API: {error}; choose another one with admin.listen");
+        Failure::new(exit::UNAVAILABLE, sentence)
+    })
 }

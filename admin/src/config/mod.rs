@@ -3,11 +3,13 @@
 //! Every refusal is one sentence that names the file with line and column, the variable, or the key. A key that this
 //! version does not know is refused, never ignored.
 
+mod admin;
 mod channel;
 mod environment;
 mod inbound;
 
 use crate::exit::{self, Failure};
+use admin::AdminSection;
 use channel::ChannelSection;
 use engine::{ChannelConfig, InboundConfig, RECEIPT_TIMEOUT};
 use inbound::InboundSection;
@@ -18,19 +20,23 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use admin::Admin;
+
 /// The commented file that `serve --print-config` prints.
 pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
 
 /// Where metrics are served unless the file says otherwise.
 const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Keys that later versions know, for a refusal that says so.
-const LATER: [&str; 7] = ["admin", "core", "audit", "privacy", "mail", "grafana", "tls"];
+const LATER: [&str; 6] = ["core", "audit", "privacy", "mail", "grafana", "tls"];
 /// Longest wait for a receipt, hours.
 const MOST_RECEIPT_HOURS: u32 = 24 * 30;
 
 /// What `serve` needs to know.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// Where the API listens.
+    pub(crate) admin: Admin,
     /// Directory of the store.
     pub(crate) directory: PathBuf,
     /// Where metrics are served.
@@ -62,6 +68,7 @@ impl Default for Settings {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Sections {
+    admin: AdminSection,
     store: StoreSection,
     metrics: MetricsSection,
     channels: Vec<ChannelSection>,
@@ -146,7 +153,8 @@ impl Sections {
             }
             settings.receipt_timeout = Duration::from_secs(u64::from(hours) * 3600);
         }
-        Ok(Config { directory, metrics_listen, channels, channel_workspaces, settings })
+        let admin = self.admin.check()?;
+        Ok(Config { admin, directory, metrics_listen, channels, channel_workspaces, settings })
     }
 }
 
@@ -207,6 +215,7 @@ mod tests {
         let smallest = read(SMALLEST, &[]).unwrap();
         assert_eq!(config.directory, Path::new("message-center-data"));
         assert_eq!(config.metrics_listen, smallest.metrics_listen);
+        assert_eq!(config.admin, smallest.admin);
         let (one, other) = (&config.channels[0], &smallest.channels[0]);
         let defaults =
             |c: &ChannelConfig| (c.bind, c.binds, c.window, c.rate_per_s, c.enquire_link, c.message_id);
@@ -278,6 +287,23 @@ mod tests {
         assert_eq!(config.channel_workspaces, [vec![], vec!["north".to_owned()]]);
         assert_eq!(config.settings.inbound.stop_words, ["ENDE"]);
         assert_eq!(config.settings.receipt_timeout, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn the_api_does_not_listen_in_the_clear_beyond_this_machine() {
+        let listen = |section: &str| read(&format!("[admin]\n{section}\n{SMALLEST}"), &[]);
+        assert_eq!(listen("").unwrap().admin.listen.to_string(), "127.0.0.1:8080");
+        let open = listen("listen = \"0.0.0.0:8080\"").unwrap_err();
+        assert!(open.starts_with("f.toml: admin.listen: 0.0.0.0:8080 is not a loopback address"), "{open}");
+        let behind = listen("listen = \"0.0.0.0:8080\"\ntrusted_proxies = [\"10.0.0.1\"]").unwrap().admin;
+        assert_eq!(behind.trusted_proxies.len(), 1);
+        assert!(
+            listen("trusted_proxies = [\"proxy\"]").unwrap_err().contains("\"proxy\" is not an IP address")
+        );
+        assert!(listen("public_url = \"https://mc.example.com\"").is_ok());
+        for wrong in ["mc.example.com", "https://", "https://a/b", "ftp://a"] {
+            assert!(listen(&format!("public_url = {wrong:?}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

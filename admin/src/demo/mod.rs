@@ -7,7 +7,7 @@ mod account;
 mod campaign;
 mod follow;
 mod recipients;
-mod simulator;
+pub(crate) mod simulator;
 
 use crate::command::DemoOptions;
 use crate::config::Settings;

@@ -13,7 +13,7 @@ const RECEIPT_DELAY_US: u64 = 200_000;
 const RECEIPT_DISORDER_US: u64 = 50_000;
 
 /// A running simulator; ends with [`Simulator::stop`].
-pub(super) struct Simulator {
+pub(crate) struct Simulator {
     smsc: Smsc,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
@@ -21,7 +21,7 @@ pub(super) struct Simulator {
 
 impl Simulator {
     /// Starts it on a loopback port that the system chooses.
-    pub(super) fn start(receipts: bool) -> Result<Self, Failure> {
+    pub(crate) fn start(receipts: bool) -> Result<Self, Failure> {
         let (tell, started) = std::sync::mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = async move {
@@ -53,18 +53,18 @@ impl Simulator {
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let address = self.smsc.local_addr().expect("a simulator on a listener has its address");
         address.to_string()
     }
 
     /// What it has counted so far.
-    pub(super) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         self.smsc.stats()
     }
 
     /// Ends it.
-    pub(super) fn stop(self) {
+    pub(crate) fn stop(self) {
         // It may have ended by itself, and a panic on its thread was reported there.
         let _ = self.stop.send(());
         let _ = self.thread.join();

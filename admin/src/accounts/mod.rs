@@ -1,0 +1,10 @@
+//! Accounts: how people and programs prove who they are.
+//!
+//! Secrets leave this module only on the way to their owner; the store gets hashes. Finding out who asks is here, what
+//! they may do is in `api::permission`.
+
+mod logins;
+mod secret;
+
+pub(crate) use logins::Logins;
+pub(crate) use secret::{Secret, digest, key_text, parse_key};

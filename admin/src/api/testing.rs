@@ -1,0 +1,278 @@
+//! A whole installation for tests of the API: a real store, engine, simulated SMSC and HTTP over a real listener.
+//!
+//! People and workspaces are put into the store directly, so that a test of one resource does not need the others.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::server::{Plane, router};
+use super::state::{Api, Reach};
+use crate::accounts::Secret;
+use crate::demo::simulator::Simulator;
+use engine::model::{
+    ApiKey, Credential, KeyScope, Membership, Policies, Principal, Role, Terms, User, UserId, Workspace,
+    WorkspaceId,
+};
+use engine::store::{Catalog, Change, Entity, Expect, Journal, Scope, SqliteStore};
+use engine::{
+    BindKind, ChannelConfig, Clock, Engine, EngineConfig, Env, InboundConfig, RECEIPT_TIMEOUT, boot_id,
+};
+use jiff::Timestamp;
+use reqwest::{Method, Response};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// The installation.
+pub(crate) struct House {
+    /// The API's state.
+    pub(crate) api: Arc<Api>,
+    /// The store.
+    pub(crate) store: Arc<SqliteStore>,
+    /// The SMSC.
+    pub(crate) smsc: Simulator,
+    base: String,
+    serving: tokio::task::JoinHandle<()>,
+    engine: Engine,
+    _directory: TempDir,
+}
+
+/// Somebody who sends requests.
+#[derive(Clone)]
+pub(crate) struct Client {
+    /// Whose account it is; nil for nobody's.
+    pub(crate) user: UserId,
+    http: reqwest::Client,
+    base: String,
+    header: Option<(&'static str, String)>,
+}
+
+impl House {
+    /// An installation without people, with one channel to a simulated SMSC.
+    pub(crate) async fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
+        let smsc = Simulator::start(true).unwrap();
+        let config = EngineConfig {
+            channels: vec![channel(smsc.address())],
+            marks: directory.path().join("marks"),
+            installation: store.installation(),
+            boot_id: boot_id().unwrap(),
+            drain_timeout: Duration::from_secs(1),
+            inbound: InboundConfig::default(),
+            receipt_timeout: RECEIPT_TIMEOUT,
+        };
+        let catalog: Arc<dyn Catalog> = Arc::clone(&store) as _;
+        let journal: Arc<dyn Journal> = Arc::clone(&store) as _;
+        let engine =
+            Engine::start(config, Arc::clone(&catalog), Arc::clone(&journal), Env::system(1)).await.unwrap();
+        let (reach, clock) = (Reach::default(), Clock::system());
+        let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, reach });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let service = service.into_make_service_with_connect_info::<SocketAddr>();
+        let serving = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        Self { api, store, smsc, base, serving, engine, _directory: directory }
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn close(self) {
+        self.serving.abort();
+        self.engine.shutdown().await;
+        self.smsc.stop();
+    }
+
+    /// Stores an entity as somebody's first version of it.
+    pub(crate) async fn put(&self, entity: Entity) {
+        let scope = entity.workspace().map_or(Scope::Platform, Scope::Workspace);
+        let change = Change { scope, expect: Expect::Absent, entity, action: "test.create" };
+        self.store.apply(vec![change], &Principal::engine(), Timestamp::now()).await.unwrap();
+    }
+
+    /// A workspace.
+    pub(crate) async fn workspace(&self, slug: &str) -> Workspace {
+        let workspace = Workspace {
+            id: WorkspaceId(Uuid::now_v7()),
+            slug: slug.to_owned(),
+            name: slug.to_owned(),
+            time_zone: "UTC".to_owned(),
+            weight: 1,
+            rate_per_s: 0,
+            daily_limit: None,
+            quiet_hours: None,
+            stop_keywords: Vec::new(),
+            policies: Policies::default(),
+            terms: Terms::default(),
+            version: 0,
+            created_at: Timestamp::now(),
+        };
+        self.put(Entity::Workspace(workspace.clone())).await;
+        workspace
+    }
+
+    async fn account(&self, email: &str, super_admin: bool) -> Client {
+        let user = User {
+            id: UserId(Uuid::now_v7()),
+            email: email.to_owned(),
+            name: email.to_owned(),
+            credential: Some(Credential("nobody knows it".to_owned())),
+            super_admin,
+            version: 0,
+            created_at: Timestamp::now(),
+            disabled_at: None,
+        };
+        let id = user.id;
+        self.put(Entity::User(user)).await;
+        let (_, secret) = self.api.logins.open(id, &Principal::engine(), self.api.now()).await.unwrap();
+        let cookie = format!("{}={}", super::guard::COOKIE, secret.reveal());
+        Client { user: id, header: Some(("cookie", cookie)), ..self.nobody() }
+    }
+
+    /// A logged-in account of no workspace.
+    pub(crate) async fn user(&self, email: &str) -> Client {
+        self.account(email, false).await
+    }
+
+    /// A logged-in super admin.
+    pub(crate) async fn super_admin(&self) -> Client {
+        self.account("root@example.com", true).await
+    }
+
+    /// A logged-in member; `Author` with the flag is "Author+".
+    pub(crate) async fn member(&self, workspace: &Workspace, role: &str) -> Client {
+        let client = self.user(&format!("{role}-{}@example.com", Uuid::now_v7())).await;
+        self.join(workspace, &client, role).await;
+        client
+    }
+
+    /// Makes an account a member.
+    pub(crate) async fn join(&self, workspace: &Workspace, client: &Client, role: &str) {
+        let (role, is_moderator) = match role {
+            "Author" => (Role::Author, false),
+            "Author+" => (Role::Author, true),
+            "Moderator" => (Role::Moderator, false),
+            "Admin" => (Role::Admin, false),
+            other => panic!("no role: {other}"),
+        };
+        let membership = Membership {
+            id: Uuid::now_v7(),
+            workspace_id: workspace.id,
+            user_id: client.user,
+            role,
+            is_moderator,
+            version: 0,
+            created_at: Timestamp::now(),
+            expires_at: None,
+            removed_at: None,
+        };
+        self.put(Entity::Membership(membership)).await;
+    }
+
+    /// A program of that account.
+    pub(crate) async fn key(&self, workspace: &Workspace, of: &Client, scopes: &[KeyScope]) -> Client {
+        let (id, secret) = (Uuid::now_v7(), Secret::new());
+        let key = ApiKey {
+            id,
+            workspace_id: workspace.id,
+            user_id: of.user,
+            name: "program".to_owned(),
+            scopes: scopes.to_vec(),
+            credential: secret.credential(),
+            version: 0,
+            created_at: Timestamp::now(),
+            expires_at: None,
+            revoked_at: None,
+        };
+        self.put(Entity::ApiKey(key)).await;
+        let bearer = format!("Bearer {}", crate::accounts::key_text(id, &secret));
+        Client { user: of.user, header: Some(("authorization", bearer)), ..self.nobody() }
+    }
+
+    /// Somebody without an account.
+    pub(crate) fn nobody(&self) -> Client {
+        let base = self.base.clone();
+        Client { user: UserId(Uuid::nil()), http: reqwest::Client::new(), base, header: None }
+    }
+}
+
+impl Client {
+    /// A request to a path below `/api/v1`, or to a whole path when it begins with two slashes.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let path = path
+            .strip_prefix('/')
+            .filter(|rest| rest.starts_with('/'))
+            .map_or_else(|| format!("/api/v1{path}"), str::to_owned);
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.header {
+            Some((name, value)) => request.header(*name, value),
+            None => request,
+        }
+    }
+
+    /// Sends it: status and JSON, `null` for an answer without a body.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let request = self.request(method, path);
+        let request = if let Some(body) = body { request.json(&body) } else { request };
+        read(request.send().await.unwrap()).await
+    }
+
+    /// `GET`.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// `POST` of JSON.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// `PATCH` of JSON.
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> (u16, Value) {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    /// `DELETE`.
+    pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
+        self.send(Method::DELETE, path, None).await
+    }
+}
+
+/// Status and JSON of an answer.
+pub(crate) async fn read(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let body = response.bytes().await.unwrap();
+    let value = if body.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()))
+    };
+    (status, value)
+}
+
+/// The code that a problem's type ends in; empty for anything else.
+pub(crate) fn code(answer: &Value) -> &str {
+    answer["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default()
+}
+
+fn channel(address: String) -> ChannelConfig {
+    ChannelConfig {
+        name: "main".to_owned(),
+        address,
+        system_id: "test".to_owned(),
+        password: "test".to_owned(),
+        system_type: String::new(),
+        bind: BindKind::Transceiver,
+        binds: 1,
+        window: 50,
+        rate_per_s: 0,
+        enquire_link: Duration::from_secs(30),
+        response_timeout: Duration::from_secs(10),
+        message_id: engine::MessageIdForm::Auto,
+        prefixes: Vec::new(),
+        weight: 1,
+        workspaces: Vec::new(),
+    }
+}
