@@ -27,6 +27,8 @@ pub struct CampaignState {
     pub finished: bool,
     /// Recipients by state.
     pub counts: Counts,
+    /// Segments by state; parts not yet rendered count as the longest message has them.
+    pub segments: Counts,
 }
 
 impl Engine {
@@ -36,6 +38,7 @@ impl Engine {
         let tally = self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()?;
         Some(Progress {
             counts: tally.counts(),
+            segments: tally.segment_counts(),
             submitted: tally.submitted.load(Ordering::Relaxed),
             repeated: tally.repeated.load(Ordering::Relaxed),
         })
@@ -52,9 +55,17 @@ impl Engine {
             Status::Sending => self.hold_reason(id),
             _ => campaign.hold_reason,
         };
-        let unsent = Counts { total: campaign.recipients, queued: campaign.recipients, ..Counts::default() };
-        let counts = live.map(|live| live.counts).or(campaign.counts).unwrap_or(unsent);
-        Ok(CampaignState { status: campaign.status, hold_reason, finished: campaign.finished, counts })
+        let unsent = |queued| Counts { total: queued, queued, ..Counts::default() };
+        let units = campaign.recipients * u64::from(campaign.content.parts.max(1));
+        let counts = live.map(|live| live.counts).or(campaign.counts);
+        let segments = live.map(|live| live.segments).or(campaign.segment_counts);
+        Ok(CampaignState {
+            status: campaign.status,
+            hold_reason,
+            finished: campaign.finished,
+            counts: counts.unwrap_or_else(|| unsent(campaign.recipients)),
+            segments: segments.unwrap_or_else(|| unsent(units)),
+        })
     }
 
     /// Why a campaign that is `Sending` does not send now, if it does not: its calendar or limits first, then what

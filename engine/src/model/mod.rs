@@ -16,6 +16,7 @@ mod retention;
 mod schedule;
 mod sender;
 mod suppression;
+pub mod traffic;
 mod unit;
 pub mod values;
 mod workspace;

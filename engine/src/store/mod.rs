@@ -12,6 +12,7 @@ mod entity;
 pub mod fault;
 mod listing;
 mod sqlite;
+mod usage;
 
 pub use audit::{
     AUDIT_SEGMENT, AuditBreak, AuditExpiry, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE,
@@ -24,7 +25,9 @@ pub use listing::{
     NotACursor, Overview, Search, Sort, SortKey,
 };
 pub use sqlite::SqliteStore;
+pub use usage::{CampaignUsage, HourUsage, MAX_HOURS};
 
+use crate::model::traffic::Traffic;
 use crate::model::{
     AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
     Suppression, SuppressionKind, WorkspaceId,
@@ -33,6 +36,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 
 /// What a store call gives back; the embedded backend is ready at once, a remote one is not.
@@ -164,6 +168,27 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// `Refused` for too many workspaces; `Unavailable`.
     fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview>;
+
+    /// Stores what a campaign has sent in which hour since 1970, in place of what was stored of it; facts of the
+    /// journal, so no audit event.
+    ///
+    /// # Errors
+    /// `NotFound` without such a campaign in the workspace; `Unavailable`.
+    fn put_traffic(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+        hours: Vec<(u32, Traffic)>,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Stored traffic of a workspace hour by hour and campaign by campaign, in this order.
+    ///
+    /// # Errors
+    /// `Refused` for more than [`MAX_HOURS`]; `Unavailable`.
+    fn traffic(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<HourUsage>>;
+
+    /// Stored traffic of a workspace in these hours by campaign.
+    fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>>;
 
     /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
     /// log of the workspace that owns the entity, else in the platform's.

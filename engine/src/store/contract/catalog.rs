@@ -88,6 +88,7 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: crate::model::Filing::default(),
     }))

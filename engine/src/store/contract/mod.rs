@@ -12,6 +12,7 @@ pub(super) mod job_errors;
 pub(super) mod journal;
 pub(super) mod lists;
 pub(super) mod suppressions;
+pub(super) mod traffic;
 
 /// One installation of a backend that can be closed and opened again.
 pub(super) trait Fixture {
@@ -83,6 +84,10 @@ macro_rules! catalog_contract {
             no_scope_sees_or_changes_the_list_of_another
             a_call_about_suppressions_has_one_event_without_a_number
             an_impossible_call_about_suppressions_leaves_nothing
+        }
+        crate::store::contract::contract_tests! { traffic, $fixture,
+            traffic_is_told_by_hour_and_by_campaign_and_replaced_whole
+            traffic_of_a_campaign_that_is_not_there_is_not_stored
         }
         crate::store::contract::contract_tests! { job_errors, $fixture,
             job_errors_come_back_in_order_and_in_pages
