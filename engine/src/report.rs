@@ -1,11 +1,12 @@
 //! What is stored about the recipients of a campaign, read for people: rows for exports and errors by code.
 //!
-//! It reads saved lists and columns chunk by chunk and nothing else, so that memory stays at one chunk. While a
+//! It reads lists and columns chunk by chunk and nothing else, so that memory stays at one chunk; [`recipients_now`]
+//! asks the engine for them, the others read what is saved. While a
 //! campaign runs, saved columns lag behind its live account by everything since the last save, and a chunk is not
 //! read in one transaction with the next: the rows are true of some recent time each, the counts are not exact.
 //! Of an ended campaign they are exact, but for receipts that still come.
 
-use crate::dispatch::{for_each_id, whole};
+use crate::dispatch::{Engine, for_each_id, whole};
 use crate::model::explain::{explain_message, explain_receipt, is_engine_reason};
 use crate::model::{CHUNK_RECIPIENTS, Campaign, ChunkNo, ChunkState, MAX_PARTS, NO_TIME, Number, UnitStatus};
 use crate::store::{Journal, Recipients, StoreError};
@@ -164,6 +165,19 @@ pub async fn recipients(
 ) -> Result<Vec<RecipientRow>, StoreError> {
     let list = journal.recipients(campaign.no, chunk).await?;
     let state = journal.state(campaign.no, chunk).await?.unwrap_or_default();
+    Ok(rows(campaign, chunk, &list, &state))
+}
+
+/// The same with what the engine knows and no file holds yet, so that it agrees with the live counts.
+///
+/// # Errors
+/// As for [`recipients`].
+pub async fn recipients_now(
+    engine: &Engine,
+    campaign: &Campaign,
+    chunk: ChunkNo,
+) -> Result<Vec<RecipientRow>, StoreError> {
+    let (list, state) = engine.chunk(campaign, chunk).await?;
     Ok(rows(campaign, chunk, &list, &state))
 }
 

@@ -3,9 +3,14 @@
 use crate::dispatch::assembly::Channel;
 use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::engine::{ChannelStatus, Engine, EngineError, Progress};
-use crate::model::{CampaignId, Counts, HoldReason, Status, UnitStatus, WorkspaceId};
+use crate::dispatch::keeper::KeeperMsg;
+use crate::model::{
+    Campaign, CampaignId, ChunkNo, ChunkState, Counts, HoldReason, Status, UnitStatus, WorkspaceId,
+};
+use crate::store::{Recipients, StoreError};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::oneshot;
 
 /// What a final receipt can say, in the order of `ChannelStatus::receipts_by_state`.
 pub(crate) const RECEIPT_STATES: [UnitStatus; 5] = [
@@ -86,6 +91,26 @@ impl Engine {
                 let is_empty = rates.iter().any(|bucket| bucket.ready_at(now_ns) > now_ns);
                 is_empty.then_some(HoldReason::RateLimit)
             })
+    }
+
+    /// The recipients of a chunk and where they stand, with what no file holds yet.
+    pub(crate) async fn chunk(
+        &self,
+        campaign: &Campaign,
+        chunk: ChunkNo,
+    ) -> Result<(Recipients, ChunkState), StoreError> {
+        let no = campaign.no;
+        let recipients = match self.0.growth.get(no, chunk) {
+            Some(recipients) => recipients,
+            None => self.0.journal.recipients(no, chunk).await?,
+        };
+        if self.progress(campaign.id).is_none() {
+            return Ok((recipients, self.0.journal.state(no, chunk).await?.unwrap_or_default()));
+        }
+        let ended = || StoreError::Unavailable("the keeper of accounts has ended".to_owned());
+        let (reply, columns) = oneshot::channel();
+        self.tell_keeper(KeeperMsg::Columns(no, chunk, reply)).await.map_err(|_| ended())?;
+        Ok((recipients, columns.await.map_err(|_| ended())?.unwrap_or_default()))
     }
 
     /// What the channels have done.
