@@ -168,7 +168,8 @@ pub async fn recipients(
     Ok(rows(campaign, chunk, &list, &state))
 }
 
-/// The same with what the engine knows and no file holds yet, so that it agrees with the live counts.
+/// The same with what the engine knows and no file holds yet, so that it agrees with the live counts. Only those whose
+/// number is `wanted`; where there are none, their states are not read.
 ///
 /// # Errors
 /// As for [`recipients`].
@@ -176,9 +177,16 @@ pub async fn recipients_now(
     engine: &Engine,
     campaign: &Campaign,
     chunk: ChunkNo,
+    wanted: impl Fn(Number) -> bool,
 ) -> Result<Vec<RecipientRow>, StoreError> {
-    let (list, state) = engine.chunk(campaign, chunk).await?;
-    Ok(rows(campaign, chunk, &list, &state))
+    let list = engine.list(campaign, chunk).await?;
+    let places: Vec<bool> = list.numbers.iter().map(|number| wanted(Number(*number))).collect();
+    if !places.contains(&true) {
+        return Ok(Vec::new());
+    }
+    let state = engine.columns(campaign, chunk).await?;
+    let rows = rows(campaign, chunk, &list, &state).into_iter().zip(places);
+    Ok(rows.filter_map(|(row, is_wanted)| is_wanted.then_some(row)).collect())
 }
 
 fn rows(campaign: &Campaign, chunk: ChunkNo, list: &Recipients, state: &ChunkState) -> Vec<RecipientRow> {

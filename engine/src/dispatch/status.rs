@@ -93,24 +93,27 @@ impl Engine {
             })
     }
 
-    /// The recipients of a chunk and where they stand, with what no file holds yet.
-    pub(crate) async fn chunk(
+    /// The recipients of a chunk, with those that no file holds yet.
+    pub(crate) async fn list(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Recipients, StoreError> {
+        match self.0.growth.get(campaign.no, chunk) {
+            Some(recipients) => Ok(recipients),
+            None => self.0.journal.recipients(campaign.no, chunk).await,
+        }
+    }
+
+    /// Where the recipients of a chunk stand, with what is not saved yet.
+    pub(crate) async fn columns(
         &self,
         campaign: &Campaign,
         chunk: ChunkNo,
-    ) -> Result<(Recipients, ChunkState), StoreError> {
-        let no = campaign.no;
-        let recipients = match self.0.growth.get(no, chunk) {
-            Some(recipients) => recipients,
-            None => self.0.journal.recipients(no, chunk).await?,
-        };
+    ) -> Result<ChunkState, StoreError> {
         if self.progress(campaign.id).is_none() {
-            return Ok((recipients, self.0.journal.state(no, chunk).await?.unwrap_or_default()));
+            return Ok(self.0.journal.state(campaign.no, chunk).await?.unwrap_or_default());
         }
         let ended = || StoreError::Unavailable("the keeper of accounts has ended".to_owned());
         let (reply, columns) = oneshot::channel();
-        self.tell_keeper(KeeperMsg::Columns(no, chunk, reply)).await.map_err(|_| ended())?;
-        Ok((recipients, columns.await.map_err(|_| ended())?.unwrap_or_default()))
+        self.tell_keeper(KeeperMsg::Columns(campaign.no, chunk, reply)).await.map_err(|_| ended())?;
+        Ok(columns.await.map_err(|_| ended())?.unwrap_or_default())
     }
 
     /// What the channels have done.
