@@ -3,6 +3,7 @@
 use super::guard::Access;
 use super::measure::Measures;
 use crate::accounts::Logins;
+use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
@@ -32,16 +33,20 @@ pub(crate) struct Api {
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it, without a slash at the end.
     pub(crate) public_url: Option<String>,
+    /// Names recipients where their numbers are not shown.
+    pub(crate) ctn: CtnHasher,
     access: AccessTable,
 }
 
 /// What [`Api::new`] is given from the configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reach {
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it.
     pub(crate) public_url: Option<String>,
+    /// Names recipients.
+    pub(crate) ctn: CtnHasher,
 }
 
 impl Api {
@@ -52,10 +57,10 @@ impl Api {
         reach: Reach,
         access: AccessTable,
     ) -> Self {
-        let Reach { trusted_proxies, public_url } = reach;
+        let Reach { trusted_proxies, public_url, ctn } = reach;
         let logins = Logins::new(Arc::clone(&catalog));
         let measures = Measures::default();
-        Self { catalog, journal, engine, clock, logins, measures, trusted_proxies, public_url, access }
+        Self { catalog, journal, engine, clock, logins, measures, trusted_proxies, public_url, ctn, access }
     }
 
     /// The wall clock.

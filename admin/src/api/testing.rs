@@ -8,6 +8,7 @@ use super::server::{Plane, router, serve};
 use super::state::{Api, Reach};
 use crate::accounts::Secret;
 use crate::demo::simulator::Simulator;
+use crate::privacy::CtnHasher;
 use engine::model::{
     ApiKey, Credential, KeyScope, Membership, Policies, Principal, Role, Terms, User, UserId, Workspace,
     WorkspaceId,
@@ -69,7 +70,9 @@ impl House {
         let journal: Arc<dyn Journal> = Arc::clone(&store) as _;
         let engine =
             Engine::start(config, Arc::clone(&catalog), Arc::clone(&journal), Env::system(1)).await.unwrap();
-        let (reach, clock) = (Reach::default(), Clock::system());
+        let ctn = CtnHasher::keyed([7; 32]);
+        let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn };
+        let clock = Clock::system();
         let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, reach });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

@@ -3,9 +3,14 @@
 use crate::dispatch::assembly::Channel;
 use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::engine::{ChannelStatus, Engine, EngineError, Progress};
-use crate::model::{CampaignId, Counts, HoldReason, Status, UnitStatus, WorkspaceId};
+use crate::dispatch::keeper::KeeperMsg;
+use crate::model::{
+    Campaign, CampaignId, ChunkNo, ChunkState, Counts, HoldReason, Status, UnitStatus, WorkspaceId,
+};
+use crate::store::{Recipients, StoreError};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::oneshot;
 
 /// What a final receipt can say, in the order of `ChannelStatus::receipts_by_state`.
 pub(crate) const RECEIPT_STATES: [UnitStatus; 5] = [
@@ -97,6 +102,29 @@ impl Engine {
                 let is_empty = rates.iter().any(|bucket| bucket.ready_at(now_ns) > now_ns);
                 is_empty.then_some(HoldReason::RateLimit)
             })
+    }
+
+    /// The recipients of a chunk, with those that no file holds yet.
+    pub(crate) async fn list(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Recipients, StoreError> {
+        match self.0.growth.get(campaign.no, chunk) {
+            Some(recipients) => Ok(recipients),
+            None => self.0.journal.recipients(campaign.no, chunk).await,
+        }
+    }
+
+    /// Where the recipients of a chunk stand, with what is not saved yet.
+    pub(crate) async fn columns(
+        &self,
+        campaign: &Campaign,
+        chunk: ChunkNo,
+    ) -> Result<ChunkState, StoreError> {
+        if self.progress(campaign.id).is_none() {
+            return Ok(self.0.journal.state(campaign.no, chunk).await?.unwrap_or_default());
+        }
+        let ended = || StoreError::Unavailable("the keeper of accounts has ended".to_owned());
+        let (reply, columns) = oneshot::channel();
+        self.tell_keeper(KeeperMsg::Columns(campaign.no, chunk, reply)).await.map_err(|_| ended())?;
+        Ok(columns.await.map_err(|_| ended())?.unwrap_or_default())
     }
 
     /// What the channels have done.

@@ -32,7 +32,7 @@ pub use draft::{Draft, DraftStatus, Export, ExportFormat, ExportStatus};
 pub use ids::{CampaignId, EntityId, Number, SenderId, UserId, WorkspaceId};
 pub use job_error::{JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS, MAX_JOB_ERRORS};
 pub use lifecycle::{HoldReason, Move, Status};
-pub use platform::{AuditOverflow, Claim, PasswordPolicy, Settings};
+pub use platform::{AuditOverflow, Claim, CtnChoice, CtnHash, PasswordPolicy, Settings};
 pub use retention::{RETENTION_WAIT, expired_before};
 pub use schedule::{LocalWindow, Plan, PlanSpan, QuietHours, Schedule};
 pub use sender::{Revision, RevisionStatus, Sender};
