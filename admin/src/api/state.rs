@@ -2,7 +2,7 @@
 
 use super::guard::Access;
 use super::measure::Measures;
-use crate::accounts::Logins;
+use crate::accounts::{Logins, Passwords};
 use axum::http::Method;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
@@ -26,6 +26,8 @@ pub(crate) struct Api {
     pub(crate) clock: Clock,
     /// Logins of people.
     pub(crate) logins: Logins,
+    /// Passwords of people.
+    pub(crate) passwords: Passwords,
     /// What is measured.
     pub(crate) measures: Measures,
     /// Proxies whose word about the client's address counts.
@@ -54,8 +56,19 @@ impl Api {
     ) -> Self {
         let Reach { trusted_proxies, public_url } = reach;
         let logins = Logins::new(Arc::clone(&catalog));
-        let measures = Measures::default();
-        Self { catalog, journal, engine, clock, logins, measures, trusted_proxies, public_url, access }
+        let (measures, passwords) = (Measures::default(), Passwords::start());
+        Self {
+            catalog,
+            journal,
+            engine,
+            clock,
+            logins,
+            passwords,
+            measures,
+            trusted_proxies,
+            public_url,
+            access,
+        }
     }
 
     /// The wall clock.
