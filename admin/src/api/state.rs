@@ -2,7 +2,7 @@
 
 use super::guard::Access;
 use super::measure::Measures;
-use crate::accounts::Logins;
+use crate::accounts::{Logins, Passwords};
 use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::store::{Catalog, Journal};
@@ -27,6 +27,8 @@ pub(crate) struct Api {
     pub(crate) clock: Clock,
     /// Logins of people.
     pub(crate) logins: Logins,
+    /// Passwords of people.
+    pub(crate) passwords: Passwords,
     /// What is measured.
     pub(crate) measures: Measures,
     /// Proxies whose word about the client's address counts.
@@ -59,8 +61,19 @@ impl Api {
     ) -> Self {
         let Reach { trusted_proxies, public_url, ctn } = reach;
         let logins = Logins::new(Arc::clone(&catalog));
-        let measures = Measures::default();
-        Self { catalog, journal, engine, clock, logins, measures, trusted_proxies, public_url, ctn, access }
+        Self {
+            logins,
+            passwords: Passwords::start(),
+            measures: Measures::default(),
+            trusted_proxies,
+            public_url,
+            ctn,
+            catalog,
+            journal,
+            engine,
+            clock,
+            access,
+        }
     }
 
     /// The wall clock.

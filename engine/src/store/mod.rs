@@ -137,7 +137,8 @@ pub type SuppressionKey = (u64, SuppressionKind);
 
 /// Entities with their audit log, suppression lists and job errors.
 pub trait Catalog: Send + Sync {
-    /// Applies all changes and their audit events, or none of them.
+    /// Applies all changes and their audit events, or none of them. A change of a workspace that only counts its version
+    /// up is no event: with it, changes that must not happen beside each other conflict.
     ///
     /// # Errors
     /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Unavailable`.
@@ -191,7 +192,8 @@ pub trait Catalog: Send + Sync {
     fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>>;
 
     /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
-    /// log of the workspace that owns the entity, else in the platform's.
+    /// log of the tenant that the entity is about, else in the platform's; that of a workspace itself in both, unless it
+    /// was made within the workspace's own scope.
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>>;
 
     /// Adds notes to the logs that they are for, in their order, in one transaction; one that is stored already is

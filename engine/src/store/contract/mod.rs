@@ -44,6 +44,8 @@ macro_rules! catalog_contract {
             a_foreign_entity_cannot_be_changed_or_moved
             a_list_is_paged_newest_first_and_filtered_by_status
             audit_is_dense_in_each_log_and_tells_before_and_after
+            a_change_of_a_workspace_is_in_its_own_log_and_from_outside_in_the_platforms
+            a_change_that_only_counts_conflicts_and_is_no_event
             a_long_audit_log_is_read_in_pages
             campaign_numbers_and_epochs_never_repeat
         }
@@ -51,6 +53,7 @@ macro_rules! catalog_contract {
             an_account_is_found_by_its_email_and_changed_by_one_at_a_time
             memberships_of_an_account_are_listed_as_far_as_the_scope_reaches
             one_is_a_member_once_and_may_come_back_when_removed
+            one_asks_to_join_once_until_it_is_decided
             no_audit_event_holds_a_credential
             what_serves_the_machinery_is_not_audited_and_is_purged_by_age
         }
