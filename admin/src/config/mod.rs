@@ -4,12 +4,14 @@
 //! version does not know is refused, never ignored.
 
 mod admin;
+mod audit;
 mod channel;
 mod environment;
 mod inbound;
 
 use crate::exit::{self, Failure};
 use admin::AdminSection;
+use audit::AuditSection;
 use channel::ChannelSection;
 use engine::{ChannelConfig, InboundConfig, RECEIPT_TIMEOUT};
 use inbound::InboundSection;
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use admin::Admin;
+pub(crate) use audit::Audit;
 
 /// The commented file that `serve --print-config` prints.
 pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -28,7 +31,7 @@ pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
 /// Where metrics are served unless the file says otherwise.
 const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Keys that later versions know, for a refusal that says so.
-const LATER: [&str; 6] = ["core", "audit", "privacy", "mail", "grafana", "tls"];
+const LATER: [&str; 5] = ["core", "privacy", "mail", "grafana", "tls"];
 /// Longest wait for a receipt, hours.
 const MOST_RECEIPT_HOURS: u32 = 24 * 30;
 
@@ -37,6 +40,8 @@ const MOST_RECEIPT_HOURS: u32 = 24 * 30;
 pub(crate) struct Config {
     /// Where the API listens.
     pub(crate) admin: Admin,
+    /// What the audit log is told.
+    pub(crate) audit: Audit,
     /// Directory of the store.
     pub(crate) directory: PathBuf,
     /// Where metrics are served.
@@ -69,6 +74,7 @@ impl Default for Settings {
 #[serde(deny_unknown_fields, default)]
 struct Sections {
     admin: AdminSection,
+    audit: AuditSection,
     store: StoreSection,
     metrics: MetricsSection,
     channels: Vec<ChannelSection>,
@@ -154,7 +160,8 @@ impl Sections {
             settings.receipt_timeout = Duration::from_secs(u64::from(hours) * 3600);
         }
         let admin = self.admin.check()?;
-        Ok(Config { admin, directory, metrics_listen, channels, channel_workspaces, settings })
+        let audit = self.audit.check(&directory)?;
+        Ok(Config { admin, audit, directory, metrics_listen, channels, channel_workspaces, settings })
     }
 }
 
@@ -216,6 +223,8 @@ mod tests {
         assert_eq!(config.directory, Path::new("message-center-data"));
         assert_eq!(config.metrics_listen, smallest.metrics_listen);
         assert_eq!(config.admin, smallest.admin);
+        let audit = |config: &Config| (config.audit.retention_days, config.audit.overflow);
+        assert_eq!(audit(&config), audit(&smallest));
         let (one, other) = (&config.channels[0], &smallest.channels[0]);
         let defaults =
             |c: &ChannelConfig| (c.bind, c.binds, c.window, c.rate_per_s, c.enquire_link, c.message_id);
@@ -275,6 +284,9 @@ mod tests {
             ("MC_CHANNELS__1__WORKSPACES", "north"),
             ("MC_INBOUND__STOP_WORDS", "ENDE"),
             ("MC_LIMITS__RECEIPT_TIMEOUT_H", "1"),
+            ("MC_AUDIT__RETENTION_DAYS", "365"),
+            ("MC_AUDIT__FALLBACK_PATH", "somewhere/else"),
+            ("MC_AUDIT__OVERFLOW", "block"),
             ("MC_LOG", "info"),
             ("HOME", "x"),
         ];
@@ -287,6 +299,9 @@ mod tests {
         assert_eq!(config.channel_workspaces, [vec![], vec!["north".to_owned()]]);
         assert_eq!(config.settings.inbound.stop_words, ["ENDE"]);
         assert_eq!(config.settings.receipt_timeout, Duration::from_secs(3600));
+        let overflow = engine::model::AuditOverflow::Block;
+        let fallback_path = PathBuf::from("somewhere/else");
+        assert_eq!(config.audit, Audit { retention_days: 365, fallback_path, overflow });
     }
 
     #[test]
