@@ -39,7 +39,7 @@ const METRICS: [&str; 10] = [
 ];
 
 /// The program with nothing of the surrounding environment that could configure it.
-fn program(arguments: &[&str]) -> Command {
+pub(super) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(product("message-center").expect("the product is built"));
     let settings = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MC_"));
     settings.for_each(|(name, _)| {
@@ -254,7 +254,7 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
 }
 
 /// Writes the printed default configuration into `folder` and starts `serve` there.
-fn served(folder: &Path) -> (Child, Command) {
+pub(super) fn served(folder: &Path) -> (Child, Command) {
     let printed = run(&["serve", "--print-config"]);
     assert!(printed.status.success(), "{printed:?}");
     std::fs::write(folder.join("message-center.toml"), &printed.stdout).expect("written");
