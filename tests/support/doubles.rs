@@ -6,9 +6,9 @@ use engine::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use engine::store::{
-    AuditExpiry, AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note,
-    Page, Query, RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture,
-    SuppressionKey, Ticket,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope, Catalog,
+    Change, Entity, Header, Journal, Kind, Note, Overview, Page, Query, RecipientWriter, Recipients, RowSeq,
+    Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -101,6 +101,14 @@ impl Catalog for Gate {
         at: jiff::Timestamp,
     ) -> StoreFuture<'a, AuditExpiry> {
         self.inner.expire_audit(before, by, at)
+    }
+
+    fn campaigns(&self, scope: CampaignScope, query: CampaignQuery) -> StoreFuture<'_, CampaignPage> {
+        self.inner.campaigns(scope, query)
+    }
+
+    fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview> {
+        self.inner.overview(scope, now)
     }
 
     fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {

@@ -5,10 +5,14 @@
 //! SMPP, and no handler reaches past the scope of its workspace.
 
 mod caller;
+mod campaign_view;
 mod document;
 mod guard;
 mod json;
+#[cfg(test)]
+mod matrix;
 mod measure;
+mod moment;
 mod page;
 mod permission;
 mod problem;

@@ -339,6 +339,9 @@ impl Engine {
             reason: reason.or(campaign.reason),
             ..campaign
         };
+        if what == Move::Start {
+            changed.filing.started_at = changed.filing.started_at.or_else(|| Some(self.timestamp()));
+        }
         if status.is_final() {
             changed.ended_at = Some(self.timestamp());
             if !matches!(campaign.status, Status::Sending | Status::Paused) {

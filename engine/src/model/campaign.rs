@@ -191,7 +191,7 @@ pub struct Filing {
     pub rejection_note: Option<String>,
     /// The file its recipients came from.
     pub upload: Option<Upload>,
-    /// When it was first started.
+    /// When it began to send, its time having come.
     pub started_at: Option<jiff::Timestamp>,
 }
 

@@ -11,6 +11,7 @@ mod infeasible;
 mod plan;
 mod planner;
 mod respread;
+mod start;
 #[cfg(test)]
 mod tests;
 mod zone;
@@ -23,4 +24,5 @@ pub use gate::{Gate, GateError, GateState, ON_TIME_GRACE_S};
 pub use infeasible::{Infeasible, Shortfall};
 pub use planner::{Charges, MAX_WINDOW_DAYS, PlanTerms, plan};
 pub use respread::{LATE_S, Respread, Runs, is_respread_due, respread};
+pub use start::starts_at;
 pub use zone::{Moment, TimeError, UnknownZone, Zone};

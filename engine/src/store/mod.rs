@@ -10,6 +10,7 @@ mod chain;
 mod contract;
 mod entity;
 pub mod fault;
+mod listing;
 mod sqlite;
 
 pub use audit::{
@@ -17,6 +18,11 @@ pub use audit::{
     MAX_NOTE_DETAILS, MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note,
 };
 pub use entity::{ACTIVE, ENDED, Entity, Kind};
+pub use listing::{
+    AUTHORS_HOURS, ActiveCampaign, Archived, AuthorCount, CampaignCursor, CampaignItem, CampaignPage,
+    CampaignQuery, CampaignScope, Direction, MAX_ACTIVE, MAX_AUTHORS, MAX_SCOPE_WORKSPACES, MAX_SEARCH_CHARS,
+    NotACursor, Overview, Search, Sort, SortKey,
+};
 pub use sqlite::SqliteStore;
 
 use crate::model::{
@@ -146,6 +152,18 @@ pub trait Catalog: Send + Sync {
 
     /// A page of entities.
     fn list(&self, scope: Scope, query: Query) -> StoreFuture<'_, Page<Entity>>;
+
+    /// A page of campaigns with exact totals, all of one moment; it reads the bodies of the page alone.
+    ///
+    /// # Errors
+    /// `Refused`: a cursor of another order, a long search, too many workspaces. `Unavailable`, `Unusable`.
+    fn campaigns(&self, scope: CampaignScope, query: CampaignQuery) -> StoreFuture<'_, CampaignPage>;
+
+    /// The sums of a workspace's home, all of one moment; `now` ends the time that authors are counted in.
+    ///
+    /// # Errors
+    /// `Refused` for too many workspaces; `Unavailable`.
+    fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview>;
 
     /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
     /// log of the workspace that owns the entity, else in the platform's.

@@ -6,6 +6,7 @@ mod check;
 mod gate;
 mod plans;
 mod respread;
+mod start;
 mod zones;
 
 use super::{Calendar, PlanTerms, Zone};

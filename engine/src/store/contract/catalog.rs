@@ -35,7 +35,7 @@ fn workspace(n: u32, slug: &str) -> Entity {
     })
 }
 
-fn sender(n: u32, owner: WorkspaceId, name: &str) -> Entity {
+pub(super) fn sender(n: u32, owner: WorkspaceId, name: &str) -> Entity {
     Entity::Sender(Sender {
         id: SenderId(id(n)),
         workspace_id: owner,

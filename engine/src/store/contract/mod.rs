@@ -6,6 +6,7 @@
 pub(super) mod accounts;
 pub(super) mod audit;
 pub(super) mod audit_queries;
+pub(super) mod campaigns;
 pub(super) mod catalog;
 pub(super) mod job_errors;
 pub(super) mod journal;
@@ -51,6 +52,15 @@ macro_rules! catalog_contract {
             one_is_a_member_once_and_may_come_back_when_removed
             no_audit_event_holds_a_credential
             what_serves_the_machinery_is_not_audited_and_is_purged_by_age
+        }
+        crate::store::contract::contract_tests! { campaigns, $fixture,
+            a_list_gives_exactly_what_its_filters_let_through_in_every_order
+            a_page_stays_where_it_was_while_others_change
+            a_list_follows_the_name_of_its_sender
+            a_search_takes_every_character_literally_and_folds_all_letters
+            a_scope_of_several_workspaces_hides_what_others_created
+            an_impossible_list_is_refused
+            an_overview_counts_what_is_not_archived_and_ranks_recent_authors
         }
         crate::store::contract::contract_tests! { audit, $fixture,
             every_log_is_a_chain_of_its_own_that_can_be_checked

@@ -9,8 +9,8 @@ use crate::model::{
     SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    AuditExpiry, AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Kind, Note, Page, Query, Scope,
-    StoreError, StoreFuture, SuppressionKey,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope, Catalog,
+    Change, Entity, Kind, Note, Overview, Page, Query, Scope, StoreError, StoreFuture, SuppressionKey,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -103,6 +103,14 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
 
     fn list(&self, scope: Scope, query: Query) -> StoreFuture<'_, Page<Entity>> {
         self.read(async move { self.inner.list(scope, query).await })
+    }
+
+    fn campaigns(&self, scope: CampaignScope, query: CampaignQuery) -> StoreFuture<'_, CampaignPage> {
+        self.read(async move { self.inner.campaigns(scope, query).await })
+    }
+
+    fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview> {
+        self.read(async move { self.inner.overview(scope, now).await })
     }
 
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {

@@ -31,6 +31,7 @@ pub(super) const UPLOADS: usize = 4;
 
 const _: () = assert!(
     CONTROL.cache_kib
+        + CONTROL_READER.cache_kib
         + JOURNAL_WRITER.cache_kib
         + JOURNAL_READER.cache_kib
         + CAMPAIGN_READERS * CAMPAIGN_READER.cache_kib
@@ -57,10 +58,14 @@ pub(super) const CONTROL: Role = Role {
         super::audit::TABLES,
         super::suppression::TABLES,
         super::job_error::TABLES,
+        super::campaigns::TABLES,
     ],
     cache_kib: 4 * 1024,
     pragmas: "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=16777216;",
 };
+/// Lists and sums, beside the writer.
+pub(super) const CONTROL_READER: Role =
+    Role { tables: &[], cache_kib: 4 * 1024, pragmas: "PRAGMA synchronous=FULL; PRAGMA query_only=1;" };
 /// Commits and trims; the log is folded by the reader's connection, see `journal`.
 pub(super) const JOURNAL_WRITER: Role = Role {
     tables: &[super::journal::TABLES],

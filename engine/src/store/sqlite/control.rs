@@ -4,9 +4,9 @@
 //! COMMIT fails, the revision read back over a new connection tells whether it took effect, so that a caller never
 //! hears "unavailable" about a change that was made.
 
-use super::connection::{self, CONTROL, Handle, explain};
+use super::connection::{self, CONTROL, CONTROL_READER, Handle, explain};
 use super::directory::Directory;
-use super::{audit, lock};
+use super::{audit, campaigns, lock};
 use crate::model::{CampaignNo, EntityId, Principal, WorkspaceId};
 use crate::store::{Change, Entity, Expect, Kind, MAX_PAGE, Page, Query, Scope, StoreError};
 use rusqlite::types::ValueRef;
@@ -45,11 +45,14 @@ pub(super) type Outcome<T> = rusqlite::Result<Result<T, StoreError>>;
 #[derive(Debug)]
 pub(super) struct Control {
     handle: Mutex<Handle>,
+    /// For lists and sums: whoever reads them waits for no commit, and no commit for them.
+    reader: Mutex<Handle>,
 }
 
 impl Control {
     pub(super) fn open(directory: &Directory) -> Self {
-        Self { handle: Mutex::new(Handle::new(directory.file(FILE), directory.installation(), &CONTROL)) }
+        let connect = |role| Mutex::new(Handle::new(directory.file(FILE), directory.installation(), role));
+        Self { handle: connect(&CONTROL), reader: connect(&CONTROL_READER) }
     }
 
     pub(super) fn apply(
@@ -163,7 +166,12 @@ impl Control {
         })
     }
 
-    /// Reads, beside nothing else: there is one connection.
+    /// Reads everything of one moment, beside the writer: what was committed before is seen.
+    pub(super) fn look<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Result<T, StoreError> {
+        lock(&self.reader).with(|connection| work(&*connection.transaction()?))?
+    }
+
+    /// Reads on the writer's connection, beside nothing else.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Result<T, StoreError> {
         lock(&self.handle).with(|connection| work(connection))?
     }
@@ -191,6 +199,10 @@ impl Control {
                 }
             }
         });
+        if refused.is_err() {
+            // Nothing that a connection remembers about the file counts any more.
+            lock(&self.reader).close();
+        }
         match (refused, committing) {
             (Ok(Some(refusal)), _) => Err(refusal),
             (Ok(None), Some((_, value))) => Ok(value),
@@ -254,6 +266,7 @@ fn store(transaction: &Transaction<'_>, change: &Change) -> Outcome<Option<Strin
             unique.map(|(_, key)| key),
             entity.body().to_string(),
         ))?;
+    campaigns::list(transaction, entity)?;
     Ok(Ok(before))
 }
 

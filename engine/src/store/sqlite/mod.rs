@@ -7,11 +7,13 @@
 
 mod audit;
 mod campaign_file;
+mod campaigns;
 mod connection;
 mod control;
 mod directory;
 mod job_error;
 mod journal;
+mod overview;
 mod suppression;
 #[cfg(test)]
 mod tests;
@@ -22,9 +24,9 @@ use crate::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    AuditExpiry, AuditPage, AuditQuery, AuditReport, Catalog, Change, Entity, Header, Journal, Kind, Note,
-    Page, Query, RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture,
-    SuppressionKey, Ticket,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope, Catalog,
+    Change, Entity, Header, Journal, Kind, Note, Overview, Page, Query, RecipientWriter, Recipients, RowSeq,
+    Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use bytes::Bytes;
 use campaign_file::CampaignFiles;
@@ -89,6 +91,14 @@ impl Catalog for SqliteStore {
 
     fn list(&self, scope: Scope, query: Query) -> StoreFuture<'_, Page<Entity>> {
         Box::pin(ready(self.control.list(scope, &query)))
+    }
+
+    fn campaigns(&self, scope: CampaignScope, query: CampaignQuery) -> StoreFuture<'_, CampaignPage> {
+        Box::pin(ready(self.control.campaigns(&scope, &query)))
+    }
+
+    fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview> {
+        Box::pin(ready(self.control.overview(&scope, now)))
     }
 
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
