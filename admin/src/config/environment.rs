@@ -17,8 +17,11 @@ enum Holds {
 }
 
 /// The keys by section; `channels` has one table for each channel.
-const KEYS: [(&str, &str, Holds); 26] = [
+const KEYS: [(&str, &str, Holds); 29] = [
     ("store", "url", Holds::Text),
+    ("admin", "listen", Holds::Text),
+    ("admin", "public_url", Holds::Text),
+    ("admin", "trusted_proxies", Holds::Texts),
     ("metrics", "listen", Holds::Text),
     ("channels", "name", Holds::Text),
     ("channels", "host", Holds::Text),

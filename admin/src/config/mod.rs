@@ -287,6 +287,8 @@ mod tests {
             ("MC_AUDIT__RETENTION_DAYS", "365"),
             ("MC_AUDIT__FALLBACK_PATH", "somewhere/else"),
             ("MC_AUDIT__OVERFLOW", "block"),
+            ("MC_ADMIN__LISTEN", "127.0.0.1:0"),
+            ("MC_ADMIN__TRUSTED_PROXIES", "192.0.2.1, 192.0.2.2"),
             ("MC_LOG", "info"),
             ("HOME", "x"),
         ];
@@ -299,6 +301,7 @@ mod tests {
         assert_eq!(config.channel_workspaces, [vec![], vec!["north".to_owned()]]);
         assert_eq!(config.settings.inbound.stop_words, ["ENDE"]);
         assert_eq!(config.settings.receipt_timeout, Duration::from_secs(3600));
+        assert_eq!((config.admin.listen.port(), config.admin.trusted_proxies.len()), (0, 2));
         let overflow = engine::model::AuditOverflow::Block;
         let fallback_path = PathBuf::from("somewhere/else");
         assert_eq!(config.audit, Audit { retention_days: 365, fallback_path, overflow });
