@@ -3,6 +3,7 @@
 use super::guard::Access;
 use super::measure::Measures;
 use crate::accounts::{Logins, Passwords};
+use crate::audit::Recorder;
 use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::store::{Catalog, Journal};
@@ -29,6 +30,8 @@ pub(crate) struct Api {
     pub(crate) logins: Logins,
     /// Passwords of people.
     pub(crate) passwords: Passwords,
+    /// Audit events that record no change.
+    pub(crate) audit: Recorder,
     /// What is measured.
     pub(crate) measures: Measures,
     /// Proxies whose word about the client's address counts.
@@ -56,7 +59,7 @@ impl Api {
     pub(crate) fn new(
         (catalog, journal): (Arc<dyn Catalog>, Arc<dyn Journal>),
         (engine, clock): (Engine, Clock),
-        reach: Reach,
+        (reach, audit): (Reach, Recorder),
         access: AccessTable,
     ) -> Self {
         let Reach { trusted_proxies, public_url, ctn } = reach;
@@ -68,6 +71,7 @@ impl Api {
             trusted_proxies,
             public_url,
             ctn,
+            audit,
             catalog,
             journal,
             engine,
