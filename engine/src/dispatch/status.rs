@@ -3,6 +3,7 @@
 use crate::dispatch::assembly::Channel;
 use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::engine::{ChannelStatus, Engine, EngineError, Progress};
+use crate::dispatch::route::{RouteError, Routes};
 use crate::model::{CampaignId, Counts, HoldReason, Status, UnitStatus, WorkspaceId};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,6 +87,21 @@ impl Engine {
                 let is_empty = rates.iter().any(|bucket| bucket.ready_at(now_ns) > now_ns);
                 is_empty.then_some(HoldReason::RateLimit)
             })
+    }
+
+    /// The names of the channels that a campaign of this workspace would be sent over; `pinned` is the only one that
+    /// it wants.
+    ///
+    /// # Errors
+    /// [`RouteError`], in words for the campaign's author.
+    pub fn channels_of(
+        &self,
+        workspace: WorkspaceId,
+        pinned: Option<&str>,
+    ) -> Result<Vec<String>, RouteError> {
+        let routes = Routes::new(&self.0.configured, workspace, pinned)?;
+        let used = (0..=u8::MAX).zip(&self.0.configured).filter(|(at, _)| routes.uses(*at));
+        Ok(used.map(|(_, channel)| channel.name.clone()).collect())
     }
 
     /// What the channels have done.
