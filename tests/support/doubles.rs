@@ -195,6 +195,15 @@ impl Catalog for Gate {
         self.inner.note_job_errors(scope, campaign, errors)
     }
 
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()> {
+        self.inner.replace_job_errors(scope, campaign, errors)
+    }
+
     fn job_errors(
         &self,
         scope: Scope,

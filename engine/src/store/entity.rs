@@ -174,7 +174,7 @@ impl Entity {
         }
     }
 
-    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership.
+    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership or draft.
     #[must_use]
     pub fn parent(&self) -> Option<EntityId> {
         match self {
@@ -184,10 +184,10 @@ impl Entity {
             | Self::User(_)
             | Self::Invitation(_)
             | Self::LoginUse(_)
-            | Self::Draft(_)
             | Self::Claim(_)
             | Self::Settings(_)
             | Self::Answer(_) => None,
+            Self::Draft(d) => Some(d.created_by.into()),
             Self::Revision(r) => Some(r.sender_id.into()),
             Self::Membership(m) => Some(m.user_id.into()),
             Self::JoinRequest(j) => Some(j.user_id.into()),

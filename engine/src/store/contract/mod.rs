@@ -97,6 +97,7 @@ macro_rules! catalog_contract {
             only_the_first_job_errors_are_kept_and_all_are_counted
             a_long_detail_is_cut_between_characters
             job_errors_of_another_scope_or_campaign_are_not_there
+            a_new_file_replaces_the_job_errors_of_a_draft
         }
     };
 }
