@@ -128,7 +128,8 @@ pub trait Catalog: Send + Sync {
     /// Applies all changes and their audit events, or none of them.
     ///
     /// # Errors
-    /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Unavailable`.
+    /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Refused` (a part of
+    /// an entity that never changes, such as a revision's address), `Unavailable`.
     fn apply<'a>(
         &'a self,
         changes: Vec<Change>,
