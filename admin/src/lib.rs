@@ -6,6 +6,7 @@
 
 mod accounts;
 mod api;
+pub mod audit;
 mod command;
 mod config;
 mod demo;

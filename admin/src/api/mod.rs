@@ -9,6 +9,8 @@ mod campaign_view;
 mod document;
 mod guard;
 mod json;
+#[cfg(test)]
+mod matrix;
 mod measure;
 mod moment;
 mod page;

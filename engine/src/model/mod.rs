@@ -12,6 +12,7 @@ pub mod keyword;
 mod lifecycle;
 mod platform;
 pub mod record;
+mod retention;
 mod schedule;
 mod sender;
 mod source;
@@ -32,6 +33,7 @@ pub use ids::{CampaignId, EntityId, Number, SenderId, UserId, WorkspaceId};
 pub use job_error::{JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS, MAX_JOB_ERRORS};
 pub use lifecycle::{HoldReason, Move, Status};
 pub use platform::{AuditOverflow, Claim, PasswordPolicy, Settings, Share, SharePart};
+pub use retention::{RETENTION_WAIT, expired_before};
 pub use schedule::{LocalWindow, Plan, PlanSpan, QuietHours, Schedule};
 pub use sender::{Revision, RevisionMove, RevisionStatus, Sender};
 pub use source::{

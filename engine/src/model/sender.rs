@@ -69,7 +69,7 @@ pub struct Revision {
     /// When it was decided, or withdrawn later.
     #[serde(default)]
     pub decided_at: Option<jiff::Timestamp>,
-    /// When another one took its place, or its sender was archived.
+    /// When it went out of use: another one took its place, its sender was archived, or it was withdrawn.
     #[serde(default)]
     pub archived_at: Option<jiff::Timestamp>,
 }

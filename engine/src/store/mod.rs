@@ -4,6 +4,8 @@
 //! on every backend. Control data owns the desired state, the journal owns the facts.
 //! A store never imports the dispatcher.
 
+mod audit;
+mod chain;
 #[cfg(test)]
 mod contract;
 mod entity;
@@ -11,6 +13,10 @@ pub mod fault;
 mod listing;
 mod sqlite;
 
+pub use audit::{
+    AUDIT_SEGMENT, AuditBreak, AuditExpiry, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE,
+    MAX_NOTE_DETAILS, MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note,
+};
 pub use entity::{ACTIVE, ENDED, Entity, Kind};
 pub use listing::{
     AUTHORS_HOURS, ActiveCampaign, Archived, AuthorCount, CampaignCursor, CampaignItem, CampaignPage,
@@ -24,6 +30,7 @@ use crate::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -66,7 +73,8 @@ pub enum StoreError {
 }
 
 /// Which records a call may see. No query exists without one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// One tenant's.
     Workspace(WorkspaceId),
@@ -161,6 +169,43 @@ pub trait Catalog: Send + Sync {
     /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
     /// log of the workspace that owns the entity, else in the platform's.
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>>;
+
+    /// Adds notes to the logs that they are for, in their order, in one transaction; one that is stored already is
+    /// skipped. Gives how many are new.
+    ///
+    /// # Errors
+    /// `Refused`: more than [`MAX_NOTES`], or a note beyond its limits, see [`Note::within_limits`]. `Unavailable`.
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64>;
+
+    /// A page of the scope's own log, newest first. A call looks through a bounded number of events, whatever the log
+    /// holds: where a query joins several wishes a page may be short and still have a next one.
+    ///
+    /// # Errors
+    /// `Refused` for more than [`MAX_AUDIT_PEOPLE`]. `Unavailable`.
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage>;
+
+    /// The scopes whose own logs hold anything, at most [`MAX_PAGE`], the platform's first; behind `after`.
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>>;
+
+    /// Checks the scope's own log from its first event to its head, page by page; what is wrong with it is in the
+    /// report.
+    ///
+    /// # Errors
+    /// `Unavailable`, when it cannot be read to its end.
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport>;
+
+    /// Drops the oldest whole segments of every log, see [`AUDIT_SEGMENT`], as far as all their events happened before
+    /// `before`, and leaves an anchor and the event `audit.expire` in each log that was shortened. A bounded number in
+    /// one call.
+    ///
+    /// # Errors
+    /// `Unavailable`; what was dropped of other logs before is dropped.
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry>;
 
     /// Removes what is left of a passing kind ([`Kind::is_passing`]) that was created before this time: how many.
     ///

@@ -4,6 +4,8 @@
 //! function here is one promise of [`Catalog`](super::Catalog) or [`Journal`](super::Journal).
 
 pub(super) mod accounts;
+pub(super) mod audit;
+pub(super) mod audit_queries;
 pub(super) mod campaigns;
 pub(super) mod catalog;
 pub(super) mod job_errors;
@@ -64,6 +66,20 @@ macro_rules! catalog_contract {
         crate::store::contract::contract_tests! { revisions, $fixture,
             what_a_revision_was_saved_with_never_changes
             a_revision_moves_on_with_note_and_decision
+        }
+        crate::store::contract::contract_tests! { audit, $fixture,
+            every_log_is_a_chain_of_its_own_that_can_be_checked
+            the_logs_that_hold_anything_are_listed_in_pages
+            a_note_is_an_event_in_the_log_that_it_is_for
+            a_note_that_is_stored_already_is_skipped
+            impossible_notes_leave_nothing
+            only_whole_segments_whose_newest_event_is_old_enough_expire
+            what_has_expired_leaves_a_log_that_can_still_be_checked
+        }
+        crate::store::contract::contract_tests! { audit_queries, $fixture,
+            a_query_gives_exactly_what_it_asks_for_newest_first_in_pages_of_any_size
+            a_rare_event_behind_many_others_is_reached_page_by_page
+            too_many_people_are_refused
         }
         crate::store::contract::contract_tests! { suppressions, $fixture,
             suppressions_come_back_by_number_in_pages

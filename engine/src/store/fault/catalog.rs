@@ -9,8 +9,8 @@ use crate::model::{
     SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    CampaignPage, CampaignQuery, CampaignScope, Catalog, Change, Entity, Kind, Overview, Page, Query, Scope,
-    StoreError, StoreFuture, SuppressionKey,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope, Catalog,
+    Change, Entity, Kind, Note, Overview, Page, Query, Scope, StoreError, StoreFuture, SuppressionKey,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -115,6 +115,31 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
 
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
         self.read(async move { self.inner.audit(scope, after).await })
+    }
+
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
+        self.write(move || self.inner.note(notes))
+    }
+
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage> {
+        self.read(async move { self.inner.audit_events(scope, query).await })
+    }
+
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
+        self.read(async move { self.inner.audit_logs(after).await })
+    }
+
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
+        self.read(async move { self.inner.audit_verify(scope).await })
+    }
+
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry> {
+        self.write(move || self.inner.expire_audit(before, by, at))
     }
 
     fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {

@@ -55,6 +55,7 @@ pub(super) struct Role {
 pub(super) const CONTROL: Role = Role {
     tables: &[
         super::control::TABLES,
+        super::audit::TABLES,
         super::suppression::TABLES,
         super::job_error::TABLES,
         super::campaigns::TABLES,

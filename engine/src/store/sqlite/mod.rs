@@ -24,9 +24,9 @@ use crate::model::{
     Suppression, SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    CampaignPage, CampaignQuery, CampaignScope, Catalog, Change, Entity, Header, Journal, Kind, Overview,
-    Page, Query, RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture,
-    SuppressionKey, Ticket,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope, Catalog,
+    Change, Entity, Header, Journal, Kind, Note, Overview, Page, Query, RecipientWriter, Recipients, RowSeq,
+    Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use bytes::Bytes;
 use campaign_file::CampaignFiles;
@@ -103,6 +103,31 @@ impl Catalog for SqliteStore {
 
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
         Box::pin(ready(self.control.audit(scope, after)))
+    }
+
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
+        Box::pin(ready(self.control.note(&notes)))
+    }
+
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage> {
+        Box::pin(ready(self.control.audit_events(scope, &query)))
+    }
+
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
+        Box::pin(ready(self.control.audit_logs(after)))
+    }
+
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
+        Box::pin(ready(self.control.audit_verify(scope)))
+    }
+
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry> {
+        Box::pin(ready(self.control.expire_audit(before, by, at)))
     }
 
     fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {
