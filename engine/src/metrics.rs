@@ -311,7 +311,15 @@ mod tests {
         cumulative[1..].fill(19);
         let latency = LatencySnapshot { cumulative, count: 20, sum_us: 4_000_000 };
         let (channels, audit_fallback, audit_dropped) = (vec![channel], 700, 6);
-        Snapshot { version: "1.2.3", channels, queued: 50, unknown: 5, latency, audit_fallback, audit_dropped }
+        Snapshot {
+            version: "1.2.3",
+            channels,
+            queued: 50,
+            unknown: 5,
+            latency,
+            audit_fallback,
+            audit_dropped,
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a catalog keeps: every kind of entity, and what stores and audit logs must know of each.
 
 use crate::model::{
-    Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login, LoginUse, Membership, PasswordLink, Revision, Sender, Settings, Share, User, Workspace, WorkspaceId,
+    Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
+    LoginUse, Membership, PasswordLink, Revision, Sender, Settings, Share, User, Workspace, WorkspaceId,
 };
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
