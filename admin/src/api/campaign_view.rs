@@ -163,12 +163,14 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         let (from, to) = (instant(window.from)?, instant(window.to)?);
         Some(WindowView { from, to, from_local: window.from, to_local: window.to })
     });
-    let unsent = || {
-        let (total, queued) = (campaign.recipients, campaign.recipients);
-        Counts { total, queued, ..Counts::default() }
+    let unsent = |each: u64| {
+        let all = campaign.recipients.saturating_mul(each);
+        Counts { total: all, queued: all, ..Counts::default() }
     };
     let live = api.engine.progress(campaign.id);
-    let counts = live.map(|live| live.counts).or(campaign.counts).unwrap_or_else(unsent);
+    let counts = live.map(|live| live.counts).or(campaign.counts).unwrap_or_else(|| unsent(1));
+    let segments = live.map(|live| live.segments).or(campaign.segment_counts);
+    let segments = segments.unwrap_or_else(|| unsent(u64::from(content.parts)));
     let last = campaign.approvals.last().filter(|_| campaign.status != Status::New);
     CampaignView {
         id: campaign.id,
@@ -204,7 +206,7 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         transactional: rules.transactional,
         channel: rules.channel.clone(),
         counts: counts.into(),
-        segments_counts: CountsView::default(),
+        segments_counts: segments.into(),
         approvals: campaign.approvals.iter().map(approval_view).collect(),
         approvals_required,
         created_by: campaign.created_by,

@@ -51,6 +51,10 @@ async fn admit(api: &Api, request: &mut Request) -> Result<(), Problem> {
     if access == Some(Access::Public) {
         return check_site(request.method(), request.headers(), api);
     }
+    if !request.method().is_safe() {
+        // Nothing is changed that could not be recorded, where the installation wants that.
+        api.audit.admit().map_err(|_| Problem::new(Code::AuditUnavailable))?;
+    }
     let is_synthetic = matches!(slug.as_deref(), Some("master" | "archive"));
     if access.is_none() && !is_synthetic {
         // No route, or none with this method: axum's own answer.

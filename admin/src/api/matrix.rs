@@ -223,15 +223,35 @@ async fn furnish(house: &House, slug: &str, of: u128) -> Furnished {
 }
 
 async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished {
+    let member = house.member(&workspace, "Author").await;
+    let stranger = house.user(&format!("stranger-{}@example.com", Uuid::now_v7())).await;
+    let numbers =
+        [house.store.next_campaign_no().await.unwrap(), house.store.next_campaign_no().await.unwrap()];
+    let mut ids = BTreeMap::from([("members", member.user.to_string()), ("revisions", "1".to_owned())]);
+    let mut entities = campaigns(&workspace, creator, numbers);
+    entities.extend(people(&workspace, creator, stranger.user));
+    for entity in entities {
+        let segment = match &entity {
+            Entity::Sender(_) => Some("senders"),
+            Entity::Campaign(_) => Some("campaigns"),
+            Entity::Draft(_) => Some("drafts"),
+            Entity::Export(_) => Some("exports"),
+            Entity::Invitation(_) => Some("invitations"),
+            Entity::JoinRequest(_) => Some("join-requests"),
+            Entity::ApiKey(_) => Some("api-keys"),
+            _ => None,
+        };
+        ids.extend(segment.map(|segment| (segment, entity.id().to_string())));
+        house.put(entity).await;
+    }
+    Furnished { workspace, ids }
+}
+
+/// A sender with a revision that waits, a campaign of it, a draft and an export.
+fn campaigns(workspace: &Workspace, creator: UserId, [no, draft_no]: [CampaignNo; 2]) -> Vec<Entity> {
     let (workspace_id, now) = (workspace.id, Timestamp::now());
-    let mut ids = BTreeMap::new();
-    let mut id = |segment: &'static str| {
-        let id = Uuid::now_v7();
-        ids.insert(segment, id.to_string());
-        id
-    };
-    let sender_id = SenderId(id("senders"));
-    let revision_id = Uuid::now_v7();
+    let (sender_id, revision_id) = (SenderId(Uuid::now_v7()), Uuid::now_v7());
+    let campaign_id = CampaignId(Uuid::now_v7());
     let sender = Sender {
         id: sender_id,
         workspace_id,
@@ -252,8 +272,7 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
         snpi: 0,
         status: RevisionStatus::PendingApproval,
         version: 0,
-        // Nobody's of the cast: its own creator may not decide about it, whatever the table grants.
-        created_by: UserId(Uuid::from_u128(99)),
+        created_by: creator,
         submitted_by: None,
         decided_by: None,
         registration_ref: None,
@@ -262,14 +281,10 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
         decided_at: None,
         archived_at: None,
     };
-    let campaign_id = CampaignId(id("campaigns"));
-    let no = house.store.next_campaign_no().await.unwrap();
-    let campaign = campaign((campaign_id, no), (&workspace, creator), (sender_id, revision_id));
-    let draft_id = CampaignId(id("drafts"));
     let draft = Draft {
-        id: draft_id,
+        id: CampaignId(Uuid::now_v7()),
         workspace_id,
-        no: house.store.next_campaign_no().await.unwrap(),
+        no: draft_no,
         fields: BTreeMap::new(),
         upload: None,
         status: DraftStatus::Open,
@@ -278,41 +293,8 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
         created_at: now,
         updated_at: now,
     };
-    let invitation = Invitation {
-        id: id("invitations"),
-        workspace_id,
-        email: "new@example.com".to_owned(),
-        role: Role::Author,
-        credential: Secret::new().credential(),
-        status: Admission::Pending,
-        invited_by: creator,
-        version: 0,
-        created_at: now,
-        expires_at: now + jiff::SignedDuration::from_hours(1),
-    };
-    let stranger = house.user(&format!("stranger-{}@example.com", Uuid::now_v7())).await;
-    let request = JoinRequest {
-        id: id("join-requests"),
-        workspace_id,
-        user_id: stranger.user,
-        status: Admission::Pending,
-        version: 0,
-        created_at: now,
-    };
-    let key = ApiKey {
-        id: id("api-keys"),
-        workspace_id,
-        user_id: creator,
-        name: "program".to_owned(),
-        scopes: vec![KeyScope::CampaignsRead],
-        credential: Secret::new().credential(),
-        version: 0,
-        created_at: now,
-        expires_at: None,
-        revoked_at: None,
-    };
     let export = Export {
-        id: id("exports"),
+        id: Uuid::now_v7(),
         workspace_id,
         campaign_id,
         format: ExportFormat::Csv,
@@ -327,23 +309,52 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
         created_at: now,
         expires_at: None,
     };
-    for entity in [
+    let campaign = campaign((campaign_id, no), (workspace, creator), (sender_id, revision_id));
+    vec![
         Entity::Sender(sender),
         Entity::Revision(revision),
         Entity::Campaign(Box::new(campaign)),
         Entity::Draft(draft),
-        Entity::Invitation(invitation),
-        Entity::JoinRequest(request),
-        Entity::ApiKey(key),
         Entity::Export(export),
-    ] {
-        house.put(entity).await;
-    }
-    let member = house.member(&workspace, "Author").await;
-    ids.insert("members", member.user.to_string());
-    ids.insert("revisions", "1".to_owned());
-    ids.insert("sender-claims", "Shop".to_owned());
-    Furnished { workspace, ids }
+    ]
+}
+
+/// An invitation, a request to join and a key.
+fn people(workspace: &Workspace, creator: UserId, stranger: UserId) -> Vec<Entity> {
+    let (workspace_id, now) = (workspace.id, Timestamp::now());
+    let invitation = Invitation {
+        id: Uuid::now_v7(),
+        workspace_id,
+        email: "new@example.com".to_owned(),
+        role: Role::Author,
+        credential: Secret::new().credential(),
+        status: Admission::Pending,
+        invited_by: creator,
+        version: 0,
+        created_at: now,
+        expires_at: now + jiff::SignedDuration::from_hours(1),
+    };
+    let request = JoinRequest {
+        id: Uuid::now_v7(),
+        workspace_id,
+        user_id: stranger,
+        status: Admission::Pending,
+        version: 0,
+        created_at: now,
+    };
+    let key = ApiKey {
+        id: Uuid::now_v7(),
+        workspace_id,
+        user_id: creator,
+        name: "program".to_owned(),
+        scopes: vec![KeyScope::CampaignsRead],
+        credential: Secret::new().credential(),
+        version: 0,
+        created_at: now,
+        expires_at: None,
+        revoked_at: None,
+    };
+    vec![Entity::Invitation(invitation), Entity::JoinRequest(request), Entity::ApiKey(key)]
 }
 
 fn campaign(
@@ -392,6 +403,7 @@ fn campaign(
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: Filing::default(),
     }
