@@ -1,7 +1,10 @@
 //! What every handler works with.
 
+use super::exports::Shelf;
 use super::guard::Access;
 use super::measure::Measures;
+use super::reveals::Reveals;
+use super::streams::Streams;
 use crate::accounts::Logins;
 use crate::privacy::CtnHasher;
 use axum::http::Method;
@@ -11,6 +14,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// To whom each method of each route is open.
 pub(crate) type AccessTable = BTreeMap<(String, String), Access>;
@@ -35,6 +39,14 @@ pub(crate) struct Api {
     pub(crate) public_url: Option<String>,
     /// Names recipients where their numbers are not shown.
     pub(crate) ctn: CtnHasher,
+    /// Where exported files are.
+    pub(crate) exports: Shelf,
+    /// Who sees full numbers.
+    pub(crate) reveals: Reveals,
+    /// Answers that go on for long.
+    pub(crate) streams: Streams,
+    /// Held by whoever reads every recipient of a campaign for one answer: one at a time.
+    pub(crate) scans: Arc<Semaphore>,
     access: AccessTable,
 }
 
@@ -47,6 +59,8 @@ pub(crate) struct Reach {
     pub(crate) public_url: Option<String>,
     /// Names recipients.
     pub(crate) ctn: CtnHasher,
+    /// Where exported files are.
+    pub(crate) exports: Shelf,
 }
 
 impl Api {
@@ -57,10 +71,26 @@ impl Api {
         reach: Reach,
         access: AccessTable,
     ) -> Self {
-        let Reach { trusted_proxies, public_url, ctn } = reach;
+        let Reach { trusted_proxies, public_url, ctn, exports } = reach;
         let logins = Logins::new(Arc::clone(&catalog));
         let measures = Measures::default();
-        Self { catalog, journal, engine, clock, logins, measures, trusted_proxies, public_url, ctn, access }
+        let (reveals, streams, scans) = (Reveals::default(), Streams::default(), Arc::new(Semaphore::new(1)));
+        Self {
+            catalog,
+            journal,
+            engine,
+            clock,
+            logins,
+            measures,
+            trusted_proxies,
+            public_url,
+            ctn,
+            exports,
+            reveals,
+            streams,
+            scans,
+            access,
+        }
     }
 
     /// The wall clock.
