@@ -4,11 +4,14 @@
 //! `permission` is the one table of who may do what, `problem` the closed list of refusals. Nothing here knows SQL or
 //! SMPP, and no handler reaches past the scope of its workspace.
 
+mod authoring;
 mod caller;
 mod campaign_view;
 mod document;
 mod guard;
 mod json;
+#[cfg(test)]
+mod matrix;
 mod measure;
 mod moment;
 mod page;

@@ -6,15 +6,32 @@ use super::request::{panicked, trace};
 use super::routes::{self, Routes};
 use super::state::{Api, Reach};
 use crate::exit::{self, Failure};
-use axum::Router;
+use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tower_http::catch_panic::CatchPanicLayer;
+
+/// Connections at once: some for every tenant's console, and a bound on memory.
+const MAX_CONNECTIONS: usize = 1_024;
+/// How long a client may take for the head of a request: slow ones do not hold a place.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest head of a request, octets; also how much of a body is read ahead.
+const MAX_BUFFER_OCTETS: usize = 64 << 10;
+/// Pause after a connection that could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long requests under way get to end.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What the API stands on.
 pub(crate) struct Plane {
@@ -67,20 +84,13 @@ impl Server {
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
-                let (router, _) = router(plane);
-                let service = router.into_make_service_with_connect_info::<SocketAddr>();
-                let listener = match TcpListener::from_std(listener) {
-                    Ok(listener) => listener,
-                    Err(error) => return tracing::error!(%error, "the API is not served"),
-                };
-                let serving = axum::serve(listener, service).with_graceful_shutdown(async {
-                    // Whoever drops the sender wants the end too.
-                    let _ = ended.await;
-                });
-                if let Err(error) = serving.await {
-                    tracing::error!(%error, "the API is no longer served");
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => serve(listener, router(plane).0, ended).await,
+                    Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });
+            // What a request left to blocking threads, an intake for instance, gets no more time than its connection.
+            runtime.shutdown_timeout(GRACE);
         };
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(work).map_err(refused)?;
         Ok(Self { address, end, thread })
@@ -91,11 +101,56 @@ impl Server {
         self.address
     }
 
-    /// Ends it behind the requests under way.
+    /// Ends it: requests under way get [`GRACE`] to end.
     pub(crate) fn end(self) {
+        // An error means that it has ended by itself.
         let _ = self.end.send(());
         if self.thread.join().is_err() {
             tracing::error!("the API's thread panicked");
         }
+    }
+}
+
+/// Accepts connections until `ended`, at most [`MAX_CONNECTIONS`] at once; further ones wait to be accepted.
+pub(crate) async fn serve(listener: TcpListener, router: Router, mut ended: oneshot::Receiver<()>) {
+    let (open, graceful) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), GracefulShutdown::new());
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&open).acquire_owned().await.expect("it is never closed");
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            biased;
+            _ = &mut ended => break,
+            accepted = accepted => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // The process is out of descriptors, or the client has gone: neither ends the listener.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its small packets");
+        }
+        let service = router.clone().layer(Extension(ConnectInfo(peer)));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(MAX_BUFFER_OCTETS)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(place);
+        });
+    }
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::info!("connections that were still open are cut");
     }
 }

@@ -1,14 +1,17 @@
 //! What every handler works with.
 
+use super::authoring::upload::Intakes;
 use super::guard::Access;
 use super::measure::Measures;
-use crate::accounts::Logins;
+use crate::accounts::{Logins, Passwords};
+use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// To whom each method of each route is open.
@@ -26,22 +29,32 @@ pub(crate) struct Api {
     pub(crate) clock: Clock,
     /// Logins of people.
     pub(crate) logins: Logins,
+    /// Passwords of people.
+    pub(crate) passwords: Passwords,
     /// What is measured.
     pub(crate) measures: Measures,
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it, without a slash at the end.
     pub(crate) public_url: Option<String>,
+    /// Names recipients where their numbers are not shown.
+    pub(crate) ctn: CtnHasher,
+    /// How many recipient lists are written at once, and where their scratch files go.
+    pub(crate) intakes: Intakes,
     access: AccessTable,
 }
 
 /// What [`Api::new`] is given from the configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reach {
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it.
     pub(crate) public_url: Option<String>,
+    /// Names recipients.
+    pub(crate) ctn: CtnHasher,
+    /// A directory on the store's disk for scratch files.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Api {
@@ -52,10 +65,22 @@ impl Api {
         reach: Reach,
         access: AccessTable,
     ) -> Self {
-        let Reach { trusted_proxies, public_url } = reach;
+        let Reach { trusted_proxies, public_url, ctn, scratch } = reach;
         let logins = Logins::new(Arc::clone(&catalog));
-        let measures = Measures::default();
-        Self { catalog, journal, engine, clock, logins, measures, trusted_proxies, public_url, access }
+        Self {
+            logins,
+            passwords: Passwords::start(),
+            measures: Measures::default(),
+            trusted_proxies,
+            public_url,
+            ctn,
+            intakes: Intakes::new(scratch),
+            catalog,
+            journal,
+            engine,
+            clock,
+            access,
+        }
     }
 
     /// The wall clock.

@@ -4,10 +4,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use super::server::{Plane, router};
+use super::server::{Plane, router, serve};
 use super::state::{Api, Reach};
 use crate::accounts::Secret;
 use crate::demo::simulator::Simulator;
+use crate::privacy::CtnHasher;
 use engine::model::{
     ApiKey, Credential, KeyScope, Membership, Policies, Principal, Role, Terms, User, UserId, Workspace,
     WorkspaceId,
@@ -19,10 +20,10 @@ use engine::{
 use jiff::Timestamp;
 use reqwest::{Method, Response};
 use serde_json::Value;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// The installation.
@@ -35,6 +36,7 @@ pub(crate) struct House {
     pub(crate) smsc: Simulator,
     base: String,
     serving: tokio::task::JoinHandle<()>,
+    end: oneshot::Sender<()>,
     engine: Engine,
     _directory: TempDir,
 }
@@ -68,18 +70,23 @@ impl House {
         let journal: Arc<dyn Journal> = Arc::clone(&store) as _;
         let engine =
             Engine::start(config, Arc::clone(&catalog), Arc::clone(&journal), Env::system(1)).await.unwrap();
-        let (reach, clock) = (Reach::default(), Clock::system());
+        let ctn = CtnHasher::keyed([7; 32]);
+        let scratch = directory.path().join("scratch");
+        std::fs::create_dir(&scratch).unwrap();
+        let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn, scratch };
+        let clock = Clock::system();
         let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, reach });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let service = service.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-        Self { api, store, smsc, base, serving, engine, _directory: directory }
+        let (end, ended) = oneshot::channel();
+        let serving = tokio::spawn(serve(listener, service, ended));
+        Self { api, store, smsc, base, serving, end, engine, _directory: directory }
     }
 
     /// Ends it in order.
     pub(crate) async fn close(self) {
-        self.serving.abort();
+        self.end.send(()).unwrap();
+        self.serving.await.unwrap();
         self.engine.shutdown().await;
         self.smsc.stop();
     }
