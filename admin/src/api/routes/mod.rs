@@ -2,6 +2,7 @@
 //!
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
+mod drafts;
 mod health;
 mod me;
 
@@ -67,7 +68,7 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes());
+    let api = Routes::new().merge(me::routes()).merge(drafts::routes());
     health::routes().merge(api.nest(BASE))
 }
 
