@@ -4,6 +4,7 @@
 //! `permission` is the one table of who may do what, `problem` the closed list of refusals. Nothing here knows SQL or
 //! SMPP, and no handler reaches past the scope of its workspace.
 
+mod authoring;
 mod caller;
 mod campaign_view;
 mod document;
