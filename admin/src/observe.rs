@@ -2,6 +2,7 @@
 //!
 //! Nothing here needs a login, so nothing here tells more than counts and a version.
 
+use crate::api::Measures;
 use crate::exit::{self, Failure};
 use axum::Router;
 use axum::extract::State;
@@ -12,6 +13,7 @@ use engine::metrics::{CONTENT_TYPE, ChannelSnapshot, LATENCY_BOUNDS_US, LatencyS
 use engine::{ChannelStatus, Engine};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -47,9 +49,10 @@ impl Observer {
     }
 
     /// Answers from now on, until the task is aborted.
-    pub(crate) fn serve(self, engine: Engine) -> JoinHandle<()> {
+    pub(crate) fn serve(self, engine: Engine, measures: Arc<Measures>) -> JoinHandle<()> {
+        let watched = (engine, measures);
         let router =
-            Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(engine);
+            Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(watched);
         tokio::spawn(async move {
             if let Err(error) = axum::serve(self.listener, router).await {
                 tracing::error!(%error, "metrics are no longer served");
@@ -58,17 +61,20 @@ impl Observer {
     }
 }
 
-async fn metrics(State(engine): State<Engine>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot(&engine)))
+/// What a scrape looks at.
+type Watched = (Engine, Arc<Measures>);
+
+async fn metrics(State((engine, measures)): State<Watched>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot(&engine, &measures)))
 }
 
 /// Whether the process can do its work: 503 once the engine has given up or is ending.
-async fn healthz(State(engine): State<Engine>) -> impl IntoResponse {
+async fn healthz(State((engine, _)): State<Watched>) -> impl IntoResponse {
     if engine.is_running() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "ended\n") }
 }
 
 /// What the engine has counted, as the metrics name it.
-fn snapshot(engine: &Engine) -> Snapshot {
+fn snapshot(engine: &Engine, measures: &Measures) -> Snapshot {
     let channels: Vec<ChannelSnapshot> = engine.channels().into_iter().map(channel).collect();
     // Nothing is longer than the last bound: what is counted there is everything.
     let bounds: Vec<u64> = LATENCY_BOUNDS_US.into_iter().chain([u64::MAX]).collect();
@@ -81,6 +87,7 @@ fn snapshot(engine: &Engine) -> Snapshot {
         queued: engine.queued().saturating_sub(held),
         unknown: engine.recovered().0 + lost + engine.receipts_overdue(),
         latency: LatencySnapshot { cumulative, count, sum_us },
+        login_failures: measures.login_failures(),
         channels,
     }
 }

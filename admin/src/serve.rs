@@ -3,6 +3,7 @@
 //! What was running when the last process ended goes on. SIGINT and SIGTERM drain: nothing new is sent, answers are
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
+use crate::accounts::{Secret, SuperAdmins};
 use crate::api::{Plane, Reach, Server};
 use crate::command::ServeOptions;
 use crate::config::{Config, DEFAULT_FILE};
@@ -38,7 +39,10 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let listener = listen(config.admin.listen)?;
     let engine = place.start_engine(config.channels, config.settings).await?;
     let reach = Reach { trusted_proxies: config.admin.trusted_proxies, public_url: config.admin.public_url };
-    let server = Server::start(listener, plane(&place, &engine, reach))?;
+    let (measures, token) = (Arc::default(), setup_token(&place).await?);
+    let plane = plane(&place, &engine, reach);
+    let setup = token.as_ref().map(Secret::credential);
+    let server = Server::start(listener, Plane { measures: Arc::clone(&measures), setup, ..plane })?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(
         store = %config.directory.display(),
@@ -50,7 +54,10 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     );
     let (api, metrics) = (server.address(), observer.address());
     Lines::Out.say(&format!("serving; API: http://{api}/api/v1; metrics: http://{metrics}/metrics"));
-    let answering = observer.serve(engine.clone());
+    if let Some(token) = token {
+        Lines::Out.say(&format!("there is no super admin yet; setup token: {}", token.reveal()));
+    }
+    let answering = observer.serve(engine.clone(), measures);
     let ended = tokio::select! {
         biased;
         reason = engine.failed() => Err(reason),
@@ -78,7 +85,14 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
 fn plane(place: &Place, engine: &Engine, reach: Reach) -> Plane {
     let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
     let journal: Arc<dyn Journal> = Arc::clone(&place.store) as _;
-    Plane { catalog, journal, engine: engine.clone(), clock: Clock::system(), reach }
+    let (engine, clock, measures) = (engine.clone(), Clock::system(), Arc::default());
+    Plane { catalog, journal, engine, clock, reach, measures, setup: None }
+}
+
+/// What lets somebody create the first super admin; `None` when there is one. Each start makes a new one.
+async fn setup_token(place: &Place) -> Result<Option<Secret>, Failure> {
+    let admins = SuperAdmins::read(&*place.store).await?;
+    Ok(admins.is_empty().then(Secret::new))
 }
 
 /// Takes the API's address early, so that a port in use stops the start before anything else.

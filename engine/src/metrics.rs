@@ -98,6 +98,12 @@ const ORPHANS: Metric = Metric {
     kind: MetricType::Counter,
     labels: &["channel"],
 };
+const LOGIN_FAILURES: Metric = Metric {
+    name: "mc_login_failures_total",
+    help: "Logins that were refused: wrong password, locked account, too many from one address.",
+    kind: MetricType::Counter,
+    labels: &[],
+};
 const BUILD: Metric = Metric {
     name: "mc_build_info",
     help: "1, with the version of the program.",
@@ -118,6 +124,8 @@ pub struct Snapshot {
     pub unknown: u64,
     /// Times from submit to answer.
     pub latency: LatencySnapshot,
+    /// Logins that were refused.
+    pub login_failures: u64,
 }
 
 /// One channel.
@@ -184,6 +192,7 @@ impl Collector for Snapshot {
         self.write_binds(&mut encoder)?;
         write(&mut encoder, &QUEUE, &self.queues())?;
         write(&mut encoder, &UNKNOWN, &[(vec![], self.unknown)])?;
+        write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
         write(&mut encoder, &BUILD, &[(vec![self.version], 1)])?;
         self.write_latency(&mut encoder)
     }
@@ -292,7 +301,14 @@ mod tests {
         let mut cumulative = vec![0; LATENCY_BOUNDS_US.len()];
         cumulative[1..].fill(19);
         let latency = LatencySnapshot { cumulative, count: 20, sum_us: 4_000_000 };
-        Snapshot { version: "1.2.3", channels: vec![channel], queued: 50, unknown: 5, latency }
+        Snapshot {
+            version: "1.2.3",
+            channels: vec![channel],
+            queued: 50,
+            unknown: 5,
+            latency,
+            login_failures: 3,
+        }
     }
 
     #[test]
@@ -322,6 +338,7 @@ mod tests {
             "mc_channel_bind_up{channel=\"a\",bind=\"2\"} 0",
             "mc_queue_depth{channel=\"a\",lane=\"normal\"} 9",
             "mc_queue_depth{channel=\"\",lane=\"normal\"} 50",
+            "mc_login_failures_total 3",
             "mc_build_info{version=\"1.2.3\"} 1",
             "mc_submit_latency_seconds_bucket{le=\"0.000031\"} 0",
             "mc_submit_latency_seconds_bucket{le=\"0.000063\"} 19",

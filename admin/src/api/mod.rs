@@ -25,5 +25,6 @@ mod state;
 mod testing;
 
 pub(crate) use document::document;
+pub(crate) use measure::Measures;
 pub(crate) use server::{Plane, Server};
 pub(crate) use state::Reach;

@@ -1,6 +1,7 @@
 //! The listener of the API and the thread that serves it: apart from the engine's, so that no request slows a bind.
 
 use super::guard;
+use super::measure::Measures;
 use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
@@ -9,6 +10,7 @@ use crate::exit::{self, Failure};
 use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
+use engine::model::Credential;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
 use hyper::server::conn::http1;
@@ -45,6 +47,10 @@ pub(crate) struct Plane {
     pub(crate) clock: Clock,
     /// What the configuration says.
     pub(crate) reach: Reach,
+    /// What it measures.
+    pub(crate) measures: Arc<Measures>,
+    /// Digest of what must be shown to create the first super admin; `None` when there is one.
+    pub(crate) setup: Option<Credential>,
 }
 
 /// The running API.
@@ -57,9 +63,8 @@ pub(crate) struct Server {
 
 /// The whole API as a service.
 pub(crate) fn router(plane: Plane) -> (Router, Arc<Api>) {
-    let Plane { catalog, journal, engine, clock, reach } = plane;
     let Routes { router, access } = routes::all();
-    let api = Arc::new(Api::new((catalog, journal), (engine, clock), reach, access));
+    let api = Arc::new(Api::new(plane, access));
     let router = Router::from(router)
         .fallback(async || Problem::new(Code::NotFound))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))

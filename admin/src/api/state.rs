@@ -2,14 +2,16 @@
 
 use super::guard::Access;
 use super::measure::Measures;
-use crate::accounts::{Logins, Passwords};
+use super::server::Plane;
+use crate::accounts::{Lockout, Logins, Passwords};
 use axum::http::Method;
+use engine::model::Credential;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// To whom each method of each route is open.
 pub(crate) type AccessTable = BTreeMap<(String, String), Access>;
@@ -28,8 +30,12 @@ pub(crate) struct Api {
     pub(crate) logins: Logins,
     /// Passwords of people.
     pub(crate) passwords: Passwords,
+    /// Failed logins.
+    pub(crate) lockout: Mutex<Lockout>,
+    /// Digest of what must be shown to create the first super admin; `None` when there was one at the start.
+    pub(crate) setup: Option<Credential>,
     /// What is measured.
-    pub(crate) measures: Measures,
+    pub(crate) measures: Arc<Measures>,
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it, without a slash at the end.
@@ -47,23 +53,19 @@ pub(crate) struct Reach {
 }
 
 impl Api {
-    /// Over this store and engine, behind this table of routes.
-    pub(crate) fn new(
-        (catalog, journal): (Arc<dyn Catalog>, Arc<dyn Journal>),
-        (engine, clock): (Engine, Clock),
-        reach: Reach,
-        access: AccessTable,
-    ) -> Self {
+    /// Over this ground, behind this table of routes.
+    pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
+        let Plane { catalog, journal, engine, clock, reach, measures, setup } = plane;
         let Reach { trusted_proxies, public_url } = reach;
-        let logins = Logins::new(Arc::clone(&catalog));
-        let (measures, passwords) = (Measures::default(), Passwords::start());
         Self {
+            logins: Logins::new(Arc::clone(&catalog)),
+            passwords: Passwords::start(),
+            lockout: Mutex::default(),
             catalog,
             journal,
             engine,
             clock,
-            logins,
-            passwords,
+            setup,
             measures,
             trusted_proxies,
             public_url,

@@ -6,11 +6,11 @@
 
 use super::server::{Plane, router, serve};
 use super::state::{Api, Reach};
-use crate::accounts::Secret;
+use crate::accounts::{Secret, digest};
 use crate::demo::simulator::Simulator;
 use engine::model::{
-    ApiKey, Credential, KeyScope, Membership, Policies, Principal, Role, Terms, User, UserId, Workspace,
-    WorkspaceId,
+    ApiKey, Credential, KeyScope, Membership, Policies, Preferences, Principal, Role, Terms, User, UserId,
+    Workspace, WorkspaceId,
 };
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Scope, SqliteStore};
 use engine::{
@@ -24,6 +24,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use uuid::Uuid;
+
+/// What creates the first super admin.
+pub(crate) const SETUP_TOKEN: &str = "the token of a test";
 
 /// The installation.
 pub(crate) struct House {
@@ -70,7 +73,9 @@ impl House {
         let engine =
             Engine::start(config, Arc::clone(&catalog), Arc::clone(&journal), Env::system(1)).await.unwrap();
         let (reach, clock) = (Reach::default(), Clock::system());
-        let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, reach });
+        let (measures, setup) = (Arc::default(), Some(digest(SETUP_TOKEN)));
+        let plane = Plane { catalog, journal, engine: engine.clone(), clock, reach, measures, setup };
+        let (service, api) = router(plane);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (end, ended) = oneshot::channel();
@@ -121,6 +126,7 @@ impl House {
             name: email.to_owned(),
             credential: Some(Credential("nobody knows it".to_owned())),
             super_admin,
+            preferences: Preferences::default(),
             version: 0,
             created_at: Timestamp::now(),
             disabled_at: None,

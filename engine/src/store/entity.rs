@@ -2,7 +2,7 @@
 
 use crate::model::{
     Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login, LoginUse,
-    Membership, PasswordLink, Revision, Sender, Settings, User, Workspace, WorkspaceId,
+    Membership, PasswordLink, Revision, Roster, Sender, Settings, User, Workspace, WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,10 @@ const HIDDEN: &str = "…";
 
 /// The status word of a membership, login, key or link that nobody has ended; time may have.
 pub const ACTIVE: &str = "Active";
-/// The status word of one that was ended.
+/// The status word of one that was ended, and of an account that was disabled.
 pub const ENDED: &str = "Ended";
+/// The status word of an account that administers the platform.
+pub const SUPER_ADMIN: &str = "SuperAdmin";
 
 macro_rules! entities {
     ($($(#[$doc:meta])* $name:ident($body:ty) = $word:literal),+ $(,)?) => {
@@ -103,6 +105,8 @@ entities! {
     Claim(Claim) = "claim",
     /// The platform's settings.
     Settings(Settings) = "settings",
+    /// Counts changes of who is super admin.
+    Roster(Roster) = "roster",
     /// The answer to a request that may come again.
     Answer(Answer) = "answer",
 }
@@ -136,6 +140,7 @@ impl Entity {
             Self::Export(e) => EntityId(e.id),
             Self::Claim(c) => EntityId(c.id),
             Self::Settings(_) => EntityId(Settings::ID),
+            Self::Roster(_) => EntityId(Roster::ID),
             Self::Answer(a) => EntityId(a.id),
         }
     }
@@ -151,6 +156,7 @@ impl Entity {
             | Self::PasswordLink(_)
             | Self::Claim(_)
             | Self::Settings(_)
+            | Self::Roster(_)
             | Self::Answer(_) => None,
             Self::Sender(s) => Some(s.workspace_id),
             Self::Revision(r) => Some(r.workspace_id),
@@ -177,6 +183,7 @@ impl Entity {
             | Self::Draft(_)
             | Self::Claim(_)
             | Self::Settings(_)
+            | Self::Roster(_)
             | Self::Answer(_) => None,
             Self::Revision(r) => Some(r.sender_id.into()),
             Self::Membership(m) => Some(m.user_id.into()),
@@ -209,6 +216,7 @@ impl Entity {
             | Self::ApiKey(_)
             | Self::Draft(_)
             | Self::Export(_)
+            | Self::Roster(_)
             | Self::Settings(_) => None,
         }
     }
@@ -233,6 +241,7 @@ impl Entity {
             Self::Export(e) => e.version,
             Self::Claim(c) => c.version,
             Self::Settings(s) => s.version,
+            Self::Roster(r) => r.version,
             Self::Answer(a) => a.version,
         }
     }
@@ -251,12 +260,14 @@ impl Entity {
             Self::ApiKey(k) => Some(life(k.revoked_at)),
             Self::PasswordLink(l) => Some(life(l.used_at)),
             Self::Membership(m) => Some(life(m.removed_at)),
+            Self::User(u) if u.disabled_at.is_none() && u.super_admin => Some(SUPER_ADMIN.to_owned()),
+            Self::User(u) => Some(life(u.disabled_at)),
             Self::Workspace(_)
             | Self::Sender(_)
-            | Self::User(_)
             | Self::LoginUse(_)
             | Self::Claim(_)
             | Self::Settings(_)
+            | Self::Roster(_)
             | Self::Answer(_) => None,
         }
     }
@@ -264,7 +275,7 @@ impl Entity {
     /// Whether a change of it is an audit event; what only serves the machinery is none.
     #[must_use]
     pub const fn is_audited(&self) -> bool {
-        !matches!(self, Self::LoginUse(_) | Self::Answer(_))
+        !matches!(self, Self::LoginUse(_) | Self::Roster(_) | Self::Answer(_))
     }
 
     /// As audit events show it: [`Entity::body`] without credentials.

@@ -11,7 +11,7 @@ pub mod fault;
 mod listing;
 mod sqlite;
 
-pub use entity::{ACTIVE, ENDED, Entity, Kind};
+pub use entity::{ACTIVE, ENDED, Entity, Kind, SUPER_ADMIN};
 pub use listing::{
     AUTHORS_HOURS, ActiveCampaign, Archived, AuthorCount, CampaignCursor, CampaignItem, CampaignPage,
     CampaignQuery, CampaignScope, Direction, MAX_ACTIVE, MAX_AUTHORS, MAX_SCOPE_WORKSPACES, MAX_SEARCH_CHARS,
