@@ -6,11 +6,12 @@
 use crate::accounts::{Secret, SuperAdmins};
 use crate::api::{Plane, Reach, Server};
 use crate::command::ServeOptions;
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::{Admin, Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
 use crate::observe::Observer;
 use crate::place::{self, Place};
+use crate::privacy;
 use crate::signals::Signals;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
@@ -36,9 +37,11 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let observer = Observer::bind(config.metrics_listen, "metrics.listen").await?;
     let place = Place::open(&config.directory)?;
     place.allow(&mut config.channels, &config.channel_workspaces).await?;
+    let ctn = privacy::settle(&*place.store, &config.privacy, &config.directory).await?;
     let listener = listen(config.admin.listen)?;
     let engine = place.start_engine(config.channels, config.settings).await?;
-    let reach = Reach { trusted_proxies: config.admin.trusted_proxies, public_url: config.admin.public_url };
+    let Admin { trusted_proxies, public_url, .. } = config.admin;
+    let reach = Reach { trusted_proxies, public_url, ctn };
     let (measures, token) = (Arc::default(), setup_token(&place).await?);
     let plane = plane(&place, &engine, reach);
     let setup = token.as_ref().map(Secret::credential);

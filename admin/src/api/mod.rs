@@ -4,16 +4,20 @@
 //! `permission` is the one table of who may do what, `problem` the closed list of refusals. Nothing here knows SQL or
 //! SMPP, and no handler reaches past the scope of its workspace.
 
+mod account_view;
 mod caller;
 mod campaign_view;
 mod document;
+mod fields;
 mod guard;
+mod idempotency;
 mod json;
 #[cfg(test)]
 mod matrix;
 mod measure;
 mod moment;
 mod page;
+mod password_policy;
 mod permission;
 mod problem;
 mod query;
@@ -25,6 +29,8 @@ mod state;
 mod testing;
 
 pub(crate) use document::document;
+pub(crate) use fields::{email, name};
 pub(crate) use measure::Measures;
+pub(crate) use password_policy::password_policy;
 pub(crate) use server::{Plane, Server};
 pub(crate) use state::Reach;

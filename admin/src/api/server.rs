@@ -1,11 +1,13 @@
 //! The listener of the API and the thread that serves it: apart from the engine's, so that no request slows a bind.
 
 use super::guard;
+use super::idempotency::idempotency;
 use super::measure::Measures;
 use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
 use super::state::{Api, Reach};
+use crate::accounts::keep_purging;
 use crate::exit::{self, Failure};
 use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
@@ -67,6 +69,7 @@ pub(crate) fn router(plane: Plane) -> (Router, Arc<Api>) {
     let api = Arc::new(Api::new(plane, access));
     let router = Router::from(router)
         .fallback(async || Problem::new(Code::NotFound))
+        .layer(from_fn_with_state(Arc::clone(&api), idempotency))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&api), trace))
@@ -90,7 +93,12 @@ impl Server {
         let work = move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, router(plane).0, ended).await,
+                    Ok(listener) => {
+                        let purging = keep_purging(Arc::clone(&plane.catalog), plane.clock);
+                        let purging = tokio::spawn(purging);
+                        serve(listener, router(plane).0, ended).await;
+                        purging.abort();
+                    }
                     Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });

@@ -1,9 +1,11 @@
 //! What every handler works with.
 
 use super::guard::Access;
+use super::idempotency::SecretAnswers;
 use super::measure::Measures;
 use super::server::Plane;
 use crate::accounts::{Lockout, Logins, Passwords};
+use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::model::Credential;
 use engine::store::{Catalog, Journal};
@@ -34,41 +36,49 @@ pub(crate) struct Api {
     pub(crate) lockout: Mutex<Lockout>,
     /// Digest of what must be shown to create the first super admin; `None` when there was one at the start.
     pub(crate) setup: Option<Credential>,
+    /// Answers with a secret, for requests that come again.
+    pub(crate) secret_answers: SecretAnswers,
     /// What is measured.
     pub(crate) measures: Arc<Measures>,
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it, without a slash at the end.
     pub(crate) public_url: Option<String>,
+    /// Names recipients where their numbers are not shown.
+    pub(crate) ctn: CtnHasher,
     access: AccessTable,
 }
 
 /// What [`Api::new`] is given from the configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reach {
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it.
     pub(crate) public_url: Option<String>,
+    /// Names recipients.
+    pub(crate) ctn: CtnHasher,
 }
 
 impl Api {
     /// Over this ground, behind this table of routes.
     pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
         let Plane { catalog, journal, engine, clock, reach, measures, setup } = plane;
-        let Reach { trusted_proxies, public_url } = reach;
+        let Reach { trusted_proxies, public_url, ctn } = reach;
         Self {
             logins: Logins::new(Arc::clone(&catalog)),
             passwords: Passwords::start(),
             lockout: Mutex::default(),
+            secret_answers: SecretAnswers::default(),
+            measures,
+            setup,
+            trusted_proxies,
+            public_url,
+            ctn,
             catalog,
             journal,
             engine,
             clock,
-            setup,
-            measures,
-            trusted_proxies,
-            public_url,
             access,
         }
     }

@@ -17,7 +17,7 @@ enum Holds {
 }
 
 /// The keys by section; `channels` has one table for each channel.
-const KEYS: [(&str, &str, Holds); 23] = [
+const KEYS: [(&str, &str, Holds); 26] = [
     ("store", "url", Holds::Text),
     ("metrics", "listen", Holds::Text),
     ("channels", "name", Holds::Text),
@@ -41,6 +41,9 @@ const KEYS: [(&str, &str, Holds); 23] = [
     ("inbound", "start_words", Holds::Texts),
     ("inbound", "region", Holds::Text),
     ("limits", "receipt_timeout_h", Holds::Number),
+    ("limits", "export_hours", Holds::Number),
+    ("privacy", "ctn_hash", Holds::Text),
+    ("privacy", "ctn_key_file", Holds::Text),
 ];
 
 /// Lays the settings among `variables` over `table`.

@@ -7,12 +7,14 @@ mod admin;
 mod channel;
 mod environment;
 mod inbound;
+mod privacy;
 
 use crate::exit::{self, Failure};
 use admin::AdminSection;
 use channel::ChannelSection;
 use engine::{ChannelConfig, InboundConfig, RECEIPT_TIMEOUT};
 use inbound::InboundSection;
+use privacy::PrivacySection;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use admin::Admin;
+pub(crate) use privacy::Privacy;
 
 /// The commented file that `serve --print-config` prints.
 pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -28,9 +31,13 @@ pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
 /// Where metrics are served unless the file says otherwise.
 const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Keys that later versions know, for a refusal that says so.
-const LATER: [&str; 6] = ["core", "audit", "privacy", "mail", "grafana", "tls"];
+const LATER: [&str; 5] = ["core", "audit", "mail", "grafana", "tls"];
 /// Longest wait for a receipt, hours.
 const MOST_RECEIPT_HOURS: u32 = 24 * 30;
+/// How long an exported file is kept unless the file says otherwise, hours: fetched the same day or the next.
+const EXPORT_HOURS: u32 = 24;
+/// Longest that an exported file may be kept, hours: it is a copy of personal data.
+const MOST_EXPORT_HOURS: u32 = 24 * 30;
 
 /// What `serve` needs to know.
 #[derive(Debug)]
@@ -47,6 +54,10 @@ pub(crate) struct Config {
     pub(crate) channel_workspaces: Vec<Vec<String>>,
     /// What holds for all channels.
     pub(crate) settings: Settings,
+    /// How recipients are named where their numbers are not shown.
+    pub(crate) privacy: Privacy,
+    /// How long an exported file is kept.
+    pub(crate) export_kept: Duration,
 }
 
 /// What the engine is told beside its channels.
@@ -74,6 +85,7 @@ struct Sections {
     channels: Vec<ChannelSection>,
     inbound: InboundSection,
     limits: LimitsSection,
+    privacy: PrivacySection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -86,6 +98,7 @@ struct StoreSection {
 #[serde(deny_unknown_fields, default)]
 struct LimitsSection {
     receipt_timeout_h: Option<u32>,
+    export_hours: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,6 +159,11 @@ impl Sections {
             }
             channels.push(channel);
         }
+        let export_hours = self.limits.export_hours.unwrap_or(EXPORT_HOURS);
+        if !(1..=MOST_EXPORT_HOURS).contains(&export_hours) {
+            return Err(format!("limits.export_hours is {export_hours}, not 1 to {MOST_EXPORT_HOURS}"));
+        }
+        let export_kept = Duration::from_secs(u64::from(export_hours) * 3600);
         let mut settings = Settings { inbound: self.inbound.check()?, ..Settings::default() };
         if let Some(hours) = self.limits.receipt_timeout_h {
             if !(1..=MOST_RECEIPT_HOURS).contains(&hours) {
@@ -153,8 +171,17 @@ impl Sections {
             }
             settings.receipt_timeout = Duration::from_secs(u64::from(hours) * 3600);
         }
-        let admin = self.admin.check()?;
-        Ok(Config { admin, directory, metrics_listen, channels, channel_workspaces, settings })
+        let (admin, privacy) = (self.admin.check()?, self.privacy.check()?);
+        Ok(Config {
+            admin,
+            directory,
+            metrics_listen,
+            channels,
+            channel_workspaces,
+            settings,
+            privacy,
+            export_kept,
+        })
     }
 }
 
@@ -216,6 +243,7 @@ mod tests {
         assert_eq!(config.directory, Path::new("message-center-data"));
         assert_eq!(config.metrics_listen, smallest.metrics_listen);
         assert_eq!(config.admin, smallest.admin);
+        assert_eq!((&config.privacy, config.export_kept), (&smallest.privacy, smallest.export_kept));
         let (one, other) = (&config.channels[0], &smallest.channels[0]);
         let defaults =
             |c: &ChannelConfig| (c.bind, c.binds, c.window, c.rate_per_s, c.enquire_link, c.message_id);
@@ -303,6 +331,27 @@ mod tests {
         assert!(listen("public_url = \"https://mc.example.com\"").is_ok());
         for wrong in ["mc.example.com", "https://", "https://a/b", "ftp://a"] {
             assert!(listen(&format!("public_url = {wrong:?}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_way_to_name_recipients_is_one_of_two_and_files_are_kept_for_a_month_at_most() {
+        let section = |section: &str| read(&format!("{section}\n{SMALLEST}"), &[]);
+        assert_eq!(section("").unwrap().privacy, Privacy::default());
+        let chosen = section("[privacy]\nctn_hash = \"plain\"").unwrap().privacy;
+        assert_eq!(chosen.mode, engine::model::CtnHash::Plain);
+        let kept = section("[privacy]\nctn_key_file = \"/run/secrets/ctn\"").unwrap().privacy;
+        assert_eq!(kept.key_file.as_deref(), Some(Path::new("/run/secrets/ctn")));
+        for wrong in
+            ["ctn_hash = \"sha1\"", "ctn_key_file = \"\"", "ctn_hash = \"plain\"\nctn_key_file = \"k\""]
+        {
+            let told = section(&format!("[privacy]\n{wrong}")).unwrap_err();
+            assert!(told.starts_with("f.toml: privacy.ctn_"), "{told}");
+        }
+        assert_eq!(section("[limits]\nexport_hours = 2").unwrap().export_kept, Duration::from_secs(7200));
+        for wrong in [0, 721] {
+            let told = section(&format!("[limits]\nexport_hours = {wrong}")).unwrap_err();
+            assert_eq!(told, format!("f.toml: limits.export_hours is {wrong}, not 1 to 720"));
         }
     }
 

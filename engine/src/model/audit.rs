@@ -43,8 +43,12 @@ pub struct AuditEvent {
     pub entity_kind: String,
     /// Which entity.
     pub entity_id: EntityId,
+    /// The account that it is about where that is not who acts, for instance whose login failed.
+    pub subject: Option<UserId>,
     /// The entity before, `null` when created.
     pub before: serde_json::Value,
     /// The entity after, `null` when removed.
     pub after: serde_json::Value,
+    /// Binds the event to all before it in its log: SHA-256, hexadecimal.
+    pub hash: String,
 }

@@ -249,6 +249,9 @@ pub struct Campaign {
     pub charged: Vec<(jiff::civil::Date, u64)>,
     /// The exact account, written when it ends and again when its receipts are over.
     pub counts: Option<Counts>,
+    /// The same counted in segments, written with it; parts never rendered count as the longest message has them.
+    #[serde(default)]
+    pub segment_counts: Option<Counts>,
     /// Whether it has ended and no receipt is awaited any more.
     #[serde(default)]
     pub receipts_over: bool,

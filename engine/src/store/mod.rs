@@ -4,13 +4,20 @@
 //! on every backend. Control data owns the desired state, the journal owns the facts.
 //! A store never imports the dispatcher.
 
+mod audit;
+mod chain;
 #[cfg(test)]
 mod contract;
 mod entity;
 pub mod fault;
 mod listing;
 mod sqlite;
+mod usage;
 
+pub use audit::{
+    AUDIT_SEGMENT, AuditBreak, AuditExpiry, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE,
+    MAX_NOTE_DETAILS, MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note,
+};
 pub use entity::{ACTIVE, ENDED, Entity, Kind, SUPER_ADMIN};
 pub use listing::{
     AUTHORS_HOURS, ActiveCampaign, Archived, AuthorCount, CampaignCursor, CampaignItem, CampaignPage,
@@ -18,14 +25,18 @@ pub use listing::{
     NotACursor, Overview, Search, Sort, SortKey,
 };
 pub use sqlite::SqliteStore;
+pub use usage::{CampaignUsage, HourUsage, MAX_HOURS};
 
+use crate::model::traffic::Traffic;
 use crate::model::{
     AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
     Suppression, SuppressionKind, WorkspaceId,
 };
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 
 /// What a store call gives back; the embedded backend is ready at once, a remote one is not.
@@ -66,7 +77,8 @@ pub enum StoreError {
 }
 
 /// Which records a call may see. No query exists without one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// One tenant's.
     Workspace(WorkspaceId),
@@ -125,7 +137,8 @@ pub type SuppressionKey = (u64, SuppressionKind);
 
 /// Entities with their audit log, suppression lists and job errors.
 pub trait Catalog: Send + Sync {
-    /// Applies all changes and their audit events, or none of them.
+    /// Applies all changes and their audit events, or none of them. A change of a workspace that only counts its version
+    /// up is no event: with it, changes that must not happen beside each other conflict.
     ///
     /// # Errors
     /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Unavailable`.
@@ -157,9 +170,68 @@ pub trait Catalog: Send + Sync {
     /// `Refused` for too many workspaces; `Unavailable`.
     fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview>;
 
+    /// Stores what a campaign has sent in which hour since 1970, in place of what was stored of it; facts of the
+    /// journal, so no audit event.
+    ///
+    /// # Errors
+    /// `NotFound` without such a campaign in the workspace; `Unavailable`.
+    fn put_traffic(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+        hours: Vec<(u32, Traffic)>,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Stored traffic of a workspace hour by hour and campaign by campaign, in this order.
+    ///
+    /// # Errors
+    /// `Refused` for more than [`MAX_HOURS`]; `Unavailable`.
+    fn traffic(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<HourUsage>>;
+
+    /// Stored traffic of a workspace in these hours by campaign.
+    fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>>;
+
     /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
-    /// log of the workspace that owns the entity, else in the platform's.
+    /// log of the tenant that the entity is about, else in the platform's; that of a workspace itself in both, unless it
+    /// was made within the workspace's own scope.
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>>;
+
+    /// Adds notes to the logs that they are for, in their order, in one transaction; one that is stored already is
+    /// skipped. Gives how many are new.
+    ///
+    /// # Errors
+    /// `Refused`: more than [`MAX_NOTES`], or a note beyond its limits, see [`Note::within_limits`]. `Unavailable`.
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64>;
+
+    /// A page of the scope's own log, newest first. A call looks through a bounded number of events, whatever the log
+    /// holds: where a query joins several wishes a page may be short and still have a next one.
+    ///
+    /// # Errors
+    /// `Refused` for more than [`MAX_AUDIT_PEOPLE`]. `Unavailable`.
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage>;
+
+    /// The scopes whose own logs hold anything, at most [`MAX_PAGE`], the platform's first; behind `after`.
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>>;
+
+    /// Checks the scope's own log from its first event to its head, page by page; what is wrong with it is in the
+    /// report.
+    ///
+    /// # Errors
+    /// `Unavailable`, when it cannot be read to its end.
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport>;
+
+    /// Drops the oldest whole segments of every log, see [`AUDIT_SEGMENT`], as far as all their events happened before
+    /// `before`, and leaves an anchor and the event `audit.expire` in each log that was shortened. A bounded number in
+    /// one call.
+    ///
+    /// # Errors
+    /// `Unavailable`; what was dropped of other logs before is dropped.
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry>;
 
     /// Removes what is left of a passing kind ([`Kind::is_passing`]) that was created before this time: how many.
     ///

@@ -3,7 +3,12 @@
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
 mod health;
+mod login;
+mod logins;
 mod me;
+mod password_links;
+mod setup;
+mod users;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -67,7 +72,13 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes());
+    let api = Routes::new()
+        .merge(setup::routes())
+        .merge(login::routes())
+        .merge(me::routes())
+        .merge(logins::routes())
+        .merge(users::routes())
+        .merge(password_links::routes());
     health::routes().merge(api.nest(BASE))
 }
 

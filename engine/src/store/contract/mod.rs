@@ -4,12 +4,15 @@
 //! function here is one promise of [`Catalog`](super::Catalog) or [`Journal`](super::Journal).
 
 pub(super) mod accounts;
+pub(super) mod audit;
+pub(super) mod audit_queries;
 pub(super) mod campaigns;
 pub(super) mod catalog;
 pub(super) mod job_errors;
 pub(super) mod journal;
 pub(super) mod lists;
 pub(super) mod suppressions;
+pub(super) mod traffic;
 
 /// One installation of a backend that can be closed and opened again.
 pub(super) trait Fixture {
@@ -41,6 +44,8 @@ macro_rules! catalog_contract {
             a_foreign_entity_cannot_be_changed_or_moved
             a_list_is_paged_newest_first_and_filtered_by_status
             audit_is_dense_in_each_log_and_tells_before_and_after
+            a_change_of_a_workspace_is_in_its_own_log_and_from_outside_in_the_platforms
+            a_change_that_only_counts_conflicts_and_is_no_event
             a_long_audit_log_is_read_in_pages
             campaign_numbers_and_epochs_never_repeat
         }
@@ -49,6 +54,7 @@ macro_rules! catalog_contract {
             super_admins_are_listed_and_of_two_changes_of_who_they_are_one_is_first
             memberships_of_an_account_are_listed_as_far_as_the_scope_reaches
             one_is_a_member_once_and_may_come_back_when_removed
+            one_asks_to_join_once_until_it_is_decided
             no_audit_event_holds_a_credential
             what_serves_the_machinery_is_not_audited_and_is_purged_by_age
         }
@@ -61,6 +67,20 @@ macro_rules! catalog_contract {
             an_impossible_list_is_refused
             an_overview_counts_what_is_not_archived_and_ranks_recent_authors
         }
+        crate::store::contract::contract_tests! { audit, $fixture,
+            every_log_is_a_chain_of_its_own_that_can_be_checked
+            the_logs_that_hold_anything_are_listed_in_pages
+            a_note_is_an_event_in_the_log_that_it_is_for
+            a_note_that_is_stored_already_is_skipped
+            impossible_notes_leave_nothing
+            only_whole_segments_whose_newest_event_is_old_enough_expire
+            what_has_expired_leaves_a_log_that_can_still_be_checked
+        }
+        crate::store::contract::contract_tests! { audit_queries, $fixture,
+            a_query_gives_exactly_what_it_asks_for_newest_first_in_pages_of_any_size
+            a_rare_event_behind_many_others_is_reached_page_by_page
+            too_many_people_are_refused
+        }
         crate::store::contract::contract_tests! { suppressions, $fixture,
             suppressions_come_back_by_number_in_pages
             a_suppression_keeps_its_first_time_and_source
@@ -68,6 +88,10 @@ macro_rules! catalog_contract {
             no_scope_sees_or_changes_the_list_of_another
             a_call_about_suppressions_has_one_event_without_a_number
             an_impossible_call_about_suppressions_leaves_nothing
+        }
+        crate::store::contract::contract_tests! { traffic, $fixture,
+            traffic_is_told_by_hour_and_by_campaign_and_replaced_whole
+            traffic_of_a_campaign_that_is_not_there_is_not_stored
         }
         crate::store::contract::contract_tests! { job_errors, $fixture,
             job_errors_come_back_in_order_and_in_pages

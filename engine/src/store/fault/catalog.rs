@@ -4,14 +4,17 @@
 //! is a fixed time late, and every call can be made to fail for a while.
 
 use super::{FaultPlan, Verdict};
+use crate::model::traffic::Traffic;
 use crate::model::{
     AuditEvent, CampaignId, CampaignNo, EntityId, JobError, JobErrors, Principal, Suppression,
     SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    CampaignPage, CampaignQuery, CampaignScope, Catalog, Change, Entity, Kind, Overview, Page, Query, Scope,
-    StoreError, StoreFuture, SuppressionKey,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope,
+    CampaignUsage, Catalog, Change, Entity, HourUsage, Kind, Note, Overview, Page, Query, Scope, StoreError,
+    StoreFuture, SuppressionKey,
 };
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -113,8 +116,50 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
         self.read(async move { self.inner.overview(scope, now).await })
     }
 
+    fn put_traffic(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+        hours: Vec<(u32, Traffic)>,
+    ) -> StoreFuture<'_, ()> {
+        self.write(move || self.inner.put_traffic(workspace, campaign, hours))
+    }
+
+    fn traffic(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<HourUsage>> {
+        self.read(async move { self.inner.traffic(workspace, hours).await })
+    }
+
+    fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>> {
+        self.read(async move { self.inner.usage(workspace, hours).await })
+    }
+
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
         self.read(async move { self.inner.audit(scope, after).await })
+    }
+
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
+        self.write(move || self.inner.note(notes))
+    }
+
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage> {
+        self.read(async move { self.inner.audit_events(scope, query).await })
+    }
+
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
+        self.read(async move { self.inner.audit_logs(after).await })
+    }
+
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
+        self.read(async move { self.inner.audit_verify(scope).await })
+    }
+
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry> {
+        self.write(move || self.inner.expire_audit(before, by, at))
     }
 
     fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {

@@ -7,7 +7,7 @@
 use super::connection::{self, CONTROL, CONTROL_READER, Handle, explain};
 use super::directory::Directory;
 use super::{audit, campaigns, lock};
-use crate::model::{AuditEvent, CampaignNo, EntityId, Principal, WorkspaceId};
+use crate::model::{CampaignNo, EntityId, Principal, WorkspaceId};
 use crate::store::{Change, Entity, Expect, Kind, MAX_PAGE, Page, Query, Scope, StoreError};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 const FILE: &str = "control.db";
 
-/// Entities, audit log and counters. The triggers keep the log append only and without gaps.
+/// Entities and counters.
 pub(super) const TABLES: &str = "
     INSERT INTO meta(key, value) VALUES('revision', 0), ('epoch', 0), ('campaign_no', 0);
     CREATE TABLE entity(
@@ -26,17 +26,6 @@ pub(super) const TABLES: &str = "
     CREATE UNIQUE INDEX entity_by_unique_key ON entity(kind, unique_key) WHERE unique_key IS NOT NULL;
     CREATE INDEX entity_by_workspace ON entity(workspace_id, kind, id);
     CREATE INDEX entity_by_parent ON entity(parent, kind, id) WHERE parent IS NOT NULL;
-    CREATE TABLE audit(
-        log BLOB NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, by TEXT NOT NULL, action TEXT NOT NULL,
-        entity_kind TEXT NOT NULL, entity_id BLOB NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
-        PRIMARY KEY(log, seq));
-    CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
-        BEGIN SELECT raise(ABORT, 'the audit log is append only'); END;
-    CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
-        BEGIN SELECT raise(ABORT, 'the audit log is append only'); END;
-    CREATE TRIGGER audit_has_no_gaps BEFORE INSERT ON audit
-        WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM audit WHERE log = NEW.log)
-        BEGIN SELECT raise(ABORT, 'the audit log has no gaps'); END;
 ";
 
 /// Reads the installation id, making a new installation when there is no control file yet.
@@ -79,7 +68,7 @@ impl Control {
                     Err(refusal) => return Ok(Err(refusal)),
                 };
                 match before {
-                    Ok(before) if change.entity.is_audited() => {
+                    Ok(before) if is_event(&change.entity, before.as_ref()) => {
                         audit::append_change(transaction, change, before.as_ref(), by, at)?;
                     }
                     Ok(_) => {}
@@ -131,10 +120,6 @@ impl Control {
         items.truncate(limit);
         let next = if more { items.last().map(Entity::id) } else { None };
         Ok(Page { items, next })
-    }
-
-    pub(super) fn audit(&self, scope: Scope, after: u64) -> Result<Vec<AuditEvent>, StoreError> {
-        self.read(|connection| audit::read(connection, scope, after))
     }
 
     pub(super) fn purge(&self, kind: Kind, before: jiff::Timestamp) -> Result<u64, StoreError> {
@@ -228,6 +213,11 @@ impl Control {
     }
 }
 
+/// Whether storing this in the place of `before` is to be found in the audit log.
+fn is_event(entity: &Entity, before: Option<&Entity>) -> bool {
+    entity.is_audited() && !before.is_some_and(|before| entity.is_only_counted(before))
+}
+
 fn stored_revision(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT value FROM meta WHERE key = 'revision'", [], |row| row.get(0))
 }
@@ -236,7 +226,7 @@ fn stored_revision(connection: &mut Connection) -> rusqlite::Result<i64> {
 fn store(transaction: &Transaction<'_>, change: &Change) -> Outcome<Option<String>> {
     let entity = &change.entity;
     let (kind, id) = (entity.kind().name(), entity.id());
-    if owner(change.scope).is_some_and(|workspace| entity.workspace().map(octets) != Some(workspace)) {
+    if owner(change.scope).is_some_and(|workspace| entity.tenant().map(octets) != Some(workspace)) {
         return Ok(Err(StoreError::NotFound));
     }
     let stored: Option<(u32, Option<[u8; 16]>, String)> = transaction

@@ -17,16 +17,18 @@ mod overview;
 mod suppression;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod upload;
 
+use crate::model::traffic::Traffic;
 use crate::model::{
     AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
     Suppression, SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    CampaignPage, CampaignQuery, CampaignScope, Catalog, Change, Entity, Header, Journal, Kind, Overview,
-    Page, Query, RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture,
-    SuppressionKey, Ticket,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope,
+    CampaignUsage, Catalog, Change, Entity, Header, HourUsage, Journal, Kind, Note, Overview, Page, Query,
+    RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use bytes::Bytes;
 use campaign_file::CampaignFiles;
@@ -34,6 +36,7 @@ use control::Control;
 use directory::Directory;
 use journal::JournalFile;
 use std::future::ready;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -101,8 +104,50 @@ impl Catalog for SqliteStore {
         Box::pin(ready(self.control.overview(&scope, now)))
     }
 
+    fn put_traffic(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+        hours: Vec<(u32, Traffic)>,
+    ) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.control.put_traffic(workspace, campaign, &hours)))
+    }
+
+    fn traffic(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<HourUsage>> {
+        Box::pin(ready(self.control.traffic(workspace, &hours)))
+    }
+
+    fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>> {
+        Box::pin(ready(self.control.usage(workspace, &hours)))
+    }
+
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
         Box::pin(ready(self.control.audit(scope, after)))
+    }
+
+    fn note(&self, notes: Vec<Note>) -> StoreFuture<'_, u64> {
+        Box::pin(ready(self.control.note(&notes)))
+    }
+
+    fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage> {
+        Box::pin(ready(self.control.audit_events(scope, &query)))
+    }
+
+    fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
+        Box::pin(ready(self.control.audit_logs(after)))
+    }
+
+    fn audit_verify(&self, scope: Scope) -> StoreFuture<'_, AuditReport> {
+        Box::pin(ready(self.control.audit_verify(scope)))
+    }
+
+    fn expire_audit<'a>(
+        &'a self,
+        before: jiff::Timestamp,
+        by: &'a Principal,
+        at: jiff::Timestamp,
+    ) -> StoreFuture<'a, AuditExpiry> {
+        Box::pin(ready(self.control.expire_audit(before, by, at)))
     }
 
     fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {

@@ -150,6 +150,7 @@ fn record(
         entity_id: owner(scope).unwrap_or_default(),
         before: &before.to_string(),
         after: &after.to_string(),
+        ..Event::default()
     };
     audit::append(transaction, &event, by, at)
 }

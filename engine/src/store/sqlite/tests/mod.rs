@@ -1,9 +1,11 @@
 //! The contract on SQLite, plain and behind faults, and what is this backend's own.
 
+mod audit;
 mod files;
 mod trouble;
 
 use super::SqliteStore;
+use crate::store::contract::audit::failing_notes_are_stored_once_and_in_order;
 use crate::store::contract::journal::a_careful_writer_gets_every_row_in;
 use crate::store::contract::lists::a_failing_save_is_whole_or_not_at_all;
 use crate::store::contract::suppressions::a_failing_call_about_suppressions_is_whole_or_not_at_all;
@@ -107,6 +109,17 @@ async fn suppressions_are_added_whole_or_not_at_all_under_faults() {
         let fixture = Sqlite::new();
         let catalog = FaultCatalog::new(fixture.open().await, LATE, FaultPlan::seeded(seed, 400));
         failures += a_failing_call_about_suppressions_is_whole_or_not_at_all(&catalog, 20).await;
+    }
+    assert!(failures > 20, "{failures} failures prove little");
+}
+
+#[tokio::test(start_paused = true)]
+async fn notes_given_again_until_they_are_taken_are_stored_once_and_in_order() {
+    let mut failures = 0;
+    for seed in 0..5 {
+        let fixture = Sqlite::new();
+        let catalog = FaultCatalog::new(fixture.open().await, LATE, FaultPlan::seeded(seed, 400));
+        failures += failing_notes_are_stored_once_and_in_order(&catalog, 20).await;
     }
     assert!(failures > 20, "{failures} failures prove little");
 }
