@@ -5,7 +5,12 @@
 mod campaigns;
 mod drafts;
 mod health;
+mod login;
+mod logins;
 mod me;
+mod password_links;
+mod setup;
+mod users;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -69,7 +74,16 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let parts = [campaigns::routes(), drafts::routes(), me::routes()];
+    let parts = [
+        setup::routes(),
+        login::routes(),
+        me::routes(),
+        logins::routes(),
+        users::routes(),
+        password_links::routes(),
+        campaigns::routes(),
+        drafts::routes(),
+    ];
     let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
 }
