@@ -3,6 +3,7 @@
 //! Nothing here needs a login, so nothing here tells more than counts and a version.
 
 use crate::api::Measures;
+use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::Router;
 use axum::extract::State;
@@ -48,11 +49,12 @@ impl Observer {
         self.address
     }
 
-    /// Answers from now on, until the task is aborted.
-    pub(crate) fn serve(self, engine: Engine, measures: Arc<Measures>) -> JoinHandle<()> {
-        let watched = (engine, measures);
-        let router =
-            Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(watched);
+    /// Answers from now on, until the task is aborted; without a server nothing is audited and nobody logs in.
+    pub(crate) fn serve(self, engine: Engine, server: Option<(Recorder, Arc<Measures>)>) -> JoinHandle<()> {
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(healthz))
+            .with_state((engine, server));
         tokio::spawn(async move {
             if let Err(error) = axum::serve(self.listener, router).await {
                 tracing::error!(%error, "metrics are no longer served");
@@ -61,20 +63,26 @@ impl Observer {
     }
 }
 
-/// What a scrape looks at.
-type Watched = (Engine, Arc<Measures>);
+/// What answers are made from.
+type Observed = (Engine, Option<(Recorder, Arc<Measures>)>);
 
-async fn metrics(State((engine, measures)): State<Watched>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot(&engine, &measures)))
+async fn metrics(State((engine, server)): State<Observed>) -> impl IntoResponse {
+    let mut snapshot = snapshot(&engine);
+    if let Some((audit, measures)) = server {
+        let fallback = audit.state();
+        (snapshot.audit_fallback, snapshot.audit_dropped) = (fallback.octets, fallback.dropped);
+        snapshot.login_failures = measures.login_failures();
+    }
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot))
 }
 
 /// Whether the process can do its work: 503 once the engine has given up or is ending.
-async fn healthz(State((engine, _)): State<Watched>) -> impl IntoResponse {
+async fn healthz(State((engine, _)): State<Observed>) -> impl IntoResponse {
     if engine.is_running() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "ended\n") }
 }
 
 /// What the engine has counted, as the metrics name it.
-fn snapshot(engine: &Engine, measures: &Measures) -> Snapshot {
+fn snapshot(engine: &Engine) -> Snapshot {
     let channels: Vec<ChannelSnapshot> = engine.channels().into_iter().map(channel).collect();
     // Nothing is longer than the last bound: what is counted there is everything.
     let bounds: Vec<u64> = LATENCY_BOUNDS_US.into_iter().chain([u64::MAX]).collect();
@@ -87,8 +95,8 @@ fn snapshot(engine: &Engine, measures: &Measures) -> Snapshot {
         queued: engine.queued().saturating_sub(held),
         unknown: engine.recovered().0 + lost + engine.receipts_overdue(),
         latency: LatencySnapshot { cumulative, count, sum_us },
-        login_failures: measures.login_failures(),
         channels,
+        ..Snapshot::default()
     }
 }
 

@@ -104,6 +104,18 @@ const LOGIN_FAILURES: Metric = Metric {
     kind: MetricType::Counter,
     labels: &[],
 };
+const AUDIT_FALLBACK: Metric = Metric {
+    name: "mc_audit_fallback_bytes",
+    help: "Octets of audit events that wait in the fallback file for the store; 0 is the rule.",
+    kind: MetricType::Gauge,
+    labels: &[],
+};
+const AUDIT_DROPPED: Metric = Metric {
+    name: "mc_audit_events_dropped_total",
+    help: "Audit events lost because the store took none and the fallback file was full or could not be written.",
+    kind: MetricType::Counter,
+    labels: &[],
+};
 const BUILD: Metric = Metric {
     name: "mc_build_info",
     help: "1, with the version of the program.",
@@ -126,6 +138,10 @@ pub struct Snapshot {
     pub latency: LatencySnapshot,
     /// Logins that were refused.
     pub login_failures: u64,
+    /// Octets in the audit fallback file.
+    pub audit_fallback: u64,
+    /// Audit events lost.
+    pub audit_dropped: u64,
 }
 
 /// One channel.
@@ -193,6 +209,8 @@ impl Collector for Snapshot {
         write(&mut encoder, &QUEUE, &self.queues())?;
         write(&mut encoder, &UNKNOWN, &[(vec![], self.unknown)])?;
         write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
+        write(&mut encoder, &AUDIT_FALLBACK, &[(vec![], self.audit_fallback)])?;
+        write(&mut encoder, &AUDIT_DROPPED, &[(vec![], self.audit_dropped)])?;
         write(&mut encoder, &BUILD, &[(vec![self.version], 1)])?;
         self.write_latency(&mut encoder)
     }
@@ -301,13 +319,16 @@ mod tests {
         let mut cumulative = vec![0; LATENCY_BOUNDS_US.len()];
         cumulative[1..].fill(19);
         let latency = LatencySnapshot { cumulative, count: 20, sum_us: 4_000_000 };
+        let (channels, audit_fallback, audit_dropped) = (vec![channel], 700, 6);
         Snapshot {
             version: "1.2.3",
-            channels: vec![channel],
+            channels,
             queued: 50,
             unknown: 5,
             latency,
             login_failures: 3,
+            audit_fallback,
+            audit_dropped,
         }
     }
 
@@ -337,6 +358,8 @@ mod tests {
             "mc_channel_window_in_flight{channel=\"a\",bind=\"1\"} 7",
             "mc_channel_bind_up{channel=\"a\",bind=\"2\"} 0",
             "mc_queue_depth{channel=\"a\",lane=\"normal\"} 9",
+            "mc_audit_fallback_bytes 700",
+            "mc_audit_events_dropped_total 6",
             "mc_queue_depth{channel=\"\",lane=\"normal\"} 50",
             "mc_login_failures_total 3",
             "mc_build_info{version=\"1.2.3\"} 1",

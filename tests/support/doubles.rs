@@ -130,14 +130,6 @@ impl Catalog for Gate {
         self.inner.expire_audit(before, by, at)
     }
 
-    fn campaigns(&self, scope: CampaignScope, query: CampaignQuery) -> StoreFuture<'_, CampaignPage> {
-        self.inner.campaigns(scope, query)
-    }
-
-    fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview> {
-        self.inner.overview(scope, now)
-    }
-
     fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {
         self.inner.purge(kind, before)
     }
@@ -193,6 +185,15 @@ impl Catalog for Gate {
         errors: Vec<JobError>,
     ) -> StoreFuture<'_, ()> {
         self.inner.note_job_errors(scope, campaign, errors)
+    }
+
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()> {
+        self.inner.replace_job_errors(scope, campaign, errors)
     }
 
     fn job_errors(

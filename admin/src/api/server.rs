@@ -1,5 +1,6 @@
 //! The listener of the API and the thread that serves it: apart from the engine's, so that no request slows a bind.
 
+use super::exports::Worker;
 use super::guard;
 use super::idempotency::idempotency;
 use super::measure::Measures;
@@ -7,7 +8,7 @@ use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
 use super::state::{Api, Reach};
-use crate::accounts::keep_purging;
+use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
@@ -47,6 +48,8 @@ pub(crate) struct Plane {
     pub(crate) engine: Engine,
     /// Time.
     pub(crate) clock: Clock,
+    /// Audit events that record no change.
+    pub(crate) audit: Recorder,
     /// What the configuration says.
     pub(crate) reach: Reach,
     /// What it measures.
@@ -61,6 +64,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     end: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<()>,
+    exports: Worker,
 }
 
 /// The whole API as a service.
@@ -89,16 +93,13 @@ impl Server {
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let (router, api) = router(plane);
+        let exports = Worker::start(api).map_err(refused)?;
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => {
-                        let purging = keep_purging(Arc::clone(&plane.catalog), plane.clock);
-                        let purging = tokio::spawn(purging);
-                        serve(listener, router(plane).0, ended).await;
-                        purging.abort();
-                    }
+                    Ok(listener) => serve(listener, router, ended).await,
                     Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });
@@ -106,7 +107,7 @@ impl Server {
             runtime.shutdown_timeout(GRACE);
         };
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(work).map_err(refused)?;
-        Ok(Self { address, end, thread })
+        Ok(Self { address, end, thread, exports })
     }
 
     /// Where it listens.
@@ -121,6 +122,7 @@ impl Server {
         if self.thread.join().is_err() {
             tracing::error!("the API's thread panicked");
         }
+        self.exports.end();
     }
 }
 

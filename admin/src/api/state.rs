@@ -1,10 +1,14 @@
 //! What every handler works with.
 
+use super::exports::Shelf;
 use super::guard::Access;
 use super::idempotency::SecretAnswers;
 use super::measure::Measures;
+use super::reveals::Reveals;
 use super::server::Plane;
+use super::streams::Streams;
 use crate::accounts::{Lockout, Logins, Passwords};
+use crate::audit::Recorder;
 use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::model::Credential;
@@ -14,6 +18,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
 
 /// To whom each method of each route is open.
 pub(crate) type AccessTable = BTreeMap<(String, String), Access>;
@@ -38,6 +43,8 @@ pub(crate) struct Api {
     pub(crate) setup: Option<Credential>,
     /// Answers with a secret, for requests that come again.
     pub(crate) secret_answers: SecretAnswers,
+    /// Audit events that record no change.
+    pub(crate) audit: Recorder,
     /// What is measured.
     pub(crate) measures: Arc<Measures>,
     /// Proxies whose word about the client's address counts.
@@ -46,6 +53,14 @@ pub(crate) struct Api {
     pub(crate) public_url: Option<String>,
     /// Names recipients where their numbers are not shown.
     pub(crate) ctn: CtnHasher,
+    /// Where exported files are.
+    pub(crate) exports: Shelf,
+    /// Who sees full numbers.
+    pub(crate) reveals: Reveals,
+    /// Answers that go on for long.
+    pub(crate) streams: Streams,
+    /// Held by whoever reads every recipient of a campaign for one answer: one at a time.
+    pub(crate) scans: Arc<Semaphore>,
     access: AccessTable,
 }
 
@@ -58,13 +73,15 @@ pub(crate) struct Reach {
     pub(crate) public_url: Option<String>,
     /// Names recipients.
     pub(crate) ctn: CtnHasher,
+    /// Where exported files are.
+    pub(crate) exports: Shelf,
 }
 
 impl Api {
     /// Over this ground, behind this table of routes.
     pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
-        let Plane { catalog, journal, engine, clock, reach, measures, setup } = plane;
-        let Reach { trusted_proxies, public_url, ctn } = reach;
+        let Plane { catalog, journal, engine, clock, audit, reach, measures, setup } = plane;
+        let Reach { trusted_proxies, public_url, ctn, exports } = reach;
         Self {
             logins: Logins::new(Arc::clone(&catalog)),
             passwords: Passwords::start(),
@@ -72,9 +89,14 @@ impl Api {
             secret_answers: SecretAnswers::default(),
             measures,
             setup,
+            reveals: Reveals::default(),
+            streams: Streams::default(),
+            scans: Arc::new(Semaphore::new(1)),
             trusted_proxies,
             public_url,
             ctn,
+            exports,
+            audit,
             catalog,
             journal,
             engine,

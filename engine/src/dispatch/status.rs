@@ -4,6 +4,7 @@ use crate::dispatch::assembly::Channel;
 use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::engine::{ChannelStatus, Engine, EngineError, Progress};
 use crate::dispatch::keeper::KeeperMsg;
+use crate::dispatch::route::{RouteError, Routes};
 use crate::model::{
     Campaign, CampaignId, ChunkNo, ChunkState, Counts, HoldReason, Status, UnitStatus, WorkspaceId,
 };
@@ -125,6 +126,21 @@ impl Engine {
         let (reply, columns) = oneshot::channel();
         self.tell_keeper(KeeperMsg::Columns(campaign.no, chunk, reply)).await.map_err(|_| ended())?;
         Ok(columns.await.map_err(|_| ended())?.unwrap_or_default())
+    }
+
+    /// The names of the channels that a campaign of this workspace would be sent over; `pinned` is the only one that
+    /// it wants.
+    ///
+    /// # Errors
+    /// [`RouteError`], in words for the campaign's author.
+    pub fn channels_of(
+        &self,
+        workspace: WorkspaceId,
+        pinned: Option<&str>,
+    ) -> Result<Vec<String>, RouteError> {
+        let routes = Routes::new(&self.0.configured, workspace, pinned)?;
+        let used = (0..=u8::MAX).zip(&self.0.configured).filter(|(at, _)| routes.uses(*at));
+        Ok(used.map(|(_, channel)| channel.name.clone()).collect())
     }
 
     /// What the channels have done.

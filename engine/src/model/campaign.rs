@@ -166,8 +166,8 @@ pub struct Upload {
     pub invalid_by_reason: BTreeMap<String, u64>,
     /// Names of the columns, where there are several.
     pub columns: Vec<String>,
-    /// The variables whose values were taken, in order.
-    pub variables: Vec<String>,
+    /// The variables whose values were taken, in order, each with the length of its longest value.
+    pub variables: Vec<Variable>,
     /// Ordered digest of what was taken, hexadecimal.
     pub digest: String,
     /// When it was complete.

@@ -2,8 +2,10 @@
 
 use crate::model::{
     Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
-    LoginUse, Membership, PasswordLink, Revision, Roster, Sender, Settings, User, Workspace, WorkspaceId,
+    LoginUse, Membership, PasswordLink, Revision, Roster, Sender, Settings, Share, User, Workspace,
+    WorkspaceId,
 };
+use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
 
 /// What an audit event shows in the place of a credential.
@@ -103,6 +105,8 @@ entities! {
     Export(Export) = "export",
     /// Who may use a sender address, a platform record.
     Claim(Claim) = "claim",
+    /// A workspace's part in the sharing of a sender address.
+    Share(Share) = "share",
     /// The platform's settings.
     Settings(Settings) = "settings",
     /// Counts changes of who is super admin.
@@ -139,6 +143,7 @@ impl Entity {
             Self::Draft(d) => d.id.into(),
             Self::Export(e) => EntityId(e.id),
             Self::Claim(c) => EntityId(c.id),
+            Self::Share(s) => EntityId(s.id),
             Self::Settings(_) => EntityId(Settings::ID),
             Self::Roster(_) => EntityId(Roster::ID),
             Self::Answer(a) => EntityId(a.id),
@@ -167,6 +172,7 @@ impl Entity {
             Self::ApiKey(k) => Some(k.workspace_id),
             Self::Draft(d) => Some(d.workspace_id),
             Self::Export(e) => Some(e.workspace_id),
+            Self::Share(s) => Some(s.workspace_id),
         }
     }
 
@@ -180,7 +186,7 @@ impl Entity {
         }
     }
 
-    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership.
+    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership or draft.
     #[must_use]
     pub fn parent(&self) -> Option<EntityId> {
         match self {
@@ -190,11 +196,12 @@ impl Entity {
             | Self::User(_)
             | Self::Invitation(_)
             | Self::LoginUse(_)
-            | Self::Draft(_)
             | Self::Claim(_)
+            | Self::Share(_)
             | Self::Settings(_)
             | Self::Roster(_)
             | Self::Answer(_) => None,
+            Self::Draft(d) => Some(d.created_by.into()),
             Self::Revision(r) => Some(r.sender_id.into()),
             Self::Membership(m) => Some(m.user_id.into()),
             Self::JoinRequest(j) => Some(j.user_id.into()),
@@ -230,6 +237,7 @@ impl Entity {
             | Self::Draft(_)
             | Self::Export(_)
             | Self::Roster(_)
+            | Self::Share(_)
             | Self::Settings(_) => None,
         }
     }
@@ -253,6 +261,7 @@ impl Entity {
             Self::Draft(d) => d.version,
             Self::Export(e) => e.version,
             Self::Claim(c) => c.version,
+            Self::Share(s) => s.version,
             Self::Settings(s) => s.version,
             Self::Roster(r) => r.version,
             Self::Answer(a) => a.version,
@@ -275,6 +284,7 @@ impl Entity {
             Self::Membership(m) => Some(life(m.removed_at)),
             Self::User(u) if u.disabled_at.is_none() && u.super_admin => Some(SUPER_ADMIN.to_owned()),
             Self::User(u) => Some(life(u.disabled_at)),
+            Self::Share(s) => Some(life(s.ended_at)),
             Self::Workspace(_)
             | Self::Sender(_)
             | Self::LoginUse(_)
@@ -282,6 +292,19 @@ impl Entity {
             | Self::Settings(_)
             | Self::Roster(_)
             | Self::Answer(_) => None,
+        }
+    }
+
+    /// Why this stored entity may not become `next`, where its kind has parts that never change.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`].
+    pub(crate) fn check_next(&self, next: &Self) -> Result<(), StoreError> {
+        match (self, next) {
+            (Self::Revision(stored), Self::Revision(next)) => {
+                stored.lost_by(next).map_or(Ok(()), |why| Err(StoreError::Refused(why.to_owned())))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -141,7 +141,8 @@ pub trait Catalog: Send + Sync {
     /// up is no event: with it, changes that must not happen beside each other conflict.
     ///
     /// # Errors
-    /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Unavailable`.
+    /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Refused` (a part of
+    /// an entity that never changes, such as a revision's address), `Unavailable`.
     fn apply<'a>(
         &'a self,
         changes: Vec<Change>,
@@ -287,7 +288,7 @@ pub trait Catalog: Send + Sync {
         visit: &'a mut (dyn FnMut(Option<WorkspaceId>, u64, SuppressionKind) + Send),
     ) -> StoreFuture<'a, ()>;
 
-    /// Adds job errors to those of a campaign; the first [`MAX_JOB_ERRORS`](crate::model::MAX_JOB_ERRORS) are kept,
+    /// Adds job errors to those of a campaign or draft; the first [`MAX_JOB_ERRORS`](crate::model::MAX_JOB_ERRORS) are kept,
     /// the others counted.
     ///
     /// # Errors
@@ -299,7 +300,19 @@ pub trait Catalog: Send + Sync {
         errors: Vec<JobError>,
     ) -> StoreFuture<'_, ()>;
 
-    /// Job errors of a campaign in order, `seq` above `after`, at most `limit` of `1..=MAX_PAGE`; `NotFound` without
+    /// Puts these job errors in the place of all that were noted for a campaign or draft: what a new recipient file
+    /// says about its lines. `errors.noted` counts them all, `errors.items` are the first ones.
+    ///
+    /// # Errors
+    /// As for [`Catalog::note_job_errors`].
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Job errors of a campaign or draft in order, `seq` above `after`, at most `limit` of `1..=MAX_PAGE`; `NotFound` without
     /// such a campaign in the scope.
     fn job_errors(
         &self,

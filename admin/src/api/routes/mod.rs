@@ -2,6 +2,7 @@
 //!
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
+mod campaigns;
 mod health;
 mod login;
 mod logins;
@@ -78,7 +79,8 @@ pub(crate) fn all() -> Routes {
         .merge(me::routes())
         .merge(logins::routes())
         .merge(users::routes())
-        .merge(password_links::routes());
+        .merge(password_links::routes())
+        .merge(campaigns::routes());
     health::routes().merge(api.nest(BASE))
 }
 

@@ -11,6 +11,7 @@ pub(super) mod catalog;
 pub(super) mod job_errors;
 pub(super) mod journal;
 pub(super) mod lists;
+pub(super) mod revisions;
 pub(super) mod suppressions;
 pub(super) mod traffic;
 
@@ -67,6 +68,10 @@ macro_rules! catalog_contract {
             an_impossible_list_is_refused
             an_overview_counts_what_is_not_archived_and_ranks_recent_authors
         }
+        crate::store::contract::contract_tests! { revisions, $fixture,
+            what_a_revision_was_saved_with_never_changes
+            a_revision_moves_on_with_note_and_decision
+        }
         crate::store::contract::contract_tests! { audit, $fixture,
             every_log_is_a_chain_of_its_own_that_can_be_checked
             the_logs_that_hold_anything_are_listed_in_pages
@@ -98,6 +103,7 @@ macro_rules! catalog_contract {
             only_the_first_job_errors_are_kept_and_all_are_counted
             a_long_detail_is_cut_between_characters
             job_errors_of_another_scope_or_campaign_are_not_there
+            a_new_file_replaces_the_job_errors_of_a_draft
         }
     };
 }

@@ -219,6 +219,15 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
         self.write(move || self.inner.note_job_errors(scope, campaign, errors))
     }
 
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()> {
+        self.write(move || self.inner.replace_job_errors(scope, campaign, errors))
+    }
+
     fn job_errors(
         &self,
         scope: Scope,

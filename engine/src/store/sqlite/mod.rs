@@ -207,6 +207,15 @@ impl Catalog for SqliteStore {
         Box::pin(ready(self.control.note_job_errors(scope, campaign, &errors)))
     }
 
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.control.replace_job_errors(scope, campaign, &errors)))
+    }
+
     fn job_errors(
         &self,
         scope: Scope,
