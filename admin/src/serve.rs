@@ -47,7 +47,8 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let engine = place.start_engine(config.channels, config.settings).await?;
     let Admin { trusted_proxies, public_url, .. } = config.admin;
     let exports = Shelf::new(config.directory.join("exports"), config.export_kept);
-    let reach = Reach { trusted_proxies, public_url, ctn, exports };
+    let scratch = place.scratch()?;
+    let reach = Reach { trusted_proxies, public_url, ctn, exports, scratch };
     let (measures, token) = (Arc::default(), setup_token(&place).await?);
     let plane = plane(&place, &engine, (reach, audit.clone()));
     let setup = token.as_ref().map(Secret::credential);

@@ -5,6 +5,7 @@
 //! SMPP, and no handler reaches past the scope of its workspace.
 
 mod account_view;
+mod authoring;
 mod caller;
 mod campaign_view;
 mod document;

@@ -1,5 +1,6 @@
 //! What every handler works with.
 
+use super::authoring::upload::Intakes;
 use super::exports::Shelf;
 use super::guard::Access;
 use super::idempotency::SecretAnswers;
@@ -17,6 +18,7 @@ use engine::{Clock, Engine};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
@@ -61,6 +63,8 @@ pub(crate) struct Api {
     pub(crate) streams: Streams,
     /// Held by whoever reads every recipient of a campaign for one answer: one at a time.
     pub(crate) scans: Arc<Semaphore>,
+    /// How many recipient lists are written at once, and where their scratch files go.
+    pub(crate) intakes: Intakes,
     access: AccessTable,
 }
 
@@ -75,13 +79,15 @@ pub(crate) struct Reach {
     pub(crate) ctn: CtnHasher,
     /// Where exported files are.
     pub(crate) exports: Shelf,
+    /// A directory on the store's disk for scratch files.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Api {
     /// Over this ground, behind this table of routes.
     pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
         let Plane { catalog, journal, engine, clock, audit, reach, measures, setup } = plane;
-        let Reach { trusted_proxies, public_url, ctn, exports } = reach;
+        let Reach { trusted_proxies, public_url, ctn, exports, scratch } = reach;
         Self {
             logins: Logins::new(Arc::clone(&catalog)),
             passwords: Passwords::start(),
@@ -97,6 +103,7 @@ impl Api {
             ctn,
             exports,
             audit,
+            intakes: Intakes::new(scratch),
             catalog,
             journal,
             engine,

@@ -3,6 +3,7 @@
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
 mod campaigns;
+mod drafts;
 mod health;
 mod login;
 mod logins;
@@ -73,14 +74,17 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new()
-        .merge(setup::routes())
-        .merge(login::routes())
-        .merge(me::routes())
-        .merge(logins::routes())
-        .merge(users::routes())
-        .merge(password_links::routes())
-        .merge(campaigns::routes());
+    let parts = [
+        setup::routes(),
+        login::routes(),
+        me::routes(),
+        logins::routes(),
+        users::routes(),
+        password_links::routes(),
+        campaigns::routes(),
+        drafts::routes(),
+    ];
+    let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
 }
 
