@@ -49,17 +49,12 @@ impl Observer {
         self.address
     }
 
-    /// Answers from now on, until the task is aborted; without a recorder nothing waits to be audited.
-    pub(crate) fn serve(
-        self,
-        engine: Engine,
-        measures: Arc<Measures>,
-        audit: Option<Recorder>,
-    ) -> JoinHandle<()> {
+    /// Answers from now on, until the task is aborted; without a server nothing is audited and nobody logs in.
+    pub(crate) fn serve(self, engine: Engine, server: Option<(Recorder, Arc<Measures>)>) -> JoinHandle<()> {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(healthz))
-            .with_state((engine, measures, audit));
+            .with_state((engine, server));
         tokio::spawn(async move {
             if let Err(error) = axum::serve(self.listener, router).await {
                 tracing::error!(%error, "metrics are no longer served");
@@ -69,25 +64,25 @@ impl Observer {
 }
 
 /// What answers are made from.
-type Observed = (Engine, Arc<Measures>, Option<Recorder>);
+type Observed = (Engine, Option<(Recorder, Arc<Measures>)>);
 
-async fn metrics(State((engine, measures, audit)): State<Observed>) -> impl IntoResponse {
-    let fallback = audit.map(|audit| audit.state());
-    let snapshot = Snapshot {
-        audit_fallback: fallback.map_or(0, |state| state.octets),
-        audit_dropped: fallback.map_or(0, |state| state.dropped),
-        ..snapshot(&engine, &measures)
-    };
+async fn metrics(State((engine, server)): State<Observed>) -> impl IntoResponse {
+    let mut snapshot = snapshot(&engine);
+    if let Some((audit, measures)) = server {
+        let fallback = audit.state();
+        (snapshot.audit_fallback, snapshot.audit_dropped) = (fallback.octets, fallback.dropped);
+        snapshot.login_failures = measures.login_failures();
+    }
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot))
 }
 
 /// Whether the process can do its work: 503 once the engine has given up or is ending.
-async fn healthz(State((engine, _, _)): State<Observed>) -> impl IntoResponse {
+async fn healthz(State((engine, _)): State<Observed>) -> impl IntoResponse {
     if engine.is_running() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "ended\n") }
 }
 
 /// What the engine has counted, as the metrics name it.
-fn snapshot(engine: &Engine, measures: &Measures) -> Snapshot {
+fn snapshot(engine: &Engine) -> Snapshot {
     let channels: Vec<ChannelSnapshot> = engine.channels().into_iter().map(channel).collect();
     // Nothing is longer than the last bound: what is counted there is everything.
     let bounds: Vec<u64> = LATENCY_BOUNDS_US.into_iter().chain([u64::MAX]).collect();
@@ -100,7 +95,6 @@ fn snapshot(engine: &Engine, measures: &Measures) -> Snapshot {
         queued: engine.queued().saturating_sub(held),
         unknown: engine.recovered().0 + lost + engine.receipts_overdue(),
         latency: LatencySnapshot { cumulative, count, sum_us },
-        login_failures: measures.login_failures(),
         channels,
         ..Snapshot::default()
     }

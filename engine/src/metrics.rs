@@ -98,6 +98,12 @@ const ORPHANS: Metric = Metric {
     kind: MetricType::Counter,
     labels: &["channel"],
 };
+const LOGIN_FAILURES: Metric = Metric {
+    name: "mc_login_failures_total",
+    help: "Logins that were refused: wrong password, locked account, too many from one address.",
+    kind: MetricType::Counter,
+    labels: &[],
+};
 const AUDIT_FALLBACK: Metric = Metric {
     name: "mc_audit_fallback_bytes",
     help: "Octets of audit events that wait in the fallback file for the store; 0 is the rule.",
@@ -107,12 +113,6 @@ const AUDIT_FALLBACK: Metric = Metric {
 const AUDIT_DROPPED: Metric = Metric {
     name: "mc_audit_events_dropped_total",
     help: "Audit events lost because the store took none and the fallback file was full or could not be written.",
-    kind: MetricType::Counter,
-    labels: &[],
-};
-const LOGIN_FAILURES: Metric = Metric {
-    name: "mc_login_failures_total",
-    help: "Logins that were refused: wrong password, locked account, too many from one address.",
     kind: MetricType::Counter,
     labels: &[],
 };
@@ -136,12 +136,12 @@ pub struct Snapshot {
     pub unknown: u64,
     /// Times from submit to answer.
     pub latency: LatencySnapshot,
+    /// Logins that were refused.
+    pub login_failures: u64,
     /// Octets in the audit fallback file.
     pub audit_fallback: u64,
     /// Audit events lost.
     pub audit_dropped: u64,
-    /// Logins that were refused.
-    pub login_failures: u64,
 }
 
 /// One channel.
@@ -208,9 +208,9 @@ impl Collector for Snapshot {
         self.write_binds(&mut encoder)?;
         write(&mut encoder, &QUEUE, &self.queues())?;
         write(&mut encoder, &UNKNOWN, &[(vec![], self.unknown)])?;
+        write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
         write(&mut encoder, &AUDIT_FALLBACK, &[(vec![], self.audit_fallback)])?;
         write(&mut encoder, &AUDIT_DROPPED, &[(vec![], self.audit_dropped)])?;
-        write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
         write(&mut encoder, &BUILD, &[(vec![self.version], 1)])?;
         self.write_latency(&mut encoder)
     }
@@ -326,9 +326,9 @@ mod tests {
             queued: 50,
             unknown: 5,
             latency,
+            login_failures: 3,
             audit_fallback,
             audit_dropped,
-            login_failures: 3,
         }
     }
 

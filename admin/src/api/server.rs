@@ -8,7 +8,6 @@ use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
 use super::state::{Api, Reach};
-use crate::accounts::keep_purging;
 use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::extract::ConnectInfo;
@@ -94,18 +93,13 @@ impl Server {
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
-        let (catalog, clock) = (Arc::clone(&plane.catalog), plane.clock);
         let (router, api) = router(plane);
         let exports = Worker::start(api).map_err(refused)?;
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => {
-                        let purging = tokio::spawn(keep_purging(catalog, clock));
-                        serve(listener, router, ended).await;
-                        purging.abort();
-                    }
+                    Ok(listener) => serve(listener, router, ended).await,
                     Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });

@@ -39,14 +39,14 @@ pub(crate) struct Api {
     pub(crate) logins: Logins,
     /// Passwords of people.
     pub(crate) passwords: Passwords,
-    /// Audit events that record no change.
-    pub(crate) audit: Recorder,
     /// Failed logins.
     pub(crate) lockout: Mutex<Lockout>,
     /// Digest of what must be shown to create the first super admin; `None` when there was one at the start.
     pub(crate) setup: Option<Credential>,
     /// Answers with a secret, for requests that come again.
     pub(crate) secret_answers: SecretAnswers,
+    /// Audit events that record no change.
+    pub(crate) audit: Recorder,
     /// What is measured.
     pub(crate) measures: Arc<Measures>,
     /// Proxies whose word about the client's address counts.
@@ -86,18 +86,18 @@ pub(crate) struct Reach {
 impl Api {
     /// Over this ground, behind this table of routes.
     pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
-        let Plane { catalog, journal, engine, clock, reach, audit, measures, setup } = plane;
+        let Plane { catalog, journal, engine, clock, audit, reach, measures, setup } = plane;
         let Reach { trusted_proxies, public_url, ctn, exports, scratch } = reach;
         Self {
             logins: Logins::new(Arc::clone(&catalog)),
             passwords: Passwords::start(),
-            reveals: Reveals::default(),
-            streams: Streams::default(),
-            scans: Arc::new(Semaphore::new(1)),
             lockout: Mutex::default(),
             secret_answers: SecretAnswers::default(),
             measures,
             setup,
+            reveals: Reveals::default(),
+            streams: Streams::default(),
+            scans: Arc::new(Semaphore::new(1)),
             trusted_proxies,
             public_url,
             ctn,

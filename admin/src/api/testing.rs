@@ -84,11 +84,10 @@ impl House {
         let scratch = directory.path().join("scratch");
         std::fs::create_dir(&scratch).unwrap();
         let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn, exports, scratch };
-        let clock = Clock::system();
+        let (clock, measures, setup) = (Clock::system(), Arc::default(), Some(digest(SETUP_TOKEN)));
         let path = directory.path().join("audit-fallback");
         let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: AuditOverflow::Drop };
         let audit = Recorder::open(Arc::clone(&catalog), clock, fallback).unwrap();
-        let (measures, setup) = (Arc::default(), Some(digest(SETUP_TOKEN)));
         let plane = Plane { catalog, journal, engine: engine.clone(), clock, audit, reach, measures, setup };
         let (service, api) = router(plane);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
