@@ -5,6 +5,7 @@
 mod drafts;
 mod health;
 mod me;
+mod writing;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -68,7 +69,7 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes()).merge(drafts::routes());
+    let api = Routes::new().merge(me::routes()).merge(drafts::routes()).merge(writing::routes());
     health::routes().merge(api.nest(BASE))
 }
 
