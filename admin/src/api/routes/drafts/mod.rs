@@ -5,6 +5,8 @@
 //! workspace's admins get at a draft.
 
 pub(super) mod submit;
+#[cfg(test)]
+pub(super) mod tests;
 mod upload;
 
 use super::Routes;
