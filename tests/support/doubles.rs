@@ -130,14 +130,6 @@ impl Catalog for Gate {
         self.inner.expire_audit(before, by, at)
     }
 
-    fn campaigns(&self, scope: CampaignScope, query: CampaignQuery) -> StoreFuture<'_, CampaignPage> {
-        self.inner.campaigns(scope, query)
-    }
-
-    fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview> {
-        self.inner.overview(scope, now)
-    }
-
     fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {
         self.inner.purge(kind, before)
     }

@@ -105,21 +105,6 @@ impl Engine {
             })
     }
 
-    /// The names of the channels that a campaign of this workspace would be sent over; `pinned` is the only one that
-    /// it wants.
-    ///
-    /// # Errors
-    /// [`RouteError`], in words for the campaign's author.
-    pub fn channels_of(
-        &self,
-        workspace: WorkspaceId,
-        pinned: Option<&str>,
-    ) -> Result<Vec<String>, RouteError> {
-        let routes = Routes::new(&self.0.configured, workspace, pinned)?;
-        let used = (0..=u8::MAX).zip(&self.0.configured).filter(|(at, _)| routes.uses(*at));
-        Ok(used.map(|(_, channel)| channel.name.clone()).collect())
-    }
-
     /// The recipients of a chunk, with those that no file holds yet.
     pub(crate) async fn list(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Recipients, StoreError> {
         match self.0.growth.get(campaign.no, chunk) {
@@ -141,6 +126,21 @@ impl Engine {
         let (reply, columns) = oneshot::channel();
         self.tell_keeper(KeeperMsg::Columns(campaign.no, chunk, reply)).await.map_err(|_| ended())?;
         Ok(columns.await.map_err(|_| ended())?.unwrap_or_default())
+    }
+
+    /// The names of the channels that a campaign of this workspace would be sent over; `pinned` is the only one that
+    /// it wants.
+    ///
+    /// # Errors
+    /// [`RouteError`], in words for the campaign's author.
+    pub fn channels_of(
+        &self,
+        workspace: WorkspaceId,
+        pinned: Option<&str>,
+    ) -> Result<Vec<String>, RouteError> {
+        let routes = Routes::new(&self.0.configured, workspace, pinned)?;
+        let used = (0..=u8::MAX).zip(&self.0.configured).filter(|(at, _)| routes.uses(*at));
+        Ok(used.map(|(_, channel)| channel.name.clone()).collect())
     }
 
     /// What the channels have done.

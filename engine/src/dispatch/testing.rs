@@ -33,6 +33,7 @@ pub(crate) fn revision() -> Revision {
         note: None,
         created_at: Timestamp::UNIX_EPOCH,
         decided_at: None,
+        archived_at: None,
     }
 }
 

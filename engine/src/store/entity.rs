@@ -2,8 +2,9 @@
 
 use crate::model::{
     Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
-    LoginUse, Membership, PasswordLink, Revision, Sender, Settings, User, Workspace, WorkspaceId,
+    LoginUse, Membership, PasswordLink, Revision, Sender, Settings, Share, User, Workspace, WorkspaceId,
 };
+use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
 
 /// What an audit event shows in the place of a credential.
@@ -101,6 +102,8 @@ entities! {
     Export(Export) = "export",
     /// Who may use a sender address, a platform record.
     Claim(Claim) = "claim",
+    /// A workspace's part in the sharing of a sender address.
+    Share(Share) = "share",
     /// The platform's settings.
     Settings(Settings) = "settings",
     /// The answer to a request that may come again.
@@ -135,6 +138,7 @@ impl Entity {
             Self::Draft(d) => d.id.into(),
             Self::Export(e) => EntityId(e.id),
             Self::Claim(c) => EntityId(c.id),
+            Self::Share(s) => EntityId(s.id),
             Self::Settings(_) => EntityId(Settings::ID),
             Self::Answer(a) => EntityId(a.id),
         }
@@ -161,6 +165,7 @@ impl Entity {
             Self::ApiKey(k) => Some(k.workspace_id),
             Self::Draft(d) => Some(d.workspace_id),
             Self::Export(e) => Some(e.workspace_id),
+            Self::Share(s) => Some(s.workspace_id),
         }
     }
 
@@ -185,6 +190,7 @@ impl Entity {
             | Self::Invitation(_)
             | Self::LoginUse(_)
             | Self::Claim(_)
+            | Self::Share(_)
             | Self::Settings(_)
             | Self::Answer(_) => None,
             Self::Draft(d) => Some(d.created_by.into()),
@@ -222,6 +228,7 @@ impl Entity {
             | Self::ApiKey(_)
             | Self::Draft(_)
             | Self::Export(_)
+            | Self::Share(_)
             | Self::Settings(_) => None,
         }
     }
@@ -245,6 +252,7 @@ impl Entity {
             Self::Draft(d) => d.version,
             Self::Export(e) => e.version,
             Self::Claim(c) => c.version,
+            Self::Share(s) => s.version,
             Self::Settings(s) => s.version,
             Self::Answer(a) => a.version,
         }
@@ -264,6 +272,7 @@ impl Entity {
             Self::ApiKey(k) => Some(life(k.revoked_at)),
             Self::PasswordLink(l) => Some(life(l.used_at)),
             Self::Membership(m) => Some(life(m.removed_at)),
+            Self::Share(s) => Some(life(s.ended_at)),
             Self::Workspace(_)
             | Self::Sender(_)
             | Self::User(_)
@@ -271,6 +280,19 @@ impl Entity {
             | Self::Claim(_)
             | Self::Settings(_)
             | Self::Answer(_) => None,
+        }
+    }
+
+    /// Why this stored entity may not become `next`, where its kind has parts that never change.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`].
+    pub(crate) fn check_next(&self, next: &Self) -> Result<(), StoreError> {
+        match (self, next) {
+            (Self::Revision(stored), Self::Revision(next)) => {
+                stored.lost_by(next).map_or(Ok(()), |why| Err(StoreError::Refused(why.to_owned())))
+            }
+            _ => Ok(()),
         }
     }
 

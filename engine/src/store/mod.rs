@@ -141,7 +141,8 @@ pub trait Catalog: Send + Sync {
     /// up is no event: with it, changes that must not happen beside each other conflict.
     ///
     /// # Errors
-    /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Unavailable`.
+    /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Refused` (a part of
+    /// an entity that never changes, such as a revision's address), `Unavailable`.
     fn apply<'a>(
         &'a self,
         changes: Vec<Change>,

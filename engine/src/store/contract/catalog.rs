@@ -44,6 +44,7 @@ pub(super) fn sender(n: u32, owner: WorkspaceId, name: &str) -> Entity {
         version: 0,
         created_at: at(),
         archived_at: None,
+        active: None,
     })
 }
 

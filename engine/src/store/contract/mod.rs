@@ -11,6 +11,7 @@ pub(super) mod catalog;
 pub(super) mod job_errors;
 pub(super) mod journal;
 pub(super) mod lists;
+pub(super) mod revisions;
 pub(super) mod suppressions;
 pub(super) mod traffic;
 
@@ -65,6 +66,10 @@ macro_rules! catalog_contract {
             a_scope_of_several_workspaces_hides_what_others_created
             an_impossible_list_is_refused
             an_overview_counts_what_is_not_archived_and_ranks_recent_authors
+        }
+        crate::store::contract::contract_tests! { revisions, $fixture,
+            what_a_revision_was_saved_with_never_changes
+            a_revision_moves_on_with_note_and_decision
         }
         crate::store::contract::contract_tests! { audit, $fixture,
             every_log_is_a_chain_of_its_own_that_can_be_checked

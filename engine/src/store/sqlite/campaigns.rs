@@ -208,6 +208,9 @@ impl Condition {
         if let Some(user) = query.created_by {
             filter.and("created_by = ?", [blob(user.0)]);
         }
+        if query.only_with_sender {
+            filter.and("sender_id <> ?", [blob(Uuid::nil())]);
+        }
         filter
     }
 

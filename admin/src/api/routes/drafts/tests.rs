@@ -28,6 +28,7 @@ pub(in crate::api::routes) async fn sender(
         version: 0,
         created_at: Timestamp::now(),
         archived_at: None,
+        active: None,
     };
     house.put(Entity::Sender(sender)).await;
     revision(house, workspace, (id, 1, saddr), status).await;
@@ -59,6 +60,7 @@ async fn revision(
         note: None,
         created_at: Timestamp::now(),
         decided_at: None,
+        archived_at: None,
     };
     house.put(Entity::Revision(revision)).await;
 }
