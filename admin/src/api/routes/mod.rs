@@ -11,6 +11,7 @@ mod me;
 mod password_links;
 mod setup;
 mod users;
+mod writing;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -83,6 +84,7 @@ pub(crate) fn all() -> Routes {
         password_links::routes(),
         campaigns::routes(),
         drafts::routes(),
+        writing::routes(),
     ];
     let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
