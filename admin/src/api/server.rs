@@ -6,6 +6,7 @@ use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
 use super::state::{Api, Reach};
+use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
@@ -44,6 +45,8 @@ pub(crate) struct Plane {
     pub(crate) engine: Engine,
     /// Time.
     pub(crate) clock: Clock,
+    /// Audit events that record no change.
+    pub(crate) audit: Recorder,
     /// What the configuration says.
     pub(crate) reach: Reach,
 }
@@ -59,9 +62,9 @@ pub(crate) struct Server {
 
 /// The whole API as a service.
 pub(crate) fn router(plane: Plane) -> (Router, Arc<Api>) {
-    let Plane { catalog, journal, engine, clock, reach } = plane;
+    let Plane { catalog, journal, engine, clock, audit, reach } = plane;
     let Routes { router, access } = routes::all();
-    let api = Arc::new(Api::new((catalog, journal), (engine, clock), reach, access));
+    let api = Arc::new(Api::new((catalog, journal), (engine, clock), (reach, audit), access));
     let router = Router::from(router)
         .fallback(async || Problem::new(Code::NotFound))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))

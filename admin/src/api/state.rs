@@ -5,7 +5,8 @@ use super::guard::Access;
 use super::measure::Measures;
 use super::reveals::Reveals;
 use super::streams::Streams;
-use crate::accounts::Logins;
+use crate::accounts::{Logins, Passwords};
+use crate::audit::Recorder;
 use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::store::{Catalog, Journal};
@@ -31,6 +32,10 @@ pub(crate) struct Api {
     pub(crate) clock: Clock,
     /// Logins of people.
     pub(crate) logins: Logins,
+    /// Passwords of people.
+    pub(crate) passwords: Passwords,
+    /// Audit events that record no change.
+    pub(crate) audit: Recorder,
     /// What is measured.
     pub(crate) measures: Measures,
     /// Proxies whose word about the client's address counts.
@@ -68,27 +73,27 @@ impl Api {
     pub(crate) fn new(
         (catalog, journal): (Arc<dyn Catalog>, Arc<dyn Journal>),
         (engine, clock): (Engine, Clock),
-        reach: Reach,
+        (reach, audit): (Reach, Recorder),
         access: AccessTable,
     ) -> Self {
         let Reach { trusted_proxies, public_url, ctn, exports } = reach;
         let logins = Logins::new(Arc::clone(&catalog));
-        let measures = Measures::default();
-        let (reveals, streams, scans) = (Reveals::default(), Streams::default(), Arc::new(Semaphore::new(1)));
         Self {
+            logins,
+            passwords: Passwords::start(),
+            measures: Measures::default(),
+            trusted_proxies,
+            public_url,
+            ctn,
+            audit,
+            exports,
+            reveals: Reveals::default(),
+            streams: Streams::default(),
+            scans: Arc::new(Semaphore::new(1)),
             catalog,
             journal,
             engine,
             clock,
-            logins,
-            measures,
-            trusted_proxies,
-            public_url,
-            ctn,
-            exports,
-            reveals,
-            streams,
-            scans,
             access,
         }
     }

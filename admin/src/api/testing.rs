@@ -8,11 +8,12 @@ use super::exports::{Shelf, Worker};
 use super::server::{Plane, router, serve};
 use super::state::{Api, Reach};
 use crate::accounts::Secret;
+use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder};
 use crate::demo::simulator::Simulator;
 use crate::privacy::CtnHasher;
 use engine::model::{
-    ApiKey, Credential, KeyScope, Membership, Policies, Principal, Role, Terms, User, UserId, Workspace,
-    WorkspaceId,
+    ApiKey, AuditOverflow, Credential, KeyScope, Membership, Policies, Principal, Role, Terms, User, UserId,
+    Workspace, WorkspaceId,
 };
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Scope, SqliteStore};
 use engine::{
@@ -76,7 +77,10 @@ impl House {
         let exports = Shelf::new(directory.path().join("exports"), Duration::from_secs(3600));
         let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn, exports };
         let clock = Clock::system();
-        let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, reach });
+        let path = directory.path().join("audit-fallback");
+        let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: AuditOverflow::Drop };
+        let audit = Recorder::open(Arc::clone(&catalog), clock, fallback).unwrap();
+        let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, audit, reach });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let exports = Worker::start(Arc::clone(&api)).unwrap();

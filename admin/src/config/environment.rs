@@ -17,8 +17,11 @@ enum Holds {
 }
 
 /// The keys by section; `channels` has one table for each channel.
-const KEYS: [(&str, &str, Holds); 26] = [
+const KEYS: [(&str, &str, Holds); 32] = [
     ("store", "url", Holds::Text),
+    ("admin", "listen", Holds::Text),
+    ("admin", "public_url", Holds::Text),
+    ("admin", "trusted_proxies", Holds::Texts),
     ("metrics", "listen", Holds::Text),
     ("channels", "name", Holds::Text),
     ("channels", "host", Holds::Text),
@@ -44,6 +47,9 @@ const KEYS: [(&str, &str, Holds); 26] = [
     ("limits", "export_hours", Holds::Number),
     ("privacy", "ctn_hash", Holds::Text),
     ("privacy", "ctn_key_file", Holds::Text),
+    ("audit", "retention_days", Holds::Number),
+    ("audit", "fallback_path", Holds::Text),
+    ("audit", "overflow", Holds::Text),
 ];
 
 /// Lays the settings among `variables` over `table`.

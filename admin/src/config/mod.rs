@@ -4,6 +4,7 @@
 //! version does not know is refused, never ignored.
 
 mod admin;
+mod audit;
 mod channel;
 mod environment;
 mod inbound;
@@ -11,6 +12,7 @@ mod privacy;
 
 use crate::exit::{self, Failure};
 use admin::AdminSection;
+use audit::AuditSection;
 use channel::ChannelSection;
 use engine::{ChannelConfig, InboundConfig, RECEIPT_TIMEOUT};
 use inbound::InboundSection;
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use admin::Admin;
+pub(crate) use audit::Audit;
 pub(crate) use privacy::Privacy;
 
 /// The commented file that `serve --print-config` prints.
@@ -31,7 +34,7 @@ pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
 /// Where metrics are served unless the file says otherwise.
 const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Keys that later versions know, for a refusal that says so.
-const LATER: [&str; 5] = ["core", "audit", "mail", "grafana", "tls"];
+const LATER: [&str; 4] = ["core", "mail", "grafana", "tls"];
 /// Longest wait for a receipt, hours.
 const MOST_RECEIPT_HOURS: u32 = 24 * 30;
 /// How long an exported file is kept unless the file says otherwise, hours: fetched the same day or the next.
@@ -44,6 +47,8 @@ const MOST_EXPORT_HOURS: u32 = 24 * 30;
 pub(crate) struct Config {
     /// Where the API listens.
     pub(crate) admin: Admin,
+    /// What the audit log is told.
+    pub(crate) audit: Audit,
     /// Directory of the store.
     pub(crate) directory: PathBuf,
     /// Where metrics are served.
@@ -80,6 +85,7 @@ impl Default for Settings {
 #[serde(deny_unknown_fields, default)]
 struct Sections {
     admin: AdminSection,
+    audit: AuditSection,
     store: StoreSection,
     metrics: MetricsSection,
     channels: Vec<ChannelSection>,
@@ -172,8 +178,10 @@ impl Sections {
             settings.receipt_timeout = Duration::from_secs(u64::from(hours) * 3600);
         }
         let (admin, privacy) = (self.admin.check()?, self.privacy.check()?);
+        let audit = self.audit.check(&directory)?;
         Ok(Config {
             admin,
+            audit,
             directory,
             metrics_listen,
             channels,
@@ -244,6 +252,8 @@ mod tests {
         assert_eq!(config.metrics_listen, smallest.metrics_listen);
         assert_eq!(config.admin, smallest.admin);
         assert_eq!((&config.privacy, config.export_kept), (&smallest.privacy, smallest.export_kept));
+        let audit = |config: &Config| (config.audit.retention_days, config.audit.overflow);
+        assert_eq!(audit(&config), audit(&smallest));
         let (one, other) = (&config.channels[0], &smallest.channels[0]);
         let defaults =
             |c: &ChannelConfig| (c.bind, c.binds, c.window, c.rate_per_s, c.enquire_link, c.message_id);
@@ -303,6 +313,11 @@ mod tests {
             ("MC_CHANNELS__1__WORKSPACES", "north"),
             ("MC_INBOUND__STOP_WORDS", "ENDE"),
             ("MC_LIMITS__RECEIPT_TIMEOUT_H", "1"),
+            ("MC_AUDIT__RETENTION_DAYS", "365"),
+            ("MC_AUDIT__FALLBACK_PATH", "somewhere/else"),
+            ("MC_AUDIT__OVERFLOW", "block"),
+            ("MC_ADMIN__LISTEN", "127.0.0.1:0"),
+            ("MC_ADMIN__TRUSTED_PROXIES", "192.0.2.1, 192.0.2.2"),
             ("MC_LOG", "info"),
             ("HOME", "x"),
         ];
@@ -315,6 +330,10 @@ mod tests {
         assert_eq!(config.channel_workspaces, [vec![], vec!["north".to_owned()]]);
         assert_eq!(config.settings.inbound.stop_words, ["ENDE"]);
         assert_eq!(config.settings.receipt_timeout, Duration::from_secs(3600));
+        assert_eq!((config.admin.listen.port(), config.admin.trusted_proxies.len()), (0, 2));
+        let overflow = engine::model::AuditOverflow::Block;
+        let fallback_path = PathBuf::from("somewhere/else");
+        assert_eq!(config.audit, Audit { retention_days: 365, fallback_path, overflow });
     }
 
     #[test]

@@ -423,7 +423,9 @@ impl Engine {
         if status.is_final() {
             changed.ended_at = Some(self.timestamp());
             if !matches!(campaign.status, Status::Sending | Status::Paused) {
+                let units = changed.recipients * u64::from(changed.content.parts.max(1));
                 changed.counts = changed.counts.or_else(|| never_sent(status, changed.recipients));
+                changed.segment_counts = changed.segment_counts.or_else(|| never_sent(status, units));
                 changed.receipts_over = true;
             }
         }

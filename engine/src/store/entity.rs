@@ -1,9 +1,10 @@
 //! What a catalog keeps: every kind of entity, and what stores and audit logs must know of each.
 
 use crate::model::{
-    Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login, LoginUse,
-    Membership, PasswordLink, Revision, Sender, Settings, User, Workspace, WorkspaceId,
+    Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
+    LoginUse, Membership, PasswordLink, Revision, Sender, Settings, Share, User, Workspace, WorkspaceId,
 };
+use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
 
 /// What an audit event shows in the place of a credential.
@@ -101,6 +102,8 @@ entities! {
     Export(Export) = "export",
     /// Who may use a sender address, a platform record.
     Claim(Claim) = "claim",
+    /// A workspace's part in the sharing of a sender address.
+    Share(Share) = "share",
     /// The platform's settings.
     Settings(Settings) = "settings",
     /// The answer to a request that may come again.
@@ -135,6 +138,7 @@ impl Entity {
             Self::Draft(d) => d.id.into(),
             Self::Export(e) => EntityId(e.id),
             Self::Claim(c) => EntityId(c.id),
+            Self::Share(s) => EntityId(s.id),
             Self::Settings(_) => EntityId(Settings::ID),
             Self::Answer(a) => EntityId(a.id),
         }
@@ -161,10 +165,21 @@ impl Entity {
             Self::ApiKey(k) => Some(k.workspace_id),
             Self::Draft(d) => Some(d.workspace_id),
             Self::Export(e) => Some(e.workspace_id),
+            Self::Share(s) => Some(s.workspace_id),
         }
     }
 
-    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership.
+    /// The tenant that it is about: its owner, and a workspace itself. Within this one's scope it may be changed, and in
+    /// this one's log its changes are events.
+    #[must_use]
+    pub const fn tenant(&self) -> Option<WorkspaceId> {
+        match self {
+            Self::Workspace(w) => Some(w.id),
+            other => other.workspace(),
+        }
+    }
+
+    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership or draft.
     #[must_use]
     pub fn parent(&self) -> Option<EntityId> {
         match self {
@@ -174,10 +189,11 @@ impl Entity {
             | Self::User(_)
             | Self::Invitation(_)
             | Self::LoginUse(_)
-            | Self::Draft(_)
             | Self::Claim(_)
+            | Self::Share(_)
             | Self::Settings(_)
             | Self::Answer(_) => None,
+            Self::Draft(d) => Some(d.created_by.into()),
             Self::Revision(r) => Some(r.sender_id.into()),
             Self::Membership(m) => Some(m.user_id.into()),
             Self::JoinRequest(j) => Some(j.user_id.into()),
@@ -204,11 +220,15 @@ impl Entity {
             Self::PasswordLink(l) => Some(("link", l.credential.0.clone())),
             Self::Claim(c) => Some(("sender address", c.skeleton.clone())),
             Self::Answer(a) => Some(("idempotency key", a.key.clone())),
+            Self::JoinRequest(j) if j.status == Admission::Pending => {
+                Some(("join request", format!("{}/{}", j.workspace_id, j.user_id)))
+            }
             Self::JoinRequest(_)
             | Self::LoginUse(_)
             | Self::ApiKey(_)
             | Self::Draft(_)
             | Self::Export(_)
+            | Self::Share(_)
             | Self::Settings(_) => None,
         }
     }
@@ -232,6 +252,7 @@ impl Entity {
             Self::Draft(d) => d.version,
             Self::Export(e) => e.version,
             Self::Claim(c) => c.version,
+            Self::Share(s) => s.version,
             Self::Settings(s) => s.version,
             Self::Answer(a) => a.version,
         }
@@ -251,6 +272,7 @@ impl Entity {
             Self::ApiKey(k) => Some(life(k.revoked_at)),
             Self::PasswordLink(l) => Some(life(l.used_at)),
             Self::Membership(m) => Some(life(m.removed_at)),
+            Self::Share(s) => Some(life(s.ended_at)),
             Self::Workspace(_)
             | Self::Sender(_)
             | Self::User(_)
@@ -261,10 +283,36 @@ impl Entity {
         }
     }
 
+    /// Why this stored entity may not become `next`, where its kind has parts that never change.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`].
+    pub(crate) fn check_next(&self, next: &Self) -> Result<(), StoreError> {
+        match (self, next) {
+            (Self::Revision(stored), Self::Revision(next)) => {
+                stored.lost_by(next).map_or(Ok(()), |why| Err(StoreError::Refused(why.to_owned())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a change of it is an audit event; what only serves the machinery is none.
     #[must_use]
     pub const fn is_audited(&self) -> bool {
         !matches!(self, Self::LoginUse(_) | Self::Answer(_))
+    }
+
+    /// Whether nothing but the count of changes has changed since `before`: such a change makes others of the same
+    /// moment conflict and is nothing to audit.
+    pub(crate) fn is_only_counted(&self, before: &Self) -> bool {
+        let uncounted = |entity: &Self| {
+            let mut body = entity.body();
+            if let Some(body) = body.as_object_mut() {
+                body.remove("version");
+            }
+            body
+        };
+        matches!(self, Self::Workspace(_)) && uncounted(self) == uncounted(before)
     }
 
     /// As audit events show it: [`Entity::body`] without credentials.

@@ -75,6 +75,7 @@ impl Stage {
             note: None,
             created_at: now,
             decided_at: Some(now),
+            archived_at: None,
         };
         house
             .put(Entity::Sender(Sender {
@@ -85,6 +86,7 @@ impl Stage {
                 version: 0,
                 created_at: now,
                 archived_at: None,
+                active: Some(revision.id),
             }))
             .await;
         house.put(Entity::Revision(revision.clone())).await;
@@ -163,6 +165,7 @@ impl Stage {
             ended_at: None,
             charged: Vec::new(),
             counts: None,
+            segment_counts: None,
             receipts_over: false,
             filing: Filing::default(),
         }
