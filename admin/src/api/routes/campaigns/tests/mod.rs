@@ -122,7 +122,7 @@ impl Stage {
         let schedule = Schedule { start_at, window: None, time_zone: "UTC".to_owned() };
         let text = match like.variables.as_slice() {
             [] => "Hello".to_owned(),
-            variables => variables.iter().map(|v| format!("{{{}}} ", v.name)).collect(),
+            variables => variables.iter().map(|v| format!("Your {{{}}} ", v.name)).collect(),
         };
         let content = Content {
             text,
