@@ -1,7 +1,7 @@
 //! Audit events of what changes no entity: reveals, downloads, batches of numbers. Who acts, and where, is the member's.
 
 use super::caller::Member;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::state::Api;
 use engine::model::EntityId;
 use engine::store::{Kind, Note};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// Notes it in the log of the member's workspace.
 ///
 /// # Errors
-/// The store's: what is not on record must not be done.
+/// `audit_unavailable`: it is on record nowhere, and must not be done.
 pub(crate) async fn note(
     api: &Api,
     member: &Member,
@@ -29,6 +29,8 @@ pub(crate) async fn note(
         subject: None,
         details,
     };
-    api.catalog.note(vec![note.within_limits()]).await?;
-    Ok(())
+    match api.audit.record(note).await {
+        Ok(_) => Ok(()),
+        Err(blocked) => Err(Problem::because(Code::AuditUnavailable, format!("{blocked}."))),
+    }
 }

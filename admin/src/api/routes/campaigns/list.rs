@@ -136,6 +136,7 @@ impl ListQuery {
             search: self.q.as_deref().and_then(Search::of),
             archived,
             created_by: None,
+            only_with_sender: false,
             sort: self.sort()?,
             after,
             limit: limit(self.limit)?,
