@@ -10,6 +10,7 @@ pub mod invariants;
 pub mod outfit;
 mod place;
 pub mod rig;
+pub mod service;
 mod skip;
 pub mod solo;
 pub mod stage;

@@ -17,6 +17,7 @@ mod page;
 mod permission;
 mod problem;
 mod query;
+mod reference;
 mod request;
 mod routes;
 mod server;

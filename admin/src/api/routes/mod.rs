@@ -4,6 +4,7 @@
 
 mod health;
 mod me;
+mod openapi;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -67,7 +68,7 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes());
+    let api = Routes::new().merge(me::routes()).merge(openapi::routes());
     health::routes().merge(api.nest(BASE))
 }
 
