@@ -3,8 +3,8 @@
 //! What was running when the last process ended goes on. SIGINT and SIGTERM drain: nothing new is sent, answers are
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
-use crate::api::{Plane, Reach, Server};
 use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
+use crate::api::{Plane, Reach, Server, Shelf};
 use crate::command::ServeOptions;
 use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
@@ -45,7 +45,8 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let audit = recorder(&place, &config.audit)?;
     let engine = place.start_engine(config.channels, config.settings).await?;
     let Admin { trusted_proxies, public_url, .. } = config.admin;
-    let reach = Reach { trusted_proxies, public_url, ctn };
+    let exports = Shelf::new(config.directory.join("exports"), config.export_kept);
+    let reach = Reach { trusted_proxies, public_url, ctn, exports };
     let server = Server::start(listener, plane(&place, &engine, (reach, audit.clone())))?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(

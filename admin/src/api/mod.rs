@@ -7,24 +7,30 @@
 mod caller;
 mod campaign_view;
 mod document;
+mod exports;
 mod guard;
 mod json;
 #[cfg(test)]
 mod matrix;
 mod measure;
 mod moment;
+mod note;
 mod page;
 mod permission;
 mod problem;
 mod query;
 mod reference;
+mod recipient_view;
 mod request;
+mod reveals;
 mod routes;
 mod server;
 mod state;
+mod streams;
 #[cfg(test)]
 mod testing;
 
 pub(crate) use document::document;
+pub(crate) use exports::Shelf;
 pub(crate) use server::{Plane, Server};
 pub(crate) use state::Reach;

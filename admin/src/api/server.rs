@@ -1,5 +1,6 @@
 //! The listener of the API and the thread that serves it: apart from the engine's, so that no request slows a bind.
 
+use super::exports::Worker;
 use super::guard;
 use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
@@ -56,6 +57,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     end: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<()>,
+    exports: Worker,
 }
 
 /// The whole API as a service.
@@ -84,11 +86,13 @@ impl Server {
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let (router, api) = router(plane);
+        let exports = Worker::start(api).map_err(refused)?;
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, router(plane).0, ended).await,
+                    Ok(listener) => serve(listener, router, ended).await,
                     Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });
@@ -96,7 +100,7 @@ impl Server {
             runtime.shutdown_timeout(GRACE);
         };
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(work).map_err(refused)?;
-        Ok(Self { address, end, thread })
+        Ok(Self { address, end, thread, exports })
     }
 
     /// Where it listens.
@@ -111,6 +115,7 @@ impl Server {
         if self.thread.join().is_err() {
             tracing::error!("the API's thread panicked");
         }
+        self.exports.end();
     }
 }
 

@@ -1,9 +1,12 @@
 //! What every handler works with.
 
+use super::exports::Shelf;
 use super::guard::Access;
 use super::measure::Measures;
 use crate::accounts::{Logins, Passwords};
 use crate::audit::Recorder;
+use super::reveals::Reveals;
+use super::streams::Streams;
 use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::store::{Catalog, Journal};
@@ -12,6 +15,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// To whom each method of each route is open.
 pub(crate) type AccessTable = BTreeMap<(String, String), Access>;
@@ -40,6 +44,14 @@ pub(crate) struct Api {
     pub(crate) public_url: Option<String>,
     /// Names recipients where their numbers are not shown.
     pub(crate) ctn: CtnHasher,
+    /// Where exported files are.
+    pub(crate) exports: Shelf,
+    /// Who sees full numbers.
+    pub(crate) reveals: Reveals,
+    /// Answers that go on for long.
+    pub(crate) streams: Streams,
+    /// Held by whoever reads every recipient of a campaign for one answer: one at a time.
+    pub(crate) scans: Arc<Semaphore>,
     access: AccessTable,
 }
 
@@ -52,6 +64,8 @@ pub(crate) struct Reach {
     pub(crate) public_url: Option<String>,
     /// Names recipients.
     pub(crate) ctn: CtnHasher,
+    /// Where exported files are.
+    pub(crate) exports: Shelf,
 }
 
 impl Api {
@@ -62,15 +76,19 @@ impl Api {
         (reach, audit): (Reach, Recorder),
         access: AccessTable,
     ) -> Self {
-        let Reach { trusted_proxies, public_url, ctn } = reach;
+        let Reach { trusted_proxies, public_url, ctn, exports } = reach;
         let logins = Logins::new(Arc::clone(&catalog));
         Self {
             logins,
             passwords: Passwords::start(),
             measures: Measures::default(),
+            reveals: Reveals::default(),
+            streams: Streams::default(),
+            scans: Arc::new(Semaphore::new(1)),
             trusted_proxies,
             public_url,
             ctn,
+            exports,
             audit,
             catalog,
             journal,

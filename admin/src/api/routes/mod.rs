@@ -2,6 +2,7 @@
 //!
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
+mod campaigns;
 mod health;
 mod me;
 mod openapi;
@@ -68,7 +69,7 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes()).merge(openapi::routes());
+    let api = Routes::new().merge(me::routes()).merge(campaigns::routes()).merge(openapi::routes());
     health::routes().merge(api.nest(BASE))
 }
 
