@@ -3,8 +3,8 @@
 //! What was running when the last process ended goes on. SIGINT and SIGTERM drain: nothing new is sent, answers are
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
-use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::api::{Plane, Reach, Server, Shelf};
+use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::command::ServeOptions;
 use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
@@ -46,7 +46,8 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let engine = place.start_engine(config.channels, config.settings).await?;
     let Admin { trusted_proxies, public_url, .. } = config.admin;
     let exports = Shelf::new(config.directory.join("exports"), config.export_kept);
-    let reach = Reach { trusted_proxies, public_url, ctn, exports };
+    let scratch = place.scratch()?;
+    let reach = Reach { trusted_proxies, public_url, ctn, exports, scratch };
     let server = Server::start(listener, plane(&place, &engine, (reach, audit.clone())))?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(

@@ -89,13 +89,15 @@ async fn authors_are_told_apart(service: &Service, root: &Client, team: &Team) -
     let first = people::submitted(team, &team.author, fields("one"), [FIRST_NUMBER + 90_001]).await?;
     let other = people::submitted(team, &second, fields("two"), [FIRST_NUMBER + 90_002]).await?;
     let trail = Trail::read(root, team.slug).await?;
-    let by = |campaign: &Value| trail.about(people::id(campaign), "campaign.create")["actor"]["email"].clone();
+    let by =
+        |campaign: &Value| trail.about(people::id(campaign), "campaign.create")["actor"]["email"].clone();
     assert_eq!((by(&first), by(&other)), (team.email("author").into(), "second@it.example.com".into()));
     let path = team.path(&format!("/audit?actor={}", second.id));
     let events = team.admin.all(&path).await?;
     assert!(!events.is_empty());
     assert!(events.iter().all(|event| event["actor"]["user_id"] == second.id), "{events:?}");
-    let theirs = second.post(&team.path(&format!("/campaigns/{}/cancel", people::id(&first))), Value::Null).await?;
+    let theirs =
+        second.post(&team.path(&format!("/campaigns/{}/cancel", people::id(&first))), Value::Null).await?;
     assert!(matches!(theirs.status, 403 | 404), "{}", theirs.body);
     Ok(())
 }

@@ -59,7 +59,10 @@ async fn a_maintenance_message_leaves_on_time_and_the_audit_says_who_and_when() 
     }
     assert_eq!(people::accepted_from(&service, ADDRESS).len() as u64, RECIPIENTS);
 
-    assert_eq!((&done["created_by"], &done["approved_by"]), (&team.author.id.clone().into(), &team.moderator.id.clone().into()));
+    assert_eq!(
+        (&done["created_by"], &done["approved_by"]),
+        (&team.author.id.clone().into(), &team.moderator.id.clone().into())
+    );
     let trail = Trail::read(&root, team.slug).await?;
     trail.assert_left(&approved, (&team.email("moderator"), "Moderator"), &["campaign.approve"]);
     let created = trail.about(id, "campaign.create");

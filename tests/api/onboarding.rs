@@ -19,7 +19,8 @@ fn email(name: &str) -> String {
 
 /// Steps 1 to 3: the provider makes the workspace, its admin and its sender.
 async fn provided(service: &Service, root: &Client) -> anyhow::Result<(Client, String)> {
-    let workspace = root.post("/workspaces", json!({"slug": SLUG, "name": "Acme Corporation"})).await?.expect(201)?;
+    let workspace =
+        root.post("/workspaces", json!({"slug": SLUG, "name": "Acme Corporation"})).await?.expect(201)?;
     let account = json!({
         "email": email("admin"), "name": "Adele Admin", "password": PASSWORD,
         "memberships": [{"slug": SLUG, "role": "Admin"}],
@@ -122,7 +123,8 @@ async fn billed(root: &Client, team: &Team, campaign: &Value) -> anyhow::Result<
     let write = root.post(&format!("/w/master/campaigns/{id}/pause"), Value::Null).await?;
     assert_eq!((write.status, write.code()), (403, "read_only_scope"), "{}", write.body);
 
-    let asked = team.admin.post(&team.path(&format!("/campaigns/{id}/exports")), json!({"format": "csv"})).await?;
+    let asked =
+        team.admin.post(&team.path(&format!("/campaigns/{id}/exports")), json!({"format": "csv"})).await?;
     let export = team.path(&format!("/exports/{}", asked.expect(202)?.text("id")));
     let ready = team.admin.until(&export, |it| it["status"] == "ready").await?;
     let csv = team.admin.get(&format!("{export}/file")).await?.expect(200)?;

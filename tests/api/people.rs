@@ -72,7 +72,8 @@ pub(super) async fn invite(
     slug: &str,
     (email, role): (&str, &str),
 ) -> anyhow::Result<Client> {
-    let invitation = admin.post(&format!("/w/{slug}/invitations"), json!({"email": email, "role": role})).await?;
+    let invitation =
+        admin.post(&format!("/w/{slug}/invitations"), json!({"email": email, "role": role})).await?;
     let invitation = invitation.expect(201)?;
     accept(service, &invitation, email).await?;
     service.login(email).await

@@ -41,8 +41,7 @@ impl Trail {
         for event in events {
             assert_eq!((&event["actor"]["email"], &event["actor"]["role"]), (&email.into(), &role.into()));
             assert_eq!(event["address"], "127.0.0.1", "{event}");
-            let at: jiff::Timestamp =
-                event["at"].as_str().and_then(|at| at.parse().ok()).unwrap_or_default();
+            let at: jiff::Timestamp = event["at"].as_str().and_then(|at| at.parse().ok()).unwrap_or_default();
             let age = jiff::Timestamp::now().duration_since(at);
             assert!(age.abs() < jiff::SignedDuration::from_mins(10), "{event}");
         }

@@ -119,10 +119,12 @@ impl Service {
     /// When the API refuses.
     pub async fn login(&self, email: &str) -> anyhow::Result<Client> {
         let nobody = self.nobody();
-        let answer = nobody.post("/login", json!({"email": email, "password": PASSWORD})).await?.expect(200)?;
+        let answer =
+            nobody.post("/login", json!({"email": email, "password": PASSWORD})).await?.expect(200)?;
         let id = answer.body["user"]["id"].as_str().context("the id of an account")?.to_owned();
         let cookies = answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
-        let cookie = cookies.filter_map(|value| value.split(';').next()).find(|pair| pair.starts_with(COOKIE));
+        let cookie =
+            cookies.filter_map(|value| value.split(';').next()).find(|pair| pair.starts_with(COOKIE));
         let cookie = cookie.context("a cookie")?.to_owned();
         Ok(Client { id, header: Some(("cookie", cookie)), ..nobody })
     }
@@ -268,7 +270,8 @@ impl Client {
         let response = request.timeout(DEADLINE).send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(text.into()) };
+        let body =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(text.into()) };
         Ok(Answer { status, headers, body })
     }
 

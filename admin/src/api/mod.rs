@@ -4,6 +4,7 @@
 //! `permission` is the one table of who may do what, `problem` the closed list of refusals. Nothing here knows SQL or
 //! SMPP, and no handler reaches past the scope of its workspace.
 
+mod authoring;
 mod caller;
 mod campaign_view;
 mod document;
@@ -19,8 +20,8 @@ mod page;
 mod permission;
 mod problem;
 mod query;
-mod reference;
 mod recipient_view;
+mod reference;
 mod request;
 mod reveals;
 mod routes;

@@ -1,12 +1,13 @@
 //! What every handler works with.
 
+use super::authoring::upload::Intakes;
 use super::exports::Shelf;
 use super::guard::Access;
 use super::measure::Measures;
-use crate::accounts::{Logins, Passwords};
-use crate::audit::Recorder;
 use super::reveals::Reveals;
 use super::streams::Streams;
+use crate::accounts::{Logins, Passwords};
+use crate::audit::Recorder;
 use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::store::{Catalog, Journal};
@@ -14,6 +15,7 @@ use engine::{Clock, Engine};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -52,6 +54,8 @@ pub(crate) struct Api {
     pub(crate) streams: Streams,
     /// Held by whoever reads every recipient of a campaign for one answer: one at a time.
     pub(crate) scans: Arc<Semaphore>,
+    /// How many recipient lists are written at once, and where their scratch files go.
+    pub(crate) intakes: Intakes,
     access: AccessTable,
 }
 
@@ -66,6 +70,8 @@ pub(crate) struct Reach {
     pub(crate) ctn: CtnHasher,
     /// Where exported files are.
     pub(crate) exports: Shelf,
+    /// A directory on the store's disk for scratch files.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Api {
@@ -76,7 +82,7 @@ impl Api {
         (reach, audit): (Reach, Recorder),
         access: AccessTable,
     ) -> Self {
-        let Reach { trusted_proxies, public_url, ctn, exports } = reach;
+        let Reach { trusted_proxies, public_url, ctn, exports, scratch } = reach;
         let logins = Logins::new(Arc::clone(&catalog));
         Self {
             logins,
@@ -90,6 +96,7 @@ impl Api {
             ctn,
             exports,
             audit,
+            intakes: Intakes::new(scratch),
             catalog,
             journal,
             engine,

@@ -75,7 +75,9 @@ impl House {
             Engine::start(config, Arc::clone(&catalog), Arc::clone(&journal), Env::system(1)).await.unwrap();
         let ctn = CtnHasher::keyed([7; 32]);
         let exports = Shelf::new(directory.path().join("exports"), Duration::from_secs(3600));
-        let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn, exports };
+        let scratch = directory.path().join("scratch");
+        std::fs::create_dir(&scratch).unwrap();
+        let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn, exports, scratch };
         let clock = Clock::system();
         let path = directory.path().join("audit-fallback");
         let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: AuditOverflow::Drop };

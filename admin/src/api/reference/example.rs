@@ -16,7 +16,13 @@ fn at_depth(document: &Value, schema: &Value, depth: usize) -> Value {
     if depth == MOST_DEPTH {
         return Value::Null;
     }
-    let own = [&schema["example"], &schema["examples"][0], &schema["const"], &schema["default"], &schema["enum"][0]];
+    let own = [
+        &schema["example"],
+        &schema["examples"][0],
+        &schema["const"],
+        &schema["default"],
+        &schema["enum"][0],
+    ];
     if let Some(own) = own.into_iter().find(|value| !value.is_null()) {
         return own.clone();
     }

@@ -3,6 +3,7 @@
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
 mod campaigns;
+mod drafts;
 mod health;
 mod me;
 mod openapi;
@@ -69,7 +70,8 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes()).merge(campaigns::routes()).merge(openapi::routes());
+    let parts = [campaigns::routes(), drafts::routes(), me::routes(), openapi::routes()];
+    let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
 }
 

@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 use utoipa_axum::routes;
 
 /// Only its own stylesheet, and no script at all.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| document::document().to_string());
 static PAGE: LazyLock<String> =

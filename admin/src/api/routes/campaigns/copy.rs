@@ -101,6 +101,7 @@ fn anew(
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: Filing { restored_from: Some(original.id), ..Filing::default() },
     }

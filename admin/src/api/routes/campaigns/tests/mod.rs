@@ -74,6 +74,7 @@ impl Stage {
             registration_ref: None,
             note: None,
             created_at: now,
+            archived_at: None,
             decided_at: Some(now),
         };
         house
@@ -85,6 +86,7 @@ impl Stage {
                 version: 0,
                 created_at: now,
                 archived_at: None,
+                active: None,
             }))
             .await;
         house.put(Entity::Revision(revision.clone())).await;
@@ -163,6 +165,7 @@ impl Stage {
             ended_at: None,
             charged: Vec::new(),
             counts: None,
+            segment_counts: None,
             receipts_over: false,
             filing: Filing::default(),
         }
