@@ -3,7 +3,11 @@
 //! Every test starts an installation of its own and makes everybody in it through the API.
 
 mod company;
+mod contract;
 mod maintenance;
 mod onboarding;
+mod outage;
 mod people;
+mod reads;
 mod trail;
+mod upload;

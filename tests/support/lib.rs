@@ -4,6 +4,7 @@
 //! every wait is a blocking read that ends when the line, the end of output or the deadline comes.
 
 mod child;
+mod disk;
 pub mod doubles;
 pub mod evidence;
 pub mod invariants;
@@ -17,5 +18,6 @@ pub mod stage;
 pub mod tap;
 
 pub use child::{Child, ChildError};
-pub use place::{free_port, peak_mib, product, python, repository, temp_dir, tool};
+pub use disk::SmallDisk;
+pub use place::{free_port, peak_mib, product, python, repository, schemathesis, temp_dir, tool};
 pub use skip::report_skip;

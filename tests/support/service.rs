@@ -89,6 +89,29 @@ impl Service {
         Ok(())
     }
 
+    /// Ends it in order and starts it again with another rate of its channel, segments per second.
+    ///
+    /// # Errors
+    /// When it does not end or does not start.
+    pub async fn limit(&mut self, rate_per_s: u32) -> anyhow::Result<()> {
+        self.child.ask_to_end()?;
+        let mut looks = tokio::time::interval(LOOK);
+        let end = Instant::now() + DEADLINE;
+        // The SMSC runs on this thread and must get to answer.
+        while self.child.is_running()? {
+            looks.tick().await;
+            anyhow::ensure!(Instant::now() < end, "it does not end");
+        }
+        let path = self.folder.path().join("message-center.toml");
+        let text = std::fs::read_to_string(&path)?;
+        let lines = text.lines().map(|line| match line.starts_with("rate_per_s") {
+            true => format!("rate_per_s = {rate_per_s}\n"),
+            false => format!("{line}\n"),
+        });
+        std::fs::write(&path, lines.collect::<String>())?;
+        self.restart()
+    }
+
     /// The folder of the installation.
     #[must_use]
     pub fn folder(&self) -> &Path {
