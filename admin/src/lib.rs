@@ -21,5 +21,6 @@ mod place;
 mod privacy;
 mod serve;
 mod signals;
+mod user;
 
 pub use command::run;

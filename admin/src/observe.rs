@@ -2,6 +2,7 @@
 //!
 //! Nothing here needs a login, so nothing here tells more than counts and a version.
 
+use crate::api::Measures;
 use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::Router;
@@ -13,6 +14,7 @@ use engine::metrics::{CONTENT_TYPE, ChannelSnapshot, LATENCY_BOUNDS_US, LatencyS
 use engine::{ChannelStatus, Engine};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -48,11 +50,16 @@ impl Observer {
     }
 
     /// Answers from now on, until the task is aborted; without a recorder nothing waits to be audited.
-    pub(crate) fn serve(self, engine: Engine, audit: Option<Recorder>) -> JoinHandle<()> {
+    pub(crate) fn serve(
+        self,
+        engine: Engine,
+        measures: Arc<Measures>,
+        audit: Option<Recorder>,
+    ) -> JoinHandle<()> {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(healthz))
-            .with_state((engine, audit));
+            .with_state((engine, measures, audit));
         tokio::spawn(async move {
             if let Err(error) = axum::serve(self.listener, router).await {
                 tracing::error!(%error, "metrics are no longer served");
@@ -62,25 +69,25 @@ impl Observer {
 }
 
 /// What answers are made from.
-type Observed = (Engine, Option<Recorder>);
+type Observed = (Engine, Arc<Measures>, Option<Recorder>);
 
-async fn metrics(State((engine, audit)): State<Observed>) -> impl IntoResponse {
+async fn metrics(State((engine, measures, audit)): State<Observed>) -> impl IntoResponse {
     let fallback = audit.map(|audit| audit.state());
     let snapshot = Snapshot {
         audit_fallback: fallback.map_or(0, |state| state.octets),
         audit_dropped: fallback.map_or(0, |state| state.dropped),
-        ..snapshot(&engine)
+        ..snapshot(&engine, &measures)
     };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot))
 }
 
 /// Whether the process can do its work: 503 once the engine has given up or is ending.
-async fn healthz(State((engine, _)): State<Observed>) -> impl IntoResponse {
+async fn healthz(State((engine, _, _)): State<Observed>) -> impl IntoResponse {
     if engine.is_running() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "ended\n") }
 }
 
 /// What the engine has counted, as the metrics name it.
-fn snapshot(engine: &Engine) -> Snapshot {
+fn snapshot(engine: &Engine, measures: &Measures) -> Snapshot {
     let channels: Vec<ChannelSnapshot> = engine.channels().into_iter().map(channel).collect();
     // Nothing is longer than the last bound: what is counted there is everything.
     let bounds: Vec<u64> = LATENCY_BOUNDS_US.into_iter().chain([u64::MAX]).collect();
@@ -93,6 +100,7 @@ fn snapshot(engine: &Engine) -> Snapshot {
         queued: engine.queued().saturating_sub(held),
         unknown: engine.recovered().0 + lost + engine.receipts_overdue(),
         latency: LatencySnapshot { cumulative, count, sum_us },
+        login_failures: measures.login_failures(),
         channels,
         ..Snapshot::default()
     }

@@ -110,6 +110,12 @@ const AUDIT_DROPPED: Metric = Metric {
     kind: MetricType::Counter,
     labels: &[],
 };
+const LOGIN_FAILURES: Metric = Metric {
+    name: "mc_login_failures_total",
+    help: "Logins that were refused: wrong password, locked account, too many from one address.",
+    kind: MetricType::Counter,
+    labels: &[],
+};
 const BUILD: Metric = Metric {
     name: "mc_build_info",
     help: "1, with the version of the program.",
@@ -134,6 +140,8 @@ pub struct Snapshot {
     pub audit_fallback: u64,
     /// Audit events lost.
     pub audit_dropped: u64,
+    /// Logins that were refused.
+    pub login_failures: u64,
 }
 
 /// One channel.
@@ -202,6 +210,7 @@ impl Collector for Snapshot {
         write(&mut encoder, &UNKNOWN, &[(vec![], self.unknown)])?;
         write(&mut encoder, &AUDIT_FALLBACK, &[(vec![], self.audit_fallback)])?;
         write(&mut encoder, &AUDIT_DROPPED, &[(vec![], self.audit_dropped)])?;
+        write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
         write(&mut encoder, &BUILD, &[(vec![self.version], 1)])?;
         self.write_latency(&mut encoder)
     }
@@ -319,6 +328,7 @@ mod tests {
             latency,
             audit_fallback,
             audit_dropped,
+            login_failures: 3,
         }
     }
 
@@ -351,6 +361,7 @@ mod tests {
             "mc_audit_fallback_bytes 700",
             "mc_audit_events_dropped_total 6",
             "mc_queue_depth{channel=\"\",lane=\"normal\"} 50",
+            "mc_login_failures_total 3",
             "mc_build_info{version=\"1.2.3\"} 1",
             "mc_submit_latency_seconds_bucket{le=\"0.000031\"} 0",
             "mc_submit_latency_seconds_bucket{le=\"0.000063\"} 19",

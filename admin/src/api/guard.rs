@@ -131,7 +131,8 @@ async fn key(api: &Api, text: &str) -> Result<engine::model::ApiKey, Problem> {
     if holds && key.credential == digest(secret) { Ok(key) } else { Err(refused()) }
 }
 
-async fn user(api: &Api, id: UserId) -> Result<Option<User>, StoreError> {
+/// An account, also a disabled one.
+pub(crate) async fn user(api: &Api, id: UserId) -> Result<Option<User>, StoreError> {
     match api.catalog.get(Scope::Platform, Kind::User, id.into()).await {
         Ok(Entity::User(user)) => Ok(Some(user)),
         Ok(_) | Err(StoreError::NotFound) => Ok(None),

@@ -2,15 +2,19 @@
 
 use super::exports::Worker;
 use super::guard;
+use super::idempotency::idempotency;
+use super::measure::Measures;
 use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
 use super::state::{Api, Reach};
+use crate::accounts::keep_purging;
 use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
+use engine::model::Credential;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
 use hyper::server::conn::http1;
@@ -49,6 +53,10 @@ pub(crate) struct Plane {
     pub(crate) audit: Recorder,
     /// What the configuration says.
     pub(crate) reach: Reach,
+    /// What it measures.
+    pub(crate) measures: Arc<Measures>,
+    /// Digest of what must be shown to create the first super admin; `None` when there is one.
+    pub(crate) setup: Option<Credential>,
 }
 
 /// The running API.
@@ -62,11 +70,11 @@ pub(crate) struct Server {
 
 /// The whole API as a service.
 pub(crate) fn router(plane: Plane) -> (Router, Arc<Api>) {
-    let Plane { catalog, journal, engine, clock, audit, reach } = plane;
     let Routes { router, access } = routes::all();
-    let api = Arc::new(Api::new((catalog, journal), (engine, clock), (reach, audit), access));
+    let api = Arc::new(Api::new(plane, access));
     let router = Router::from(router)
         .fallback(async || Problem::new(Code::NotFound))
+        .layer(from_fn_with_state(Arc::clone(&api), idempotency))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&api), trace))
@@ -86,13 +94,18 @@ impl Server {
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let (catalog, clock) = (Arc::clone(&plane.catalog), plane.clock);
         let (router, api) = router(plane);
         let exports = Worker::start(api).map_err(refused)?;
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, router, ended).await,
+                    Ok(listener) => {
+                        let purging = tokio::spawn(keep_purging(catalog, clock));
+                        serve(listener, router, ended).await;
+                        purging.abort();
+                    }
                     Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });

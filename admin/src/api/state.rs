@@ -3,20 +3,23 @@
 use super::authoring::upload::Intakes;
 use super::exports::Shelf;
 use super::guard::Access;
+use super::idempotency::SecretAnswers;
 use super::measure::Measures;
 use super::reveals::Reveals;
+use super::server::Plane;
 use super::streams::Streams;
-use crate::accounts::{Logins, Passwords};
+use crate::accounts::{Lockout, Logins, Passwords};
 use crate::audit::Recorder;
 use crate::privacy::CtnHasher;
 use axum::http::Method;
+use engine::model::Credential;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 /// To whom each method of each route is open.
@@ -38,8 +41,14 @@ pub(crate) struct Api {
     pub(crate) passwords: Passwords,
     /// Audit events that record no change.
     pub(crate) audit: Recorder,
+    /// Failed logins.
+    pub(crate) lockout: Mutex<Lockout>,
+    /// Digest of what must be shown to create the first super admin; `None` when there was one at the start.
+    pub(crate) setup: Option<Credential>,
+    /// Answers with a secret, for requests that come again.
+    pub(crate) secret_answers: SecretAnswers,
     /// What is measured.
-    pub(crate) measures: Measures,
+    pub(crate) measures: Arc<Measures>,
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it, without a slash at the end.
@@ -75,22 +84,20 @@ pub(crate) struct Reach {
 }
 
 impl Api {
-    /// Over this store and engine, behind this table of routes.
-    pub(crate) fn new(
-        (catalog, journal): (Arc<dyn Catalog>, Arc<dyn Journal>),
-        (engine, clock): (Engine, Clock),
-        (reach, audit): (Reach, Recorder),
-        access: AccessTable,
-    ) -> Self {
+    /// Over this ground, behind this table of routes.
+    pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
+        let Plane { catalog, journal, engine, clock, reach, audit, measures, setup } = plane;
         let Reach { trusted_proxies, public_url, ctn, exports, scratch } = reach;
-        let logins = Logins::new(Arc::clone(&catalog));
         Self {
-            logins,
+            logins: Logins::new(Arc::clone(&catalog)),
             passwords: Passwords::start(),
-            measures: Measures::default(),
             reveals: Reveals::default(),
             streams: Streams::default(),
             scans: Arc::new(Semaphore::new(1)),
+            lockout: Mutex::default(),
+            secret_answers: SecretAnswers::default(),
+            measures,
+            setup,
             trusted_proxies,
             public_url,
             ctn,

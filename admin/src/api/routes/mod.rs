@@ -5,8 +5,13 @@
 mod campaigns;
 mod drafts;
 mod health;
+mod login;
+mod logins;
 mod me;
 mod openapi;
+mod password_links;
+mod setup;
+mod users;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -70,7 +75,17 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let parts = [campaigns::routes(), drafts::routes(), me::routes(), openapi::routes()];
+    let parts = [
+        openapi::routes(),
+        setup::routes(),
+        login::routes(),
+        me::routes(),
+        logins::routes(),
+        users::routes(),
+        password_links::routes(),
+        campaigns::routes(),
+        drafts::routes(),
+    ];
     let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
 }
