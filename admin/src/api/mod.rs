@@ -25,6 +25,7 @@ mod permission;
 mod problem;
 mod query;
 mod recipient_view;
+mod reference;
 mod request;
 mod reveals;
 mod routes;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// Notes it in the log of the member's workspace.
 ///
 /// # Errors
-/// `audit_unavailable`: it is on record nowhere, and must not be done.
+/// `audit_unavailable`: what is not on record must not be done. Without the store it is in the fallback file first.
 pub(crate) async fn note(
     api: &Api,
     member: &Member,
@@ -29,8 +29,5 @@ pub(crate) async fn note(
         subject: None,
         details,
     };
-    match api.audit.record(note).await {
-        Ok(_) => Ok(()),
-        Err(blocked) => Err(Problem::because(Code::AuditUnavailable, format!("{blocked}."))),
-    }
+    api.audit.record(note).await.map(|_| ()).map_err(|_| Problem::new(Code::AuditUnavailable))
 }

@@ -8,6 +8,7 @@ mod health;
 mod login;
 mod logins;
 mod me;
+mod openapi;
 mod password_links;
 mod setup;
 mod users;
@@ -76,6 +77,7 @@ impl Routes {
 /// All routes.
 pub(crate) fn all() -> Routes {
     let parts = [
+        openapi::routes(),
         setup::routes(),
         login::routes(),
         me::routes(),

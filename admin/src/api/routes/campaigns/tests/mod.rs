@@ -74,7 +74,6 @@ impl Stage {
             registration_ref: None,
             note: None,
             created_at: now,
-            archived_at: None,
             decided_at: Some(now),
             archived_at: None,
         };
