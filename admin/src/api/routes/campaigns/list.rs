@@ -130,7 +130,6 @@ impl ListQuery {
         self.status.dedup();
         self.mode.dedup();
         Ok(CampaignQuery {
-            only_with_sender: false,
             from: self.from,
             to: self.to,
             search: self.q.as_deref().and_then(Search::of),
