@@ -4,8 +4,10 @@
 //! `permission` is the one table of who may do what, `problem` the closed list of refusals. Nothing here knows SQL or
 //! SMPP, and no handler reaches past the scope of its workspace.
 
+mod bounds;
 mod caller;
 mod campaign_view;
+mod deciding;
 mod document;
 mod guard;
 mod json;
@@ -17,6 +19,7 @@ mod page;
 mod permission;
 mod problem;
 mod query;
+mod registry;
 mod request;
 mod routes;
 mod server;

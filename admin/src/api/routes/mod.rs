@@ -4,6 +4,8 @@
 
 mod health;
 mod me;
+mod moderation;
+mod senders;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -67,7 +69,7 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes());
+    let api = Routes::new().merge(me::routes()).merge(moderation::routes()).merge(senders::routes());
     health::routes().merge(api.nest(BASE))
 }
 
