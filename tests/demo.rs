@@ -39,7 +39,7 @@ const METRICS: [&str; 10] = [
 ];
 
 /// The program with nothing of the surrounding environment that could configure it.
-fn program(arguments: &[&str]) -> Command {
+pub(super) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(product("message-center").expect("the product is built"));
     let settings = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MC_"));
     settings.for_each(|(name, _)| {
@@ -253,11 +253,12 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
     assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
 }
 
-/// Writes the printed default configuration into `folder` and starts `serve` there.
-fn served(folder: &Path) -> (Child, Command) {
+/// Writes the printed default configuration into `folder`, with free ports, and starts `serve` there.
+pub(super) fn served(folder: &Path) -> (Child, Command) {
     let printed = run(&["serve", "--print-config"]);
     assert!(printed.status.success(), "{printed:?}");
-    std::fs::write(folder.join("message-center.toml"), &printed.stdout).expect("written");
+    let text = String::from_utf8_lossy(&printed.stdout).replace("127.0.0.1:8080", "127.0.0.1:0");
+    std::fs::write(folder.join("message-center.toml"), text).expect("written");
     let again = || {
         let mut serve = program(&["serve", "--config", "message-center.toml"]);
         serve.current_dir(folder);

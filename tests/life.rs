@@ -8,6 +8,7 @@ mod ends;
 mod limits;
 mod overdue;
 mod tenant;
+mod traffic;
 mod trigger;
 
 use bench::smsc::Config;

@@ -2,7 +2,7 @@
 
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-use crate::{api, demo, log, serve};
+use crate::{api, audit_verify, demo, log, serve};
 use clap::{Args, Parser, Subcommand};
 use engine::model::MAX_RECIPIENTS;
 use std::net::SocketAddr;
@@ -25,6 +25,9 @@ enum Command {
     /// Run the engine and the API on a configured store until SIGINT or SIGTERM.
     #[command(after_help = exit::HELP)]
     Serve(ServeOptions),
+    /// Check that the audit logs of a store that nobody is using are what was written.
+    #[command(after_help = exit::HELP)]
+    AuditVerify(AuditVerifyOptions),
     /// Print the OpenAPI document of the API.
     Openapi,
 }
@@ -39,6 +42,14 @@ pub(crate) struct ServeOptions {
     /// Print a commented configuration file and end.
     #[arg(long, group = "what")]
     print_config: bool,
+}
+
+/// What `audit-verify` is asked for.
+#[derive(Clone, Debug, Args)]
+struct AuditVerifyOptions {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
 }
 
 /// What the demo is asked for.
@@ -102,6 +113,10 @@ pub fn run() -> ExitCode {
             log::start(log::Shape::Json);
             serve::run(&options)
         }
+        Command::AuditVerify(options) => {
+            log::start(log::Shape::Text);
+            audit_verify::run(&options.config)
+        }
         Command::Openapi => {
             Lines::Out.say(&format!("{:#}", api::document()));
             Ok(exit::DONE)
@@ -131,7 +146,9 @@ mod tests {
             let line = ["message-center", "demo"].iter().chain(flags);
             match Program::try_parse_from(line).expect("a sound line").command {
                 Command::Demo(options) => options.wants_receipts(),
-                Command::Serve(_) | Command::Openapi => unreachable!("demo was asked for"),
+                Command::Serve(_) | Command::AuditVerify(_) | Command::Openapi => {
+                    unreachable!("demo was asked for")
+                }
             }
         };
         assert!(wants(&[]) && wants(&["--receipts"]) && wants(&["--no-receipts", "--receipts"]));

@@ -2,6 +2,7 @@
 //!
 //! Nothing here needs a login, so nothing here tells more than counts and a version.
 
+use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::Router;
 use axum::extract::State;
@@ -46,10 +47,12 @@ impl Observer {
         self.address
     }
 
-    /// Answers from now on, until the task is aborted.
-    pub(crate) fn serve(self, engine: Engine) -> JoinHandle<()> {
-        let router =
-            Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(engine);
+    /// Answers from now on, until the task is aborted; without a recorder nothing waits to be audited.
+    pub(crate) fn serve(self, engine: Engine, audit: Option<Recorder>) -> JoinHandle<()> {
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(healthz))
+            .with_state((engine, audit));
         tokio::spawn(async move {
             if let Err(error) = axum::serve(self.listener, router).await {
                 tracing::error!(%error, "metrics are no longer served");
@@ -58,12 +61,21 @@ impl Observer {
     }
 }
 
-async fn metrics(State(engine): State<Engine>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot(&engine)))
+/// What answers are made from.
+type Observed = (Engine, Option<Recorder>);
+
+async fn metrics(State((engine, audit)): State<Observed>) -> impl IntoResponse {
+    let fallback = audit.map(|audit| audit.state());
+    let snapshot = Snapshot {
+        audit_fallback: fallback.map_or(0, |state| state.octets),
+        audit_dropped: fallback.map_or(0, |state| state.dropped),
+        ..snapshot(&engine)
+    };
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot))
 }
 
 /// Whether the process can do its work: 503 once the engine has given up or is ending.
-async fn healthz(State(engine): State<Engine>) -> impl IntoResponse {
+async fn healthz(State((engine, _)): State<Observed>) -> impl IntoResponse {
     if engine.is_running() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "ended\n") }
 }
 
@@ -82,6 +94,7 @@ fn snapshot(engine: &Engine) -> Snapshot {
         unknown: engine.recovered().0 + lost + engine.receipts_overdue(),
         latency: LatencySnapshot { cumulative, count, sum_us },
         channels,
+        ..Snapshot::default()
     }
 }
 

@@ -3,18 +3,23 @@
 //! What was running when the last process ended goes on. SIGINT and SIGTERM drain: nothing new is sent, answers are
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
-use crate::api::{Plane, Reach, Server};
+use crate::api::{Plane, Reach, Server, Shelf};
+use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::command::ServeOptions;
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
 use crate::observe::Observer;
 use crate::place::{self, Place};
+use crate::privacy;
 use crate::signals::Signals;
-use engine::store::{Catalog, Journal};
+use engine::model::{EntityId, Principal};
+use engine::store::{Catalog, Journal, Note, Scope};
 use engine::{Clock, Engine};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use tokio::task::JoinSet;
+use uuid::Uuid;
 
 /// Serves, or prints the default configuration; returns the exit code.
 pub(crate) fn run(options: &ServeOptions) -> Result<u8, Failure> {
@@ -35,10 +40,15 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let observer = Observer::bind(config.metrics_listen, "metrics.listen").await?;
     let place = Place::open(&config.directory)?;
     place.allow(&mut config.channels, &config.channel_workspaces).await?;
+    let ctn = privacy::settle(&*place.store, &config.privacy, &config.directory).await?;
     let listener = listen(config.admin.listen)?;
+    let audit = recorder(&place, &config.audit)?;
     let engine = place.start_engine(config.channels, config.settings).await?;
-    let reach = Reach { trusted_proxies: config.admin.trusted_proxies, public_url: config.admin.public_url };
-    let server = Server::start(listener, plane(&place, &engine, reach))?;
+    let Admin { trusted_proxies, public_url, .. } = config.admin;
+    let exports = Shelf::new(config.directory.join("exports"), config.export_kept);
+    let scratch = place.scratch()?;
+    let reach = Reach { trusted_proxies, public_url, ctn, exports, scratch };
+    let server = Server::start(listener, plane(&place, &engine, (reach, audit.clone())))?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(
         store = %config.directory.display(),
@@ -50,7 +60,9 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     );
     let (api, metrics) = (server.address(), observer.address());
     Lines::Out.say(&format!("serving; API: http://{api}/api/v1; metrics: http://{metrics}/metrics"));
-    let answering = observer.serve(engine.clone());
+    let upkeep = keep_audit(&place, &audit, config.audit.retention_days);
+    record(&audit, "server.start").await;
+    let answering = observer.serve(engine.clone(), Some(audit.clone()));
     let ended = tokio::select! {
         biased;
         reason = engine.failed() => Err(reason),
@@ -72,13 +84,55 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
         }
     };
     answering.abort();
+    record(&audit, "server.stop").await;
+    drop(upkeep);
     done
 }
 
-fn plane(place: &Place, engine: &Engine, reach: Reach) -> Plane {
+fn recorder(place: &Place, audit: &Audit) -> Result<Recorder, Failure> {
+    let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
+    let path = audit.fallback_path.clone();
+    let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: audit.overflow };
+    Recorder::open(catalog, Clock::system(), fallback).map_err(|error| {
+        let path = audit.fallback_path.display();
+        let sentence = format!(
+            "the audit fallback {path} cannot be used: {error}; choose another one with audit.fallback_path"
+        );
+        Failure::new(exit::STORE, sentence)
+    })
+}
+
+/// Replays and expires audit events until it is dropped.
+fn keep_audit(place: &Place, audit: &Recorder, retention_days: u32) -> JoinSet<()> {
+    let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
+    let mut upkeep = JoinSet::new();
+    upkeep.spawn(audit.clone().keep_replaying());
+    upkeep.spawn(expiry::keep_expiring(catalog, Clock::system(), retention_days));
+    upkeep
+}
+
+/// Records that the server starts or stops; an outage must not keep it from either.
+async fn record(audit: &Recorder, action: &str) {
+    let note = Note {
+        id: Uuid::now_v7(),
+        scope: Scope::Platform,
+        at: jiff::Timestamp::now(),
+        by: Principal::engine(),
+        action: action.to_owned(),
+        entity_kind: "server".to_owned(),
+        entity_id: EntityId(Uuid::nil()),
+        subject: None,
+        details: serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }),
+    };
+    if let Err(blocked) = audit.record(note).await {
+        tracing::error!(%blocked, action, "not recorded");
+    }
+}
+
+fn plane(place: &Place, engine: &Engine, (reach, audit): (Reach, Recorder)) -> Plane {
     let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
     let journal: Arc<dyn Journal> = Arc::clone(&place.store) as _;
-    Plane { catalog, journal, engine: engine.clone(), clock: Clock::system(), reach }
+    Plane { catalog, journal, engine: engine.clone(), clock: Clock::system(), reach, audit }
 }
 
 /// Takes the API's address early, so that a port in use stops the start before anything else.

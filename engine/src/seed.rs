@@ -277,6 +277,7 @@ impl Seed {
             ended_at: None,
             charged: Vec::new(),
             counts: None,
+            segment_counts: None,
             receipts_over: false,
             filing: crate::model::Filing::default(),
         })

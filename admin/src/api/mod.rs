@@ -4,29 +4,36 @@
 //! `permission` is the one table of who may do what, `problem` the closed list of refusals. Nothing here knows SQL or
 //! SMPP, and no handler reaches past the scope of its workspace.
 
+mod authoring;
 mod bounds;
 mod caller;
 mod campaign_view;
 mod deciding;
 mod document;
+mod exports;
 mod guard;
 mod json;
 #[cfg(test)]
 mod matrix;
 mod measure;
 mod moment;
+mod note;
 mod page;
 mod permission;
 mod problem;
 mod query;
+mod recipient_view;
 mod registry;
 mod request;
+mod reveals;
 mod routes;
 mod server;
 mod state;
+mod streams;
 #[cfg(test)]
 mod testing;
 
 pub(crate) use document::document;
+pub(crate) use exports::Shelf;
 pub(crate) use server::{Plane, Server};
 pub(crate) use state::Reach;

@@ -3,6 +3,7 @@
 //! A handler returns a [`Problem`]; the outermost layer writes it, because only that one knows the request's id.
 //! A problem never tells what belongs to another tenant, nor a number, text or secret.
 
+use crate::accounts::{BUSY_RETRY_S, Busy, Weak};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::EngineError;
@@ -114,6 +115,8 @@ codes! {
     WeakPassword = "weak_password", UNPROCESSABLE_ENTITY, "The password is too weak";
     /// Too many failed logins.
     Locked = "locked", LOCKED, "Too many failed logins; try again later";
+    /// The body came too slowly.
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request came too slowly";
     /// Too many requests.
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests; try again later";
     /// A defect.
@@ -290,6 +293,20 @@ impl From<EngineError> for Problem {
                 Self::new(Code::EngineUnavailable)
             }
         }
+    }
+}
+
+impl From<Busy> for Problem {
+    fn from(busy: Busy) -> Self {
+        let detail = format!("{busy}; try again in a moment.");
+        Self::because(Code::RateLimited, detail).with_header(header::RETRY_AFTER, BUSY_RETRY_S)
+    }
+}
+
+impl From<Weak> for Problem {
+    fn from(weak: Weak) -> Self {
+        let why = weak.to_string();
+        Self::because(Code::WeakPassword, why.clone()).with_field("password", "weak", why)
     }
 }
 

@@ -4,13 +4,16 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use super::exports::{Shelf, Worker};
 use super::server::{Plane, router, serve};
 use super::state::{Api, Reach};
 use crate::accounts::Secret;
+use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder};
 use crate::demo::simulator::Simulator;
+use crate::privacy::CtnHasher;
 use engine::model::{
-    ApiKey, Credential, KeyScope, Membership, Policies, Principal, Role, Terms, User, UserId, Workspace,
-    WorkspaceId,
+    ApiKey, AuditOverflow, Credential, KeyScope, Membership, Policies, Principal, Role, Terms, User, UserId,
+    Workspace, WorkspaceId,
 };
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Scope, SqliteStore};
 use engine::{
@@ -36,6 +39,7 @@ pub(crate) struct House {
     base: String,
     serving: tokio::task::JoinHandle<()>,
     end: oneshot::Sender<()>,
+    exports: Worker,
     engine: Engine,
     _directory: TempDir,
 }
@@ -69,19 +73,29 @@ impl House {
         let journal: Arc<dyn Journal> = Arc::clone(&store) as _;
         let engine =
             Engine::start(config, Arc::clone(&catalog), Arc::clone(&journal), Env::system(1)).await.unwrap();
-        let (reach, clock) = (Reach::default(), Clock::system());
-        let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, reach });
+        let ctn = CtnHasher::keyed([7; 32]);
+        let exports = Shelf::new(directory.path().join("exports"), Duration::from_secs(3600));
+        let scratch = directory.path().join("scratch");
+        std::fs::create_dir(&scratch).unwrap();
+        let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn, exports, scratch };
+        let clock = Clock::system();
+        let path = directory.path().join("audit-fallback");
+        let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: AuditOverflow::Drop };
+        let audit = Recorder::open(Arc::clone(&catalog), clock, fallback).unwrap();
+        let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, audit, reach });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
+        let exports = Worker::start(Arc::clone(&api)).unwrap();
         let (end, ended) = oneshot::channel();
         let serving = tokio::spawn(serve(listener, service, ended));
-        Self { api, store, smsc, base, serving, end, engine, _directory: directory }
+        Self { api, store, smsc, base, serving, end, exports, engine, _directory: directory }
     }
 
     /// Ends it in order.
     pub(crate) async fn close(self) {
         self.end.send(()).unwrap();
         self.serving.await.unwrap();
+        self.exports.end();
         self.engine.shutdown().await;
         self.smsc.stop();
     }

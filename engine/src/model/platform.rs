@@ -31,6 +31,26 @@ impl Default for PasswordPolicy {
     }
 }
 
+/// How recipients are named where their numbers are not shown; chosen at the first start, for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CtnHash {
+    /// By a hash under the installation's own key: nobody without it can try all numbers.
+    #[default]
+    Keyed,
+    /// By the plain hash of the digits, for sites that match lists of their own.
+    Plain,
+}
+
+/// What the first start chose, so that a later one cannot name recipients differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CtnChoice {
+    /// How.
+    pub mode: CtnHash,
+    /// The hash of a fixed text under the key: tells another key, and nothing about this one.
+    pub check: String,
+}
+
 /// The platform's settings; there is one entity of them, and the configuration file only gives its first values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -44,6 +64,9 @@ pub struct Settings {
     pub password_policy: PasswordPolicy,
     /// How long full numbers are kept after a campaign has ended, days; `None` for ever.
     pub number_retention_days: Option<u32>,
+    /// How recipients are named; `None` before the first start has chosen.
+    #[serde(default)]
+    pub ctn: Option<CtnChoice>,
     /// Counts changes.
     pub version: u32,
 }
@@ -61,6 +84,7 @@ impl Default for Settings {
             audit_overflow: AuditOverflow::default(),
             password_policy: PasswordPolicy::default(),
             number_retention_days: None,
+            ctn: None,
             version: 0,
         }
     }

@@ -1,8 +1,8 @@
 //! What a catalog keeps: every kind of entity, and what stores and audit logs must know of each.
 
 use crate::model::{
-    Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login, LoginUse,
-    Membership, PasswordLink, Revision, Sender, Settings, Share, User, Workspace, WorkspaceId,
+    Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
+    LoginUse, Membership, PasswordLink, Revision, Sender, Settings, Share, User, Workspace, WorkspaceId,
 };
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -169,7 +169,17 @@ impl Entity {
         }
     }
 
-    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership.
+    /// The tenant that it is about: its owner, and a workspace itself. Within this one's scope it may be changed, and in
+    /// this one's log its changes are events.
+    #[must_use]
+    pub const fn tenant(&self) -> Option<WorkspaceId> {
+        match self {
+            Self::Workspace(w) => Some(w.id),
+            other => other.workspace(),
+        }
+    }
+
+    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership or draft.
     #[must_use]
     pub fn parent(&self) -> Option<EntityId> {
         match self {
@@ -179,11 +189,11 @@ impl Entity {
             | Self::User(_)
             | Self::Invitation(_)
             | Self::LoginUse(_)
-            | Self::Draft(_)
             | Self::Claim(_)
             | Self::Share(_)
             | Self::Settings(_)
             | Self::Answer(_) => None,
+            Self::Draft(d) => Some(d.created_by.into()),
             Self::Revision(r) => Some(r.sender_id.into()),
             Self::Membership(m) => Some(m.user_id.into()),
             Self::JoinRequest(j) => Some(j.user_id.into()),
@@ -210,6 +220,9 @@ impl Entity {
             Self::PasswordLink(l) => Some(("link", l.credential.0.clone())),
             Self::Claim(c) => Some(("sender address", c.skeleton.clone())),
             Self::Answer(a) => Some(("idempotency key", a.key.clone())),
+            Self::JoinRequest(j) if j.status == Admission::Pending => {
+                Some(("join request", format!("{}/{}", j.workspace_id, j.user_id)))
+            }
             Self::JoinRequest(_)
             | Self::LoginUse(_)
             | Self::ApiKey(_)
@@ -287,6 +300,19 @@ impl Entity {
     #[must_use]
     pub const fn is_audited(&self) -> bool {
         !matches!(self, Self::LoginUse(_) | Self::Answer(_))
+    }
+
+    /// Whether nothing but the count of changes has changed since `before`: such a change makes others of the same
+    /// moment conflict and is nothing to audit.
+    pub(crate) fn is_only_counted(&self, before: &Self) -> bool {
+        let uncounted = |entity: &Self| {
+            let mut body = entity.body();
+            if let Some(body) = body.as_object_mut() {
+                body.remove("version");
+            }
+            body
+        };
+        matches!(self, Self::Workspace(_)) && uncounted(self) == uncounted(before)
     }
 
     /// As audit events show it: [`Entity::body`] without credentials.

@@ -12,6 +12,7 @@ mod entity;
 pub mod fault;
 mod listing;
 mod sqlite;
+mod usage;
 
 pub use audit::{
     AUDIT_SEGMENT, AuditBreak, AuditExpiry, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE,
@@ -24,7 +25,9 @@ pub use listing::{
     NotACursor, Overview, Search, Sort, SortKey,
 };
 pub use sqlite::SqliteStore;
+pub use usage::{CampaignUsage, HourUsage, MAX_HOURS};
 
+use crate::model::traffic::Traffic;
 use crate::model::{
     AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
     Suppression, SuppressionKind, WorkspaceId,
@@ -33,6 +36,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 
 /// What a store call gives back; the embedded backend is ready at once, a remote one is not.
@@ -133,7 +137,8 @@ pub type SuppressionKey = (u64, SuppressionKind);
 
 /// Entities with their audit log, suppression lists and job errors.
 pub trait Catalog: Send + Sync {
-    /// Applies all changes and their audit events, or none of them.
+    /// Applies all changes and their audit events, or none of them. A change of a workspace that only counts its version
+    /// up is no event: with it, changes that must not happen beside each other conflict.
     ///
     /// # Errors
     /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Refused` (a part of
@@ -166,8 +171,30 @@ pub trait Catalog: Send + Sync {
     /// `Refused` for too many workspaces; `Unavailable`.
     fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview>;
 
+    /// Stores what a campaign has sent in which hour since 1970, in place of what was stored of it; facts of the
+    /// journal, so no audit event.
+    ///
+    /// # Errors
+    /// `NotFound` without such a campaign in the workspace; `Unavailable`.
+    fn put_traffic(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+        hours: Vec<(u32, Traffic)>,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Stored traffic of a workspace hour by hour and campaign by campaign, in this order.
+    ///
+    /// # Errors
+    /// `Refused` for more than [`MAX_HOURS`]; `Unavailable`.
+    fn traffic(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<HourUsage>>;
+
+    /// Stored traffic of a workspace in these hours by campaign.
+    fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>>;
+
     /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
-    /// log of the workspace that owns the entity, else in the platform's.
+    /// log of the tenant that the entity is about, else in the platform's; that of a workspace itself in both, unless it
+    /// was made within the workspace's own scope.
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>>;
 
     /// Adds notes to the logs that they are for, in their order, in one transaction; one that is stored already is
@@ -261,7 +288,7 @@ pub trait Catalog: Send + Sync {
         visit: &'a mut (dyn FnMut(Option<WorkspaceId>, u64, SuppressionKind) + Send),
     ) -> StoreFuture<'a, ()>;
 
-    /// Adds job errors to those of a campaign; the first [`MAX_JOB_ERRORS`](crate::model::MAX_JOB_ERRORS) are kept,
+    /// Adds job errors to those of a campaign or draft; the first [`MAX_JOB_ERRORS`](crate::model::MAX_JOB_ERRORS) are kept,
     /// the others counted.
     ///
     /// # Errors
@@ -273,7 +300,19 @@ pub trait Catalog: Send + Sync {
         errors: Vec<JobError>,
     ) -> StoreFuture<'_, ()>;
 
-    /// Job errors of a campaign in order, `seq` above `after`, at most `limit` of `1..=MAX_PAGE`; `NotFound` without
+    /// Puts these job errors in the place of all that were noted for a campaign or draft: what a new recipient file
+    /// says about its lines. `errors.noted` counts them all, `errors.items` are the first ones.
+    ///
+    /// # Errors
+    /// As for [`Catalog::note_job_errors`].
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Job errors of a campaign or draft in order, `seq` above `after`, at most `limit` of `1..=MAX_PAGE`; `NotFound` without
     /// such a campaign in the scope.
     fn job_errors(
         &self,

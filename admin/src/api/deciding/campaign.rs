@@ -83,13 +83,14 @@ impl Case<'_> {
         self.undecided()?;
         self.seen(version)?;
         let mut next = self.campaign.clone();
-        let total = next.recipients;
+        let never_sent = |total| Some(Counts { total, cancelled: total, ..Counts::default() });
         next.status = next.status.after(Move::Reject).unwrap_or(next.status);
         next.hold_reason = None;
         next.reason = Some(note.to_owned());
         next.filing.rejection_note = Some(note.to_owned());
         next.ended_at = Some(now);
-        next.counts = Some(Counts { total, cancelled: total, ..Counts::default() });
+        next.counts = never_sent(next.recipients);
+        next.segment_counts = never_sent(next.recipients * u64::from(next.content.parts.max(1)));
         next.receipts_over = true;
         next.state_version += 1;
         Ok(next)

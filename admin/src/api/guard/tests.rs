@@ -1,3 +1,5 @@
+//! What the gate lets through, over real HTTP: cookies, unknown routes, the scopes over workspaces.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::api::testing::{House, code, read};

@@ -2,6 +2,8 @@
 //!
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
+mod campaigns;
+mod drafts;
 mod health;
 mod me;
 mod moderation;
@@ -69,7 +71,9 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes()).merge(moderation::routes()).merge(senders::routes());
+    let parts =
+        [campaigns::routes(), drafts::routes(), me::routes(), moderation::routes(), senders::routes()];
+    let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
 }
 

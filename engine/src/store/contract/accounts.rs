@@ -3,8 +3,8 @@
 use super::Fixture;
 use super::catalog::{A, B, IN_A, IN_B, at, change, create, id};
 use crate::model::{
-    Admission, Answer, Credential, EntityId, Invitation, Membership, Principal, Role, User, UserId,
-    WorkspaceId,
+    Admission, Answer, Credential, EntityId, Invitation, JoinRequest, Membership, Principal, Role, User,
+    UserId, WorkspaceId,
 };
 use crate::store::{Catalog, Entity, Expect, Kind, MAX_PAGE, Query, Scope, StoreError};
 
@@ -112,6 +112,24 @@ where
     put(Expect::Absent, membership(2, A, 50)).await.expect("back again");
     let found = catalog.find(IN_A, Kind::Membership, format!("{A}/{}", UserId(id(50)))).await.expect("there");
     assert_eq!(found.id(), EntityId(id(2)));
+}
+
+pub(in crate::store) async fn one_asks_to_join_once_until_it_is_decided<F>(fixture: &F)
+where
+    F: Fixture<Store: Catalog>,
+{
+    let catalog = fixture.open().await;
+    let put = async |expect, n, status, version| {
+        let user_id = UserId(id(50));
+        let request = JoinRequest { id: id(n), workspace_id: A, user_id, status, version, created_at: at() };
+        let change = change(IN_A, expect, Entity::JoinRequest(request));
+        catalog.apply(vec![change], &Principal::engine(), at()).await
+    };
+    put(Expect::Absent, 1, Admission::Pending, 0).await.expect("the first");
+    let twice = put(Expect::Absent, 2, Admission::Pending, 0).await.expect_err("asked already");
+    assert!(matches!(twice, StoreError::Taken("join request")), "{twice}");
+    put(Expect::Version(0), 1, Admission::Declined, 1).await.expect("decided");
+    put(Expect::Absent, 2, Admission::Pending, 0).await.expect("asks again");
 }
 
 pub(in crate::store) async fn no_audit_event_holds_a_credential<F>(fixture: &F)

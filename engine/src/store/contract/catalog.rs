@@ -89,6 +89,7 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: crate::model::Filing::default(),
     }))
@@ -312,6 +313,53 @@ where
         (&events[0].before["status"], &events[0].after["status"]),
         (&"New".into(), &"Cancelled".into())
     );
+}
+
+pub(in crate::store) async fn a_change_of_a_workspace_is_in_its_own_log_and_from_outside_in_the_platforms<F>(
+    fixture: &F,
+) where
+    F: Fixture<Store: Catalog>,
+{
+    let catalog = fixture.open().await;
+    let put = async |scope, expect, name: &str, version| {
+        let Entity::Workspace(mut changed) = workspace(1, "north") else { unreachable!("it is one") };
+        changed.version = version;
+        changed.name = name.to_owned();
+        apply(&catalog, vec![change(scope, expect, Entity::Workspace(changed))]).await
+    };
+    let own = Scope::Workspace(WorkspaceId(id(1)));
+    let names = async |scope| {
+        let events = catalog.audit(scope, 0).await.expect("readable");
+        let name = |event: &crate::model::AuditEvent| event.after["name"].as_str().map(str::to_owned);
+        events.iter().filter_map(name).collect::<Vec<_>>()
+    };
+    put(Scope::Platform, Expect::Absent, "made", 0).await.expect("new");
+    put(own, Expect::Version(0), "by its admin", 1).await.expect("within its own scope");
+    let foreign = put(IN_B, Expect::Version(1), "by others", 2).await.expect_err("another tenant's");
+    assert!(matches!(foreign, StoreError::NotFound), "{foreign}");
+    put(Scope::Platform, Expect::Version(1), "by the provider", 2).await.expect("from the platform");
+    assert_eq!(names(own).await, ["made", "by its admin", "by the provider"]);
+    assert_eq!(names(Scope::Platform).await, ["made", "by the provider"]);
+    assert!(names(IN_B).await.is_empty());
+}
+
+pub(in crate::store) async fn a_change_that_only_counts_conflicts_and_is_no_event<F>(fixture: &F)
+where
+    F: Fixture<Store: Catalog>,
+{
+    let catalog = fixture.open().await;
+    create(&catalog, Scope::Platform, workspace(1, "north")).await;
+    let own = Scope::Workspace(WorkspaceId(id(1)));
+    let count = async |from| {
+        let Entity::Workspace(mut counted) = workspace(1, "north") else { unreachable!("it is one") };
+        counted.version = from + 1;
+        let changes = vec![change(own, Expect::Version(from), Entity::Workspace(counted))];
+        apply(&catalog, changes).await
+    };
+    count(0).await.expect("the first");
+    let late = count(0).await.expect_err("too late");
+    assert!(matches!(late, StoreError::Conflict { expected: 0, found: 1 }), "{late}");
+    assert_eq!((audit_len(&catalog, own).await, audit_len(&catalog, Scope::Platform).await), (1, 1));
 }
 
 pub(in crate::store) async fn a_long_audit_log_is_read_in_pages<F>(fixture: &F)

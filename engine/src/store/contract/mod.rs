@@ -13,6 +13,7 @@ pub(super) mod journal;
 pub(super) mod lists;
 pub(super) mod revisions;
 pub(super) mod suppressions;
+pub(super) mod traffic;
 
 /// One installation of a backend that can be closed and opened again.
 pub(super) trait Fixture {
@@ -44,6 +45,8 @@ macro_rules! catalog_contract {
             a_foreign_entity_cannot_be_changed_or_moved
             a_list_is_paged_newest_first_and_filtered_by_status
             audit_is_dense_in_each_log_and_tells_before_and_after
+            a_change_of_a_workspace_is_in_its_own_log_and_from_outside_in_the_platforms
+            a_change_that_only_counts_conflicts_and_is_no_event
             a_long_audit_log_is_read_in_pages
             campaign_numbers_and_epochs_never_repeat
         }
@@ -51,6 +54,7 @@ macro_rules! catalog_contract {
             an_account_is_found_by_its_email_and_changed_by_one_at_a_time
             memberships_of_an_account_are_listed_as_far_as_the_scope_reaches
             one_is_a_member_once_and_may_come_back_when_removed
+            one_asks_to_join_once_until_it_is_decided
             no_audit_event_holds_a_credential
             what_serves_the_machinery_is_not_audited_and_is_purged_by_age
         }
@@ -89,11 +93,16 @@ macro_rules! catalog_contract {
             a_call_about_suppressions_has_one_event_without_a_number
             an_impossible_call_about_suppressions_leaves_nothing
         }
+        crate::store::contract::contract_tests! { traffic, $fixture,
+            traffic_is_told_by_hour_and_by_campaign_and_replaced_whole
+            traffic_of_a_campaign_that_is_not_there_is_not_stored
+        }
         crate::store::contract::contract_tests! { job_errors, $fixture,
             job_errors_come_back_in_order_and_in_pages
             only_the_first_job_errors_are_kept_and_all_are_counted
             a_long_detail_is_cut_between_characters
             job_errors_of_another_scope_or_campaign_are_not_there
+            a_new_file_replaces_the_job_errors_of_a_draft
         }
     };
 }

@@ -73,7 +73,7 @@ impl Control {
                     return Ok(Err(refusal));
                 }
                 match before {
-                    Ok(before) if change.entity.is_audited() => {
+                    Ok(before) if is_event(&change.entity, before.as_ref()) => {
                         audit::append_change(transaction, change, before.as_ref(), by, at)?;
                     }
                     Ok(_) => {}
@@ -218,6 +218,11 @@ impl Control {
     }
 }
 
+/// Whether storing this in the place of `before` is to be found in the audit log.
+fn is_event(entity: &Entity, before: Option<&Entity>) -> bool {
+    entity.is_audited() && !before.is_some_and(|before| entity.is_only_counted(before))
+}
+
 fn stored_revision(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT value FROM meta WHERE key = 'revision'", [], |row| row.get(0))
 }
@@ -226,7 +231,7 @@ fn stored_revision(connection: &mut Connection) -> rusqlite::Result<i64> {
 fn store(transaction: &Transaction<'_>, change: &Change) -> Outcome<Option<String>> {
     let entity = &change.entity;
     let (kind, id) = (entity.kind().name(), entity.id());
-    if owner(change.scope).is_some_and(|workspace| entity.workspace().map(octets) != Some(workspace)) {
+    if owner(change.scope).is_some_and(|workspace| entity.tenant().map(octets) != Some(workspace)) {
         return Ok(Err(StoreError::NotFound));
     }
     let stored: Option<(u32, Option<[u8; 16]>, String)> = transaction

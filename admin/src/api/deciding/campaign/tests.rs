@@ -58,6 +58,7 @@ fn campaign() -> Campaign {
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: Filing::default(),
     }
@@ -178,6 +179,7 @@ fn a_rejected_campaign_is_over_with_a_note_and_an_account() {
     assert_eq!(rejected.filing.rejection_note.as_deref(), Some("Who sends this?"));
     let counts = rejected.counts.expect("an account");
     assert_eq!((counts.total, counts.cancelled, rejected.receipts_over), (10, 10, true));
+    assert_eq!(rejected.segment_counts, Some(counts));
     assert_eq!(refusal(&rejected, None, &judge(3)), Some(Code::AlreadyDecided));
 }
 

@@ -104,6 +104,7 @@ async fn submitted(house: &House, of: &Revision, author: UserId) -> Campaign {
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: Filing::default(),
     };

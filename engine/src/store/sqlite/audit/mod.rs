@@ -88,7 +88,8 @@ pub(super) struct Event<'a> {
     pub(super) after: &'a str,
 }
 
-/// Adds the event of a change to the log of the workspace that owns the entity.
+/// Adds the event of a change to the log of the tenant that the entity is about, or to the platform's. What the platform
+/// does to a workspace itself is in both.
 pub(super) fn append_change(
     transaction: &Transaction<'_>,
     change: &Change,
@@ -97,8 +98,9 @@ pub(super) fn append_change(
     at: jiff::Timestamp,
 ) -> rusqlite::Result<()> {
     let entity = &change.entity;
-    let event = Event {
-        log: entity.workspace().map(octets),
+    let tenant = entity.tenant().map(octets);
+    let mut event = Event {
+        log: tenant,
         action: change.action,
         entity_kind: entity.kind().name(),
         entity_id: *entity.id().0.as_bytes(),
@@ -106,7 +108,12 @@ pub(super) fn append_change(
         after: &entity.audited().to_string(),
         ..Event::default()
     };
-    append(transaction, &event, by, at)
+    append(transaction, &event, by, at)?;
+    if tenant.is_some() && entity.workspace().is_none() && change.scope == Scope::Platform {
+        event.log = None;
+        append(transaction, &event, by, at)?;
+    }
+    Ok(())
 }
 
 /// Adds an event.
