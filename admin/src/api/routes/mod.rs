@@ -13,6 +13,8 @@ mod password_links;
 mod setup;
 mod users;
 mod writing;
+mod moderation;
+mod senders;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -87,6 +89,8 @@ pub(crate) fn all() -> Routes {
         campaigns::routes(),
         drafts::routes(),
         writing::routes(),
+        moderation::routes(),
+        senders::routes(),
     ];
     let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
