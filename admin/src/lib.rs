@@ -16,6 +16,7 @@ mod demo;
 mod exit;
 mod lines;
 mod log;
+mod month;
 mod observe;
 mod place;
 mod privacy;

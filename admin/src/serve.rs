@@ -3,13 +3,13 @@
 //! What was running when the last process ended goes on. SIGINT and SIGTERM drain: nothing new is sent, answers are
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
-use crate::api::{Plane, Reach, Server};
+use crate::api::{Measures, Plane, Reach, Server};
 use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::command::ServeOptions;
 use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-use crate::observe::Observer;
+use crate::observe::{Observed, Observer};
 use crate::place::{self, Place};
 use crate::privacy;
 use crate::signals::Signals;
@@ -46,7 +46,9 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let engine = place.start_engine(config.channels, config.settings).await?;
     let Admin { trusted_proxies, public_url, .. } = config.admin;
     let reach = Reach { trusted_proxies, public_url, ctn };
-    let server = Server::start(listener, plane(&place, &engine, (reach, audit.clone())))?;
+    let measures = Measures::default();
+    let plane = plane(&place, &engine, (reach, audit.clone(), measures.clone()));
+    let server = Server::start(listener, plane)?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(
         store = %config.directory.display(),
@@ -60,7 +62,12 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     Lines::Out.say(&format!("serving; API: http://{api}/api/v1; metrics: http://{metrics}/metrics"));
     let upkeep = keep_audit(&place, &audit, config.audit.retention_days);
     record(&audit, "server.start").await;
-    let answering = observer.serve(engine.clone(), Some(audit.clone()));
+    let answering = observer.serve(Observed {
+        engine: engine.clone(),
+        catalog: Arc::clone(&place.store) as _,
+        audit: Some(audit.clone()),
+        measures: Some(measures),
+    });
     let ended = tokio::select! {
         biased;
         reason = engine.failed() => Err(reason),
@@ -127,10 +134,10 @@ async fn record(audit: &Recorder, action: &str) {
     }
 }
 
-fn plane(place: &Place, engine: &Engine, (reach, audit): (Reach, Recorder)) -> Plane {
+fn plane(place: &Place, engine: &Engine, (reach, audit, measures): (Reach, Recorder, Measures)) -> Plane {
     let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
     let journal: Arc<dyn Journal> = Arc::clone(&place.store) as _;
-    Plane { catalog, journal, engine: engine.clone(), clock: Clock::system(), reach, audit }
+    Plane { catalog, journal, engine: engine.clone(), clock: Clock::system(), reach, audit, measures }
 }
 
 /// Takes the API's address early, so that a port in use stops the start before anything else.

@@ -90,6 +90,23 @@ impl Logins {
         Ok(Some(login))
     }
 
+    /// Whether a login has not ended, without using it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn holds(&self, id: Uuid, now: Timestamp) -> Result<bool, StoreError> {
+        let entity = self.catalog.get(Scope::Platform, Kind::Login, engine::model::EntityId(id)).await;
+        let login = match entity {
+            Ok(Entity::Login(login)) => login,
+            Ok(_) | Err(StoreError::NotFound) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if login.ended_at.is_some() || login.expires_at <= now {
+            return Ok(false);
+        }
+        Ok(now.duration_since(self.last_use(&login).await?.at) < IDLE_TIMEOUT)
+    }
+
     /// Ends a login; one that has ended already stays as it is.
     ///
     /// # Errors

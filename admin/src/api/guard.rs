@@ -196,6 +196,29 @@ pub(crate) async fn membership(
     }
 }
 
+/// Whether who was let in is still let in: for answers that go on for long. The login is not used by that.
+pub(crate) async fn still_holds(api: &Api, before: &Member) -> bool {
+    let (now, account) = (api.now(), user(api, before.user_id()).await);
+    let Ok(Some(user)) = account else { return false };
+    let holds = match &before.caller.proof {
+        Proof::Login(login) => api.logins.holds(login.id, now).await,
+        Proof::Key(key) => match api.catalog.get(Scope::Platform, Kind::ApiKey, EntityId(key.id)).await {
+            Ok(Entity::ApiKey(key)) => {
+                Ok(key.revoked_at.is_none() && key.expires_at.is_none_or(|until| now < until))
+            }
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        },
+    };
+    if user.disabled_at.is_some() || !holds.is_ok_and(|holds| holds) {
+        return false;
+    }
+    let caller = Caller { user: Arc::new(user), ..before.caller.clone() };
+    let now_is = member(api, &caller, &before.workspace.slug, before.action).await;
+    // Who sees less than before opens the stream anew.
+    now_is.is_ok_and(|now_is| now_is.sees_own_only() == before.sees_own_only())
+}
+
 /// Refuses a change that a browser sends from another site. Programs without these headers are no browsers.
 fn check_site(method: &Method, headers: &HeaderMap, api: &Api) -> Result<(), Problem> {
     if method.is_safe() {

@@ -104,7 +104,12 @@ async fn call(client: &Client, method: &str, path: &str) -> reqwest::Response {
 
 /// The status, and the body without what differs from request to request.
 async fn refusal(client: &Client, method: &str, path: &str) -> (u16, Value) {
-    let (status, mut body) = read(call(client, method, path).await).await;
+    let response = call(client, method, path).await;
+    if response.status().is_success() {
+        // Not a refusal; a stream of events has no end that could be read to.
+        return (response.status().as_u16(), Value::Null);
+    }
+    let (status, mut body) = read(response).await;
     if let Some(id) = body.get_mut("request_id") {
         *id = Value::Null;
     }
@@ -392,6 +397,7 @@ fn campaign(
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: Filing::default(),
     }

@@ -1,7 +1,8 @@
 //! What is measured of requests: how long they took, by route, method and status.
 
+use engine::metrics::{ApiSnapshot, RequestSnapshot};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Upper bounds of the buckets of `mc_http_request_seconds`, microseconds.
@@ -19,10 +20,10 @@ pub(crate) struct Measure {
     pub(crate) sum_us: u64,
 }
 
-/// All requests. Its labels are bounded: routes are the registered ones.
-#[derive(Debug, Default)]
+/// All requests; cheap to clone. Its labels are bounded: routes are the registered ones.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Measures {
-    requests: Mutex<BTreeMap<(String, String, u16), Measure>>,
+    requests: Arc<Mutex<BTreeMap<(String, String, u16), Measure>>>,
 }
 
 impl Measures {
@@ -39,6 +40,50 @@ impl Measures {
         measure.count += 1;
         measure.sum_us = measure.sum_us.saturating_add(us);
     }
+
+    /// As metrics tell it.
+    pub(crate) fn snapshot(&self) -> ApiSnapshot {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_refused_login = |(route, method, status): &(String, String, u16)| {
+            (route.as_str(), method.as_str()) == LOGIN && REFUSED_LOGINS.contains(status)
+        };
+        let refused = requests.iter().filter(|(labels, _)| is_refused_login(labels));
+        let login_failures = refused.map(|(_, measure)| measure.count).sum();
+        let of = |((route, method, status), measure): ((String, String, u16), Measure)| RequestSnapshot {
+            route,
+            method,
+            status,
+            buckets: measure.buckets.to_vec(),
+            count: measure.count,
+            sum_us: measure.sum_us,
+        };
+        let requests = requests.into_iter().map(of).collect();
+        ApiSnapshot { requests, bounds_us: &BOUNDS_US, login_failures }
+    }
 }
 
+/// Where people log in.
+const LOGIN: (&str, &str) = ("/api/v1/login", "POST");
+/// A wrong email or password, and an attempt while locked.
+const REFUSED_LOGINS: [u16; 2] = [401, 423];
+
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_by_route_method_and_status_and_refused_logins_are_counted() {
+        let measures = Measures::default();
+        for (method, status) in [("POST", 401), ("POST", 423), ("POST", 200), ("GET", 401), ("BREW", 405)] {
+            measures.request("/api/v1/login", method, status, Duration::from_millis(2));
+        }
+        measures.request("/api/v1/me", "GET", 401, Duration::from_secs(60));
+        let told = measures.snapshot();
+        assert_eq!((told.login_failures, told.requests.len()), (2, 6));
+        assert!(told.requests.iter().any(|of| of.method == "other" && of.status == 405));
+        let slow = told.requests.iter().find(|of| of.route == "/api/v1/me").expect("it was counted");
+        assert_eq!((slow.count, slow.buckets.iter().sum::<u64>(), slow.sum_us), (1, 0, 60_000_000));
+    }
+}

@@ -13,6 +13,7 @@ mod json;
 mod matrix;
 mod measure;
 mod moment;
+mod monitor;
 mod page;
 mod permission;
 mod problem;
@@ -21,9 +22,11 @@ mod request;
 mod routes;
 mod server;
 mod state;
+mod stream;
 #[cfg(test)]
 mod testing;
 
 pub(crate) use document::document;
+pub(crate) use measure::Measures;
 pub(crate) use server::{Plane, Server};
 pub(crate) use state::Reach;

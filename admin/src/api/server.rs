@@ -1,6 +1,8 @@
 //! The listener of the API and the thread that serves it: apart from the engine's, so that no request slows a bind.
 
 use super::guard;
+use super::measure::Measures;
+use super::monitor;
 use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
@@ -46,6 +48,8 @@ pub(crate) struct Plane {
     pub(crate) clock: Clock,
     /// Audit events that record no change.
     pub(crate) audit: Recorder,
+    /// Where requests are measured.
+    pub(crate) measures: Measures,
     /// What the configuration says.
     pub(crate) reach: Reach,
 }
@@ -60,9 +64,9 @@ pub(crate) struct Server {
 
 /// The whole API as a service.
 pub(crate) fn router(plane: Plane) -> (Router, Arc<Api>) {
-    let Plane { catalog, journal, engine, clock, audit, reach } = plane;
+    let Plane { catalog, journal, engine, clock, audit, measures, reach } = plane;
     let Routes { router, access } = routes::all();
-    let api = Arc::new(Api::new((catalog, journal), (engine, clock), (reach, audit), access));
+    let api = Arc::new(Api::new((catalog, journal), (engine, clock), (reach, audit, measures), access));
     let router = Router::from(router)
         .fallback(async || Problem::new(Code::NotFound))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
@@ -88,7 +92,7 @@ impl Server {
         let work = move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, router(plane).0, ended).await,
+                    Ok(listener) => serve(listener, router(plane), ended).await,
                     Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });
@@ -115,7 +119,12 @@ impl Server {
 }
 
 /// Accepts connections until `ended`, at most [`MAX_CONNECTIONS`] at once; further ones wait to be accepted.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut ended: oneshot::Receiver<()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    (router, api): (Router, Arc<Api>),
+    mut ended: oneshot::Receiver<()>,
+) {
+    let looking = tokio::spawn(monitor::keep_looking(Arc::clone(&api)));
     let (open, graceful) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), GracefulShutdown::new());
     loop {
         let accepted = async {
@@ -153,6 +162,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut ended: ones
             drop(place);
         });
     }
+    looking.abort();
+    api.streams.end();
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::info!("connections that were still open are cut");
     }

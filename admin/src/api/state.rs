@@ -2,6 +2,8 @@
 
 use super::guard::Access;
 use super::measure::Measures;
+use super::monitor::Monitor;
+use super::stream::Streams;
 use crate::accounts::{Logins, Passwords};
 use crate::audit::Recorder;
 use crate::privacy::CtnHasher;
@@ -34,6 +36,10 @@ pub(crate) struct Api {
     pub(crate) audit: Recorder,
     /// What is measured.
     pub(crate) measures: Measures,
+    /// What is watched of the engine.
+    pub(crate) monitor: Monitor,
+    /// Open streams of events.
+    pub(crate) streams: Streams,
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it, without a slash at the end.
@@ -59,7 +65,7 @@ impl Api {
     pub(crate) fn new(
         (catalog, journal): (Arc<dyn Catalog>, Arc<dyn Journal>),
         (engine, clock): (Engine, Clock),
-        (reach, audit): (Reach, Recorder),
+        (reach, audit, measures): (Reach, Recorder, Measures),
         access: AccessTable,
     ) -> Self {
         let Reach { trusted_proxies, public_url, ctn } = reach;
@@ -67,7 +73,9 @@ impl Api {
         Self {
             logins,
             passwords: Passwords::start(),
-            measures: Measures::default(),
+            measures,
+            monitor: Monitor::default(),
+            streams: Streams::new(),
             trusted_proxies,
             public_url,
             ctn,

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use super::measure::Measures;
 use super::server::{Plane, router, serve};
 use super::state::{Api, Reach};
 use crate::accounts::Secret;
@@ -77,11 +78,13 @@ impl House {
         let path = directory.path().join("audit-fallback");
         let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: AuditOverflow::Drop };
         let audit = Recorder::open(Arc::clone(&catalog), clock, fallback).unwrap();
-        let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, audit, reach });
+        let measures = Measures::default();
+        let plane = Plane { catalog, journal, engine: engine.clone(), clock, audit, measures, reach };
+        let (service, api) = router(plane);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (end, ended) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, service, ended));
+        let serving = tokio::spawn(serve(listener, (service, Arc::clone(&api)), ended));
         Self { api, store, smsc, base, serving, end, engine, _directory: directory }
     }
 

@@ -4,6 +4,9 @@
 
 mod health;
 mod me;
+mod monitoring;
+mod overview;
+mod usage;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -67,7 +70,11 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes());
+    let api = Routes::new()
+        .merge(me::routes())
+        .merge(monitoring::routes())
+        .merge(overview::routes())
+        .merge(usage::routes());
     health::routes().merge(api.nest(BASE))
 }
 
