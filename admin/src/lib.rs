@@ -22,5 +22,6 @@ mod place;
 mod privacy;
 mod serve;
 mod signals;
+mod usage_report;
 
 pub use command::run;
