@@ -3,7 +3,7 @@
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
 use crate::month::Month;
-use crate::{api, audit_verify, demo, log, serve, usage_report};
+use crate::{api, audit_verify, demo, log, serve, usage_report, user};
 use clap::{Args, Parser, Subcommand};
 use engine::model::MAX_RECIPIENTS;
 use std::net::SocketAddr;
@@ -29,6 +29,9 @@ enum Command {
     /// Check that the audit logs of a store that nobody is using are what was written.
     #[command(after_help = exit::HELP)]
     AuditVerify(AuditVerifyOptions),
+    /// Administer accounts of a store that no server uses now.
+    #[command(subcommand, after_help = exit::HELP)]
+    User(UserCommand),
     /// Print a report over all workspaces of a store that nobody is using; it leaves audit events.
     #[command(subcommand, after_help = exit::HELP)]
     Report(Report),
@@ -54,6 +57,27 @@ pub(crate) struct UsageReportOptions {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What is done to accounts.
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Create a super admin; the password is asked for, or read from standard input.
+    CreateSuperAdmin(SuperAdminOptions),
+}
+
+/// The super admin to create.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SuperAdminOptions {
+    /// Email of the account.
+    #[arg(long, value_name = "E")]
+    pub(crate) email: String,
+    /// Name of its owner; the email unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Configuration file; of it only the store counts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 /// What `serve` is asked for.
@@ -141,6 +165,10 @@ pub fn run() -> ExitCode {
             log::start(log::Shape::Text);
             audit_verify::run(&options.config)
         }
+        Command::User(UserCommand::CreateSuperAdmin(options)) => {
+            log::start(log::Shape::Text);
+            user::create_super_admin(&options)
+        }
         Command::Report(Report::Usage(options)) => {
             log::start(log::Shape::Text);
             usage_report::run(&options)
@@ -174,7 +202,11 @@ mod tests {
             let line = ["message-center", "demo"].iter().chain(flags);
             match Program::try_parse_from(line).expect("a sound line").command {
                 Command::Demo(options) => options.wants_receipts(),
-                Command::Serve(_) | Command::AuditVerify(_) | Command::Report(_) | Command::Openapi => {
+                Command::Serve(_)
+                | Command::AuditVerify(_)
+                | Command::User(_)
+                | Command::Report(_)
+                | Command::Openapi => {
                     unreachable!("demo was asked for")
                 }
             }

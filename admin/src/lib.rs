@@ -23,5 +23,6 @@ mod privacy;
 mod serve;
 mod signals;
 mod usage_report;
+mod user;
 
 pub use command::run;

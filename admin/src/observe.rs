@@ -74,8 +74,8 @@ pub(crate) struct Observed {
     pub(crate) catalog: Arc<dyn Catalog>,
     /// What waits to be audited; nothing does without one.
     pub(crate) audit: Option<Recorder>,
-    /// What the API measures, where it is served.
-    pub(crate) measures: Option<Measures>,
+    /// What the API measures.
+    pub(crate) measures: Arc<Measures>,
 }
 
 async fn metrics(State(observed): State<Observed>) -> impl IntoResponse {
@@ -85,7 +85,8 @@ async fn metrics(State(observed): State<Observed>) -> impl IntoResponse {
         audit_fallback: fallback.map_or(0, |state| state.octets),
         audit_dropped: fallback.map_or(0, |state| state.dropped),
         campaigns: campaigns(&*catalog).await,
-        api: measures.map(|measures| measures.snapshot()),
+        login_failures: measures.login_failures(),
+        api: Some(measures.snapshot()),
         ..snapshot(&engine)
     };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot))

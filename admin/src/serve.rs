@@ -3,7 +3,8 @@
 //! What was running when the last process ended goes on. SIGINT and SIGTERM drain: nothing new is sent, answers are
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
-use crate::api::{Measures, Plane, Reach, Server};
+use crate::accounts::{Secret, SuperAdmins};
+use crate::api::{Plane, Reach, Server, Shelf};
 use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::command::ServeOptions;
 use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
@@ -45,10 +46,13 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let audit = recorder(&place, &config.audit)?;
     let engine = place.start_engine(config.channels, config.settings).await?;
     let Admin { trusted_proxies, public_url, .. } = config.admin;
-    let reach = Reach { trusted_proxies, public_url, ctn };
-    let measures = Measures::default();
-    let plane = plane(&place, &engine, (reach, audit.clone(), measures.clone()));
-    let server = Server::start(listener, plane)?;
+    let exports = Shelf::new(config.directory.join("exports"), config.export_kept);
+    let scratch = place.scratch()?;
+    let reach = Reach { trusted_proxies, public_url, ctn, exports, scratch };
+    let (measures, token) = (Arc::default(), setup_token(&place).await?);
+    let plane = plane(&place, &engine, (reach, audit.clone()));
+    let setup = token.as_ref().map(Secret::credential);
+    let server = Server::start(listener, Plane { measures: Arc::clone(&measures), setup, ..plane })?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(
         store = %config.directory.display(),
@@ -60,13 +64,16 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     );
     let (api, metrics) = (server.address(), observer.address());
     Lines::Out.say(&format!("serving; API: http://{api}/api/v1; metrics: http://{metrics}/metrics"));
+    if let Some(token) = token {
+        Lines::Out.say(&format!("there is no super admin yet; setup token: {}", token.reveal()));
+    }
     let upkeep = keep_audit(&place, &audit, config.audit.retention_days);
     record(&audit, "server.start").await;
     let answering = observer.serve(Observed {
         engine: engine.clone(),
         catalog: Arc::clone(&place.store) as _,
         audit: Some(audit.clone()),
-        measures: Some(measures),
+        measures,
     });
     let ended = tokio::select! {
         biased;
@@ -134,10 +141,17 @@ async fn record(audit: &Recorder, action: &str) {
     }
 }
 
-fn plane(place: &Place, engine: &Engine, (reach, audit, measures): (Reach, Recorder, Measures)) -> Plane {
+fn plane(place: &Place, engine: &Engine, (reach, audit): (Reach, Recorder)) -> Plane {
     let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
     let journal: Arc<dyn Journal> = Arc::clone(&place.store) as _;
-    Plane { catalog, journal, engine: engine.clone(), clock: Clock::system(), reach, audit, measures }
+    let (engine, clock, measures) = (engine.clone(), Clock::system(), Arc::default());
+    Plane { catalog, journal, engine, clock, reach, audit, measures, setup: None }
+}
+
+/// What lets somebody create the first super admin; `None` when there is one. Each start makes a new one.
+async fn setup_token(place: &Place) -> Result<Option<Secret>, Failure> {
+    let admins = SuperAdmins::read(&*place.store).await?;
+    Ok(admins.is_empty().then(Secret::new))
 }
 
 /// Takes the API's address early, so that a port in use stops the start before anything else.

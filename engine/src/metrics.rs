@@ -110,12 +110,6 @@ const HTTP: Metric = Metric {
     kind: MetricType::Histogram,
     labels: &["route", "method", "status"],
 };
-const LOGIN_FAILURES: Metric = Metric {
-    name: "mc_login_failures_total",
-    help: "Logins that were refused: wrong email or password, or locked.",
-    kind: MetricType::Counter,
-    labels: &[],
-};
 const AUDIT_FALLBACK: Metric = Metric {
     name: "mc_audit_fallback_bytes",
     help: "Octets of audit events that wait in the fallback file for the store; 0 is the rule.",
@@ -125,6 +119,12 @@ const AUDIT_FALLBACK: Metric = Metric {
 const AUDIT_DROPPED: Metric = Metric {
     name: "mc_audit_events_dropped_total",
     help: "Audit events lost because the store took none and the fallback file was full or could not be written.",
+    kind: MetricType::Counter,
+    labels: &[],
+};
+const LOGIN_FAILURES: Metric = Metric {
+    name: "mc_login_failures_total",
+    help: "Logins that were refused: wrong password, locked account, too many from one address.",
     kind: MetricType::Counter,
     labels: &[],
 };
@@ -150,6 +150,8 @@ pub struct Snapshot {
     pub audit_fallback: u64,
     /// Audit events lost.
     pub audit_dropped: u64,
+    /// Logins that were refused.
+    pub login_failures: u64,
     /// Campaigns by the name of their status; none when they could not be counted.
     pub campaigns: Vec<(String, u64)>,
     /// What the API has answered; `None` where no API is served.
@@ -163,8 +165,6 @@ pub struct ApiSnapshot {
     pub requests: Vec<RequestSnapshot>,
     /// Upper bounds of the buckets of [`RequestSnapshot::buckets`], microseconds, ascending.
     pub bounds_us: &'static [u64],
-    /// Logins that were refused.
-    pub login_failures: u64,
 }
 
 /// Requests of one route, method and status.
@@ -252,6 +252,7 @@ impl Collector for Snapshot {
         write(&mut encoder, &UNKNOWN, &[(vec![], self.unknown)])?;
         write(&mut encoder, &AUDIT_FALLBACK, &[(vec![], self.audit_fallback)])?;
         write(&mut encoder, &AUDIT_DROPPED, &[(vec![], self.audit_dropped)])?;
+        write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
         write(&mut encoder, &BUILD, &[(vec![self.version], 1)])?;
         let campaigns = self.campaigns.iter().map(|(status, count)| (vec![status.as_str()], *count));
         write(&mut encoder, &CAMPAIGNS, &campaigns.collect::<Vec<_>>())?;
@@ -321,7 +322,6 @@ impl Snapshot {
 
 impl ApiSnapshot {
     fn write(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        write(encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
         let mut family = encoder.encode_descriptor(HTTP.name, HTTP.help, None, HTTP.kind)?;
         for of in &self.requests {
             let buckets = buckets(self.bounds_us, of.buckets.iter().copied(), of.count);
@@ -392,7 +392,7 @@ mod tests {
             count: 6,
             sum_us: 2_500_000,
         };
-        let api = ApiSnapshot { requests: vec![request], bounds_us: &[1_000, 500_000], login_failures: 8 };
+        let api = ApiSnapshot { requests: vec![request], bounds_us: &[1_000, 500_000] };
         Snapshot {
             version: "1.2.3",
             channels: vec![channel],
@@ -402,6 +402,7 @@ mod tests {
             audit_dropped: 6,
             campaigns: vec![("New".to_owned(), 4), ("Sending".to_owned(), 0)],
             api: Some(api),
+            login_failures: 3,
         }
     }
 
@@ -434,6 +435,7 @@ mod tests {
             "mc_audit_fallback_bytes 700",
             "mc_audit_events_dropped_total 6",
             "mc_queue_depth{channel=\"\",lane=\"normal\"} 50",
+            "mc_login_failures_total 3",
             "mc_build_info{version=\"1.2.3\"} 1",
             "mc_submit_latency_seconds_bucket{le=\"0.000031\",channel=\"a\"} 0",
             "mc_submit_latency_seconds_bucket{le=\"0.000063\",channel=\"a\"} 19",
@@ -443,7 +445,6 @@ mod tests {
             "mc_submit_latency_seconds_count{channel=\"a\"} 20",
             "mc_campaigns{status=\"New\"} 4",
             "mc_campaigns{status=\"Sending\"} 0",
-            "mc_login_failures_total 8",
             "mc_http_request_seconds_bucket{le=\"0.5\",route=\"/api/v1/w/{slug}/overview\",method=\"GET\",status=\"200\"} 4",
             "mc_http_request_seconds_bucket{le=\"+Inf\",route=\"/api/v1/w/{slug}/overview\",method=\"GET\",status=\"200\"} 6",
             "mc_http_request_seconds_sum{route=\"/api/v1/w/{slug}/overview\",method=\"GET\",status=\"200\"} 2.5",

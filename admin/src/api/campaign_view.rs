@@ -117,7 +117,7 @@ pub(crate) struct ApprovalView {
 }
 
 /// How many stand where; the sum of all but `total` is `total`.
-#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Counts)]
 pub(crate) struct CountsView {
     total: u64,
@@ -163,12 +163,11 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         let (from, to) = (instant(window.from)?, instant(window.to)?);
         Some(WindowView { from, to, from_local: window.from, to_local: window.to })
     });
-    let unsent = || {
-        let (total, queued) = (campaign.recipients, campaign.recipients);
-        Counts { total, queued, ..Counts::default() }
-    };
-    let live = api.engine.progress(campaign.id);
-    let counts = live.map(|live| live.counts).or(campaign.counts).unwrap_or_else(unsent);
+    let (counts, hold_reason) = live(api, campaign);
+    let all = campaign.recipients.saturating_mul(u64::from(content.parts));
+    let live_segments = api.engine.progress(campaign.id).map(|live| live.segments);
+    let segments = live_segments.or(campaign.segment_counts);
+    let segments = segments.unwrap_or(Counts { total: all, queued: all, ..Counts::default() });
     let last = campaign.approvals.last().filter(|_| campaign.status != Status::New);
     CampaignView {
         id: campaign.id,
@@ -176,10 +175,7 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         name: campaign.name.clone(),
         mode: campaign.mode,
         status: campaign.status,
-        hold_reason: match campaign.status {
-            Status::Sending => api.engine.hold_reason(campaign.id),
-            _ => campaign.hold_reason,
-        },
+        hold_reason,
         version: campaign.version,
         text: content.text.clone(),
         encoding: Template::of(content).ok().map(|template| encoding_word(template.encoding())),
@@ -204,7 +200,7 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         transactional: rules.transactional,
         channel: rules.channel.clone(),
         counts: counts.into(),
-        segments_counts: CountsView::default(),
+        segments_counts: segments.into(),
         approvals: campaign.approvals.iter().map(approval_view).collect(),
         approvals_required,
         created_by: campaign.created_by,
@@ -219,6 +215,21 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         restored_from: campaign.filing.restored_from,
         resent_from: campaign.filing.resent_from,
     }
+}
+
+/// What a campaign has reached and why it waits, as the engine knows it while it runs.
+pub(crate) fn live(api: &Api, campaign: &Campaign) -> (Counts, Option<HoldReason>) {
+    let unsent = || {
+        let (total, queued) = (campaign.recipients, campaign.recipients);
+        Counts { total, queued, ..Counts::default() }
+    };
+    let live = api.engine.progress(campaign.id);
+    let counts = live.map(|live| live.counts).or(campaign.counts).unwrap_or_else(unsent);
+    let hold_reason = match campaign.status {
+        Status::Sending => api.engine.hold_reason(campaign.id),
+        _ => campaign.hold_reason,
+    };
+    (counts, hold_reason)
 }
 
 /// How answers call an encoding.

@@ -39,7 +39,8 @@ pub(crate) fn name(field: &str, text: &str) -> Result<String, Problem> {
 pub(crate) fn email(field: &str, text: &str) -> Result<String, Problem> {
     let text = text.trim().to_lowercase();
     let is_plain = |part: &str| {
-        !part.is_empty() && !part.chars().any(|c| c.is_control() || c.is_whitespace() || "@<>,;:\"".contains(c))
+        !part.is_empty()
+            && !part.chars().any(|c| c.is_control() || c.is_whitespace() || "@<>,;:\"".contains(c))
     };
     let is_email = text.split_once('@').is_some_and(|(local, domain)| {
         let is_domain = is_plain(domain) && !domain.starts_with('.') && !domain.ends_with('.');
@@ -93,8 +94,19 @@ mod tests {
         assert_eq!(email("email", " Ann.B+c@Example.COM ").as_deref(), Ok("ann.b+c@example.com"));
         let long = format!("{}@example.com", "a".repeat(65));
         let longer = format!("a@{}.com", "b".repeat(260));
-        for wrong in ["", "ann", "@b.c", "a@", "a b@c.d", "a@b@c", "a@b.c\r\nBcc: x@y.z", "a@.b", "a@b.", &long, &longer]
-        {
+        for wrong in [
+            "",
+            "ann",
+            "@b.c",
+            "a@",
+            "a b@c.d",
+            "a@b@c",
+            "a@b.c\r\nBcc: x@y.z",
+            "a@.b",
+            "a@b.",
+            &long,
+            &longer,
+        ] {
             assert!(email("email", wrong).is_err(), "{wrong:?}");
         }
     }

@@ -51,6 +51,10 @@ async fn admit(api: &Api, request: &mut Request) -> Result<(), Problem> {
     if access == Some(Access::Public) {
         return check_site(request.method(), request.headers(), api);
     }
+    if !request.method().is_safe() {
+        // Nothing is changed that could not be recorded, where the installation wants that.
+        api.audit.admit().map_err(|_| Problem::new(Code::AuditUnavailable))?;
+    }
     let is_synthetic = matches!(slug.as_deref(), Some("master" | "archive"));
     if access.is_none() && !is_synthetic {
         // No route, or none with this method: axum's own answer.
@@ -127,7 +131,8 @@ async fn key(api: &Api, text: &str) -> Result<engine::model::ApiKey, Problem> {
     if holds && key.credential == digest(secret) { Ok(key) } else { Err(refused()) }
 }
 
-async fn user(api: &Api, id: UserId) -> Result<Option<User>, StoreError> {
+/// An account, also a disabled one.
+pub(crate) async fn user(api: &Api, id: UserId) -> Result<Option<User>, StoreError> {
     match api.catalog.get(Scope::Platform, Kind::User, id.into()).await {
         Ok(Entity::User(user)) => Ok(Some(user)),
         Ok(_) | Err(StoreError::NotFound) => Ok(None),
@@ -182,6 +187,32 @@ async fn member(api: &Api, caller: &Caller, slug: &str, action: Action) -> Resul
     Ok(Member { caller, workspace, standing, action, grant })
 }
 
+/// The same member as they stand now, for an answer that goes on: whatever was taken away meanwhile ends it.
+///
+/// # Errors
+/// As at the request's beginning.
+pub(crate) async fn readmit(api: &Api, former: &Member) -> Result<Member, Problem> {
+    let gone = || Problem::new(Code::Unauthenticated);
+    let (kind, id) = match &former.caller.proof {
+        Proof::Login(login) => (Kind::Login, login.id),
+        Proof::Key(key) => (Kind::ApiKey, key.id),
+    };
+    let now = api.now();
+    let proof = match api.catalog.get(Scope::Platform, kind, EntityId(id)).await? {
+        Entity::Login(login) if login.ended_at.is_none() && now < login.expires_at => {
+            Proof::Login(Arc::new(login))
+        }
+        Entity::ApiKey(key) if key.revoked_at.is_none() && key.expires_at.is_none_or(|until| now < until) => {
+            Proof::Key(Arc::new(key))
+        }
+        _ => return Err(gone()),
+    };
+    let user = user(api, former.user_id()).await?.filter(|user| user.disabled_at.is_none());
+    let user = Arc::new(user.ok_or_else(gone)?);
+    let caller = Caller { user, proof, trace: former.caller.trace.clone() };
+    member(api, &caller, &former.workspace.slug, former.action).await
+}
+
 /// The membership that counts now.
 pub(crate) async fn membership(
     api: &Api,
@@ -194,29 +225,6 @@ pub(crate) async fn membership(
         Ok(_) | Err(StoreError::NotFound) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Whether who was let in is still let in: for answers that go on for long. The login is not used by that.
-pub(crate) async fn still_holds(api: &Api, before: &Member) -> bool {
-    let (now, account) = (api.now(), user(api, before.user_id()).await);
-    let Ok(Some(user)) = account else { return false };
-    let holds = match &before.caller.proof {
-        Proof::Login(login) => api.logins.holds(login.id, now).await,
-        Proof::Key(key) => match api.catalog.get(Scope::Platform, Kind::ApiKey, EntityId(key.id)).await {
-            Ok(Entity::ApiKey(key)) => {
-                Ok(key.revoked_at.is_none() && key.expires_at.is_none_or(|until| now < until))
-            }
-            Ok(_) => Ok(false),
-            Err(error) => Err(error),
-        },
-    };
-    if user.disabled_at.is_some() || !holds.is_ok_and(|holds| holds) {
-        return false;
-    }
-    let caller = Caller { user: Arc::new(user), ..before.caller.clone() };
-    let now_is = member(api, &caller, &before.workspace.slug, before.action).await;
-    // Who sees less than before opens the stream anew.
-    now_is.is_ok_and(|now_is| now_is.sees_own_only() == before.sees_own_only())
 }
 
 /// Refuses a change that a browser sends from another site. Programs without these headers are no browsers.

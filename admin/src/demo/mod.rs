@@ -61,7 +61,7 @@ async fn demo(options: &DemoOptions, signals: &Signals) -> Result<u8, Failure> {
         engine: engine.clone(),
         catalog: Arc::clone(&place.store) as _,
         audit: None,
-        measures: None,
+        measures: Arc::default(),
     });
     lines.say(&format!("metrics: {metrics}"));
     let mut follow = Follow::new(&engine, &prepared, (options.wants_receipts(), lines));

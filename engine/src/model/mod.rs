@@ -23,7 +23,7 @@ pub mod values;
 mod workspace;
 
 pub use access::{Answer, ApiKey, KeyScope, Login, LoginUse, PasswordLink};
-pub use account::{Admission, Credential, Invitation, JoinRequest, Membership, Role, User};
+pub use account::{Admission, Credential, Invitation, JoinRequest, Membership, Preferences, Role, User};
 pub use audit::{AuditEvent, Principal};
 pub use campaign::{
     Approval, Campaign, CampaignNo, Content, Counts, DeliveryPolicy, Filing, Lane, MAX_PARTS, MAX_RECIPIENTS,
@@ -33,7 +33,9 @@ pub use draft::{Draft, DraftStatus, Export, ExportFormat, ExportStatus};
 pub use ids::{CampaignId, EntityId, Number, SenderId, UserId, WorkspaceId};
 pub use job_error::{JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS, MAX_JOB_ERRORS};
 pub use lifecycle::{HoldReason, Move, Status};
-pub use platform::{AuditOverflow, Claim, CtnChoice, CtnHash, PasswordPolicy, Settings, Share, SharePart};
+pub use platform::{
+    AuditOverflow, Claim, CtnChoice, CtnHash, PasswordPolicy, Roster, Settings, Share, SharePart,
+};
 pub use retention::{RETENTION_WAIT, expired_before};
 pub use schedule::{LocalWindow, Plan, PlanSpan, QuietHours, Schedule};
 pub use sender::{Revision, RevisionMove, RevisionStatus, Sender};

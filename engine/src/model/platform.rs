@@ -90,6 +90,19 @@ impl Default for Settings {
     }
 }
 
+/// Counts changes of who is super admin. There is one entity of it: whoever decides by the number of super admins
+/// stores it in the same transaction, so that of two who decide at once one is told to look again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roster {
+    /// Counts changes.
+    pub version: u32,
+}
+
+impl Roster {
+    /// The id of the one entity.
+    pub const ID: Uuid = Uuid::from_u128(2);
+}
+
 /// Which workspaces may use a sender address: taken by the first approval in the installation, kept from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {

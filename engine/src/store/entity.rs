@@ -2,7 +2,8 @@
 
 use crate::model::{
     Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
-    LoginUse, Membership, PasswordLink, Revision, Sender, Settings, Share, User, Workspace, WorkspaceId,
+    LoginUse, Membership, PasswordLink, Revision, Roster, Sender, Settings, Share, User, Workspace,
+    WorkspaceId,
 };
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,10 @@ const HIDDEN: &str = "…";
 
 /// The status word of a membership, login, key or link that nobody has ended; time may have.
 pub const ACTIVE: &str = "Active";
-/// The status word of one that was ended.
+/// The status word of one that was ended, and of an account that was disabled.
 pub const ENDED: &str = "Ended";
+/// The status word of an account that administers the platform.
+pub const SUPER_ADMIN: &str = "SuperAdmin";
 
 macro_rules! entities {
     ($($(#[$doc:meta])* $name:ident($body:ty) = $word:literal),+ $(,)?) => {
@@ -106,6 +109,8 @@ entities! {
     Share(Share) = "share",
     /// The platform's settings.
     Settings(Settings) = "settings",
+    /// Counts changes of who is super admin.
+    Roster(Roster) = "roster",
     /// The answer to a request that may come again.
     Answer(Answer) = "answer",
 }
@@ -140,6 +145,7 @@ impl Entity {
             Self::Claim(c) => EntityId(c.id),
             Self::Share(s) => EntityId(s.id),
             Self::Settings(_) => EntityId(Settings::ID),
+            Self::Roster(_) => EntityId(Roster::ID),
             Self::Answer(a) => EntityId(a.id),
         }
     }
@@ -155,6 +161,7 @@ impl Entity {
             | Self::PasswordLink(_)
             | Self::Claim(_)
             | Self::Settings(_)
+            | Self::Roster(_)
             | Self::Answer(_) => None,
             Self::Sender(s) => Some(s.workspace_id),
             Self::Revision(r) => Some(r.workspace_id),
@@ -192,6 +199,7 @@ impl Entity {
             | Self::Claim(_)
             | Self::Share(_)
             | Self::Settings(_)
+            | Self::Roster(_)
             | Self::Answer(_) => None,
             Self::Draft(d) => Some(d.created_by.into()),
             Self::Revision(r) => Some(r.sender_id.into()),
@@ -229,6 +237,7 @@ impl Entity {
             | Self::Draft(_)
             | Self::Export(_)
             | Self::Share(_)
+            | Self::Roster(_)
             | Self::Settings(_) => None,
         }
     }
@@ -254,6 +263,7 @@ impl Entity {
             Self::Claim(c) => c.version,
             Self::Share(s) => s.version,
             Self::Settings(s) => s.version,
+            Self::Roster(r) => r.version,
             Self::Answer(a) => a.version,
         }
     }
@@ -273,12 +283,14 @@ impl Entity {
             Self::PasswordLink(l) => Some(life(l.used_at)),
             Self::Membership(m) => Some(life(m.removed_at)),
             Self::Share(s) => Some(life(s.ended_at)),
+            Self::User(u) if u.disabled_at.is_none() && u.super_admin => Some(SUPER_ADMIN.to_owned()),
+            Self::User(u) => Some(life(u.disabled_at)),
             Self::Workspace(_)
             | Self::Sender(_)
-            | Self::User(_)
             | Self::LoginUse(_)
             | Self::Claim(_)
             | Self::Settings(_)
+            | Self::Roster(_)
             | Self::Answer(_) => None,
         }
     }
@@ -299,7 +311,7 @@ impl Entity {
     /// Whether a change of it is an audit event; what only serves the machinery is none.
     #[must_use]
     pub const fn is_audited(&self) -> bool {
-        !matches!(self, Self::LoginUse(_) | Self::Answer(_))
+        !matches!(self, Self::LoginUse(_) | Self::Roster(_) | Self::Answer(_))
     }
 
     /// Whether nothing but the count of changes has changed since `before`: such a change makes others of the same

@@ -18,7 +18,7 @@ pub use audit::{
     AUDIT_SEGMENT, AuditBreak, AuditExpiry, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE,
     MAX_NOTE_DETAILS, MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note,
 };
-pub use entity::{ACTIVE, ENDED, Entity, Kind};
+pub use entity::{ACTIVE, ENDED, Entity, Kind, SUPER_ADMIN};
 pub use listing::{
     AUTHORS_HOURS, ActiveCampaign, Archived, AuthorCount, CampaignCursor, CampaignItem, CampaignPage,
     CampaignQuery, CampaignScope, Direction, MAX_ACTIVE, MAX_AUTHORS, MAX_SCOPE_WORKSPACES, MAX_SEARCH_CHARS,

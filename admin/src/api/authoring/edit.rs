@@ -3,9 +3,7 @@
 use super::judge::Judgement;
 use super::list::Stored;
 use super::upload::Taken;
-use engine::model::{
-    Campaign, CampaignId, Filing, Mode, Status, Upload, UserId, WorkspaceId,
-};
+use engine::model::{Campaign, CampaignId, Filing, Mode, Status, Upload, UserId, WorkspaceId};
 use jiff::Timestamp;
 
 /// Whose campaign, and when it was submitted.
@@ -51,6 +49,7 @@ pub(crate) fn new_campaign(id: CampaignId, author: Author, judgement: Judgement,
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: Filing::default(),
     }

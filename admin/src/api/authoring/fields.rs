@@ -95,7 +95,7 @@ pub(crate) struct WindowBody {
 }
 
 /// A recipient of a one-call campaign.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecipientBody {
     /// Digits with optional `+`, spaces, dashes or leading `00`; a national form only with the workspace's default region.
@@ -349,13 +349,17 @@ mod tests {
         let before = fields(json!({"name": "a", "daily_limit": 5, "auto_start": true}));
         let after = before.merged(&fields(json!({"name": "b", "daily_limit": null})));
         assert_eq!(after, fields(json!({"name": "b", "auto_start": true})));
-        assert_eq!(serde_json::to_value(&after.stored()).expect("JSON"), json!({"name": "b", "auto_start": true}));
+        assert_eq!(
+            serde_json::to_value(&after.stored()).expect("JSON"),
+            json!({"name": "b", "auto_start": true})
+        );
     }
 
     #[test]
     fn texts_beyond_their_bounds_are_all_found() {
         let long = "x".repeat(MAX_TEXT_CHARS + 1);
-        let wrong = fields(json!({"name": " ", "text": long, "channel": long, "window": {"from": "", "to": long}}));
+        let wrong =
+            fields(json!({"name": " ", "text": long, "channel": long, "window": {"from": "", "to": long}}));
         let mut findings = Findings::default();
         wrong.check_bounds(&mut findings);
         let found: Vec<_> = findings.errors().into_iter().map(|error| error.field).collect();

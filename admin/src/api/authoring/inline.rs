@@ -163,7 +163,8 @@ mod tests {
         let reading = read(&recipients, &["name".to_owned()], None, Timestamp::UNIX_EPOCH);
         let expected = [(491_701_234_567, vec!["Ann".to_owned()]), (491_707_654_322, vec!["Dan".to_owned()])];
         assert_eq!(reading.taken, expected);
-        let told: Vec<_> = reading.rejects.items.iter().map(|e| (e.line, e.code.code(), e.detail.as_str())).collect();
+        let told: Vec<_> =
+            reading.rejects.items.iter().map(|e| (e.line, e.code.code(), e.detail.as_str())).collect();
         let duplicate = "\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}4567 duplicate of line 1";
         assert_eq!(
             told,

@@ -285,7 +285,11 @@ fn destination(fields: &Fields, findings: &mut Findings) -> (u8, u8) {
         findings.add("dton", "out_of_range", format!("SMPP has the types of number 0 to {MAX_TON}."));
     }
     if !NPIS.contains(&npi) {
-        findings.add("dnpi", "out_of_range", "SMPP has the numbering plans 0, 1, 3, 4, 6, 8, 9, 10, 14 and 18.");
+        findings.add(
+            "dnpi",
+            "out_of_range",
+            "SMPP has the numbering plans 0, 1, 3, 4, 6, 8, 9, 10, 14 and 18.",
+        );
     }
     (ton, npi)
 }
@@ -299,7 +303,12 @@ fn check_channel(api: &Api, workspace: &Workspace, fields: &Fields, findings: &m
     }
 }
 
-fn rules(fields: &Fields, mode: Option<Mode>, workspace: &Workspace, findings: &mut Findings) -> SendingRules {
+fn rules(
+    fields: &Fields,
+    mode: Option<Mode>,
+    workspace: &Workspace,
+    findings: &mut Findings,
+) -> SendingRules {
     let name = fields.time_zone.get().unwrap_or(&workspace.time_zone);
     let schedule = match Zone::named(name) {
         Ok(zone) => schedule(fields, &zone, findings),

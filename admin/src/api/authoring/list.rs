@@ -103,7 +103,9 @@ impl ListWriter {
         Ok(Stored {
             no: self.no,
             recipients: self.recipients,
-            variables: variables.map(|(name, longest)| Variable { name, max_chars: max_chars(longest) }).collect(),
+            variables: variables
+                .map(|(name, longest)| Variable { name, max_chars: max_chars(longest) })
+                .collect(),
             digest: self.hasher.finish().to_string(),
         })
     }
@@ -213,7 +215,9 @@ fn copy_now(
         let rows = Values::index(&list.values, copying.width).ok_or_else(damaged)?;
         for (at, number) in list.numbers.iter().enumerate() {
             let is_kept = match (&copying.only, &statuses) {
-                (Some((_, wanted)), Some(rows)) => rows.get(at).is_some_and(|row| wanted.contains(&row.status)),
+                (Some((_, wanted)), Some(rows)) => {
+                    rows.get(at).is_some_and(|row| wanted.contains(&row.status))
+                }
                 _ => true,
             };
             if is_kept {

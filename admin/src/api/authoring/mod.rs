@@ -12,5 +12,7 @@ pub(crate) mod inline;
 pub(crate) mod judge;
 pub(crate) mod list;
 pub(crate) mod outlook;
+pub(crate) mod reception;
+pub(crate) mod rejects;
 pub(crate) mod source;
 pub(crate) mod upload;

@@ -196,7 +196,8 @@ fn fill_days(judged: &Judged, recipients: u64, outlook: &mut Outlook) {
             continue;
         }
         if outlook.first_at.is_none() {
-            outlook.first_at = Timestamp::from_second(stretch.from_s).ok().map(|at| Moment(at.max(judged.now)));
+            outlook.first_at =
+                Timestamp::from_second(stretch.from_s).ok().map(|at| Moment(at.max(judged.now)));
         }
         let recipients = left.min(room);
         left -= recipients;
@@ -228,4 +229,3 @@ fn room(judged: &Judged, of_workspace: Option<u64>, day: Date) -> u64 {
     let shared = of_workspace.map_or(u64::MAX, |limit| limit.saturating_sub(charged(&judged.charged)));
     judged.rules.daily_limit.unwrap_or(u64::MAX).min(shared)
 }
-

@@ -24,7 +24,10 @@ pub(crate) async fn choose(
     let found = match (pinned, fields.sender_id.get()) {
         (Some(revision), _) => match revision_of(api, workspace, revision).await? {
             Some(revision) if revision.status == RevisionStatus::Approved => Ok(revision),
-            _ => Err(not_approved("sender_id", "The campaign's sender is no longer approved; choose another one.")),
+            _ => Err(not_approved(
+                "sender_id",
+                "The campaign's sender is no longer approved; choose another one.",
+            )),
         },
         (None, None) => {
             findings.add_as(Code::SenderMissing, "sender_id", "required", "A sender is needed.");
@@ -64,7 +67,10 @@ async fn by_sender(
         }
     }
     let field = if fields.saddr.get().is_some() { "saddr" } else { "ston" };
-    refused(field, "No approved sender of this workspace has this address, type of number and numbering plan.")
+    refused(
+        field,
+        "No approved sender of this workspace has this address, type of number and numbering plan.",
+    )
 }
 
 /// Whether the fields leave the revision as it is, or name just this one.
@@ -101,7 +107,8 @@ async fn newest_approved(
     let mut after = None;
     loop {
         let statuses = vec![format!("{:?}", RevisionStatus::Approved)];
-        let query = Query { kind: Kind::Revision, statuses, parent: of.map(EntityId::from), after, limit: MAX_PAGE };
+        let query =
+            Query { kind: Kind::Revision, statuses, parent: of.map(EntityId::from), after, limit: MAX_PAGE };
         let page = api.catalog.list(Scope::Workspace(workspace), query).await?;
         for entity in page.items {
             let Entity::Revision(revision) = entity else { continue };

@@ -236,7 +236,9 @@ fn explain(error: &IntakeError, over: Code) -> Problem {
         IntakeError::TooLarge { .. } => Problem::because(over, told),
         IntakeError::MissingColumns { .. } => Problem::field("variables", "missing_columns", told),
         IntakeError::TooManyRecipients { .. } => Problem::field("recipients", "too_many", told),
-        IntakeError::Scratch(error) if error.kind() == ErrorKind::StorageFull => Problem::new(Code::StorageFull),
+        IntakeError::Scratch(error) if error.kind() == ErrorKind::StorageFull => {
+            Problem::new(Code::StorageFull)
+        }
         IntakeError::Scratch(_) | IntakeError::Sink(_) => StoreError::Unavailable(told).into(),
     }
 }

@@ -2,11 +2,18 @@
 //!
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
+mod campaigns;
+mod drafts;
 mod health;
+mod login;
+mod logins;
 mod me;
 mod monitoring;
 mod overview;
+mod password_links;
+mod setup;
 mod usage;
+mod users;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -70,11 +77,18 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new()
-        .merge(me::routes())
-        .merge(monitoring::routes())
-        .merge(overview::routes())
-        .merge(usage::routes());
+    let parts = [
+        setup::routes(),
+        login::routes(),
+        me::routes(),
+        logins::routes(),
+        users::routes(),
+        password_links::routes(),
+        campaigns::routes(),
+        drafts::routes(),
+    ];
+    let api = parts.into_iter().fold(Routes::new(), Routes::merge);
+    let api = api.merge(monitoring::routes()).merge(overview::routes()).merge(usage::routes());
     health::routes().merge(api.nest(BASE))
 }
 

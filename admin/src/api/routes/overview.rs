@@ -185,7 +185,7 @@ async fn overview(State(api): State<Arc<Api>>, member: Member) -> Result<Json<Ov
 
 /// What moves on a workspace's home, as server-sent events: `pulse` each second, `ring` at once and each five seconds.
 ///
-/// The stream ends with the server and with the reader's login or membership. An account has at most six streams.
+/// The stream ends with the server and with the reader's login or membership. An account has at most eight streams.
 #[utoipa::path(
     get, path = "/w/{slug}/live", tag = "Operations", params(("slug" = String, Path, description = "The workspace")),
     responses(

@@ -52,6 +52,7 @@ macro_rules! catalog_contract {
         }
         crate::store::contract::contract_tests! { accounts, $fixture,
             an_account_is_found_by_its_email_and_changed_by_one_at_a_time
+            super_admins_are_listed_and_of_two_changes_of_who_they_are_one_is_first
             memberships_of_an_account_are_listed_as_far_as_the_scope_reaches
             one_is_a_member_once_and_may_come_back_when_removed
             one_asks_to_join_once_until_it_is_decided

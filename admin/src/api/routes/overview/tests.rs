@@ -140,7 +140,7 @@ async fn a_stream_shows_pulse_and_ring_and_ends_with_the_server() {
     let reader = house.member(&workspace, "Author").await;
     let open = || reader.request(Method::GET, "/w/shop/live").send();
     let mut streams = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..8 {
         streams.push(open().await.unwrap());
     }
     let (status, refused) = reader.get("/w/shop/live").await;
