@@ -10,7 +10,7 @@ use crate::command::ServeOptions;
 use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-use crate::observe::Observer;
+use crate::observe::{Observed, Observer};
 use crate::place::{self, Place};
 use crate::privacy;
 use crate::signals::Signals;
@@ -71,7 +71,12 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     }
     let upkeep = upkeep(&place, &audit, config.audit.retention_days);
     record(&audit, "server.start").await;
-    let answering = observer.serve(engine.clone(), Some((audit.clone(), measures)));
+    let answering = observer.serve(Observed {
+        engine: engine.clone(),
+        catalog: Arc::clone(&place.store) as _,
+        audit: Some(audit.clone()),
+        measures,
+    });
     let ended = tokio::select! {
         biased;
         reason = engine.failed() => Err(reason),

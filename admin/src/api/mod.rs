@@ -20,6 +20,7 @@ mod json;
 mod matrix;
 mod measure;
 mod moment;
+mod monitor;
 mod note;
 mod page;
 mod password_policy;
@@ -34,6 +35,7 @@ mod reveals;
 mod routes;
 mod server;
 mod state;
+mod stream;
 mod streams;
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,7 @@ use super::exports::Worker;
 use super::guard;
 use super::idempotency::idempotency;
 use super::measure::Measures;
+use super::monitor::keep_looking;
 use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
@@ -94,12 +95,12 @@ impl Server {
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
         let (router, api) = router(plane);
-        let exports = Worker::start(api).map_err(refused)?;
+        let exports = Worker::start(Arc::clone(&api)).map_err(refused)?;
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, router, ended).await,
+                    Ok(listener) => serve(listener, (router, api), ended).await,
                     Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });
@@ -127,7 +128,12 @@ impl Server {
 }
 
 /// Accepts connections until `ended`, at most [`MAX_CONNECTIONS`] at once; further ones wait to be accepted.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut ended: oneshot::Receiver<()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    (router, api): (Router, Arc<Api>),
+    mut ended: oneshot::Receiver<()>,
+) {
+    let looking = tokio::spawn(keep_looking(Arc::clone(&api)));
     let (open, graceful) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), GracefulShutdown::new());
     loop {
         let accepted = async {
@@ -165,6 +171,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut ended: ones
             drop(place);
         });
     }
+    looking.abort();
+    api.streams.end();
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::info!("connections that were still open are cut");
     }

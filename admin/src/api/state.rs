@@ -5,6 +5,7 @@ use super::exports::Shelf;
 use super::guard::Access;
 use super::idempotency::SecretAnswers;
 use super::measure::Measures;
+use super::monitor::Monitor;
 use super::reveals::Reveals;
 use super::server::Plane;
 use super::streams::Streams;
@@ -59,6 +60,8 @@ pub(crate) struct Api {
     pub(crate) exports: Shelf,
     /// Who sees full numbers.
     pub(crate) reveals: Reveals,
+    /// What is watched of the engine.
+    pub(crate) monitor: Monitor,
     /// Answers that go on for long.
     pub(crate) streams: Streams,
     /// Held by whoever reads every recipient of a campaign for one answer: one at a time.
@@ -91,13 +94,14 @@ impl Api {
         Self {
             logins: Logins::new(Arc::clone(&catalog)),
             passwords: Passwords::start(),
+            reveals: Reveals::default(),
+            monitor: Monitor::default(),
+            streams: Streams::default(),
+            scans: Arc::new(Semaphore::new(1)),
             lockout: Mutex::default(),
             secret_answers: SecretAnswers::default(),
             measures,
             setup,
-            reveals: Reveals::default(),
-            streams: Streams::default(),
-            scans: Arc::new(Semaphore::new(1)),
             trusted_proxies,
             public_url,
             ctn,

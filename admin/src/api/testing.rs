@@ -94,7 +94,7 @@ impl House {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let exports = Worker::start(Arc::clone(&api)).unwrap();
         let (end, ended) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, service, ended));
+        let serving = tokio::spawn(serve(listener, (service, Arc::clone(&api)), ended));
         Self { api, store, smsc, base, serving, end, exports, engine, _directory: directory }
     }
 

@@ -8,13 +8,16 @@ mod health;
 mod login;
 mod logins;
 mod me;
+mod moderation;
+mod monitoring;
 mod openapi;
+mod overview;
 mod password_links;
+mod senders;
 mod setup;
+mod usage;
 mod users;
 mod writing;
-mod moderation;
-mod senders;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -91,6 +94,9 @@ pub(crate) fn all() -> Routes {
         writing::routes(),
         moderation::routes(),
         senders::routes(),
+        monitoring::routes(),
+        overview::routes(),
+        usage::routes(),
     ];
     let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
