@@ -350,7 +350,7 @@ mod tests {
         let after = before.merged(&fields(json!({"name": "b", "daily_limit": null})));
         assert_eq!(after, fields(json!({"name": "b", "auto_start": true})));
         assert_eq!(
-            serde_json::to_value(&after.stored()).expect("JSON"),
+            serde_json::to_value(after.stored()).expect("JSON"),
             json!({"name": "b", "auto_start": true})
         );
     }

@@ -28,11 +28,6 @@ impl Findings {
         self.add_as(kind, refusal.field, refusal.code.as_str(), refusal.message);
     }
 
-    /// Whether nothing is wrong.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// One by one.
     pub(crate) fn errors(&self) -> Vec<FieldError> {
         self.0.iter().map(|(_, error)| error.clone()).collect()

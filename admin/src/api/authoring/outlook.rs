@@ -49,7 +49,7 @@ pub(crate) struct Outlook {
 
 impl Outlook {
     /// Of a campaign that is past its approval: when it sends is decided, and what was wrong with it then is history.
-    pub(crate) fn as_planned(self, plan: Option<&Plan>) -> Self {
+    pub(crate) fn planned(self, plan: Option<&Plan>) -> Self {
         let decided = Self { refusal: None, errors: Vec::new(), warnings: Vec::new(), ..self };
         let Some(plan) = plan else { return decided };
         let day = |(day, recipients)| DayView { day, recipients };

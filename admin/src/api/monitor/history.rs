@@ -61,7 +61,7 @@ pub(crate) struct Cut {
 
 impl Cut {
     /// When the first point begins, seconds since 1970.
-    pub(crate) fn from_s(self) -> u64 {
+    pub(crate) fn begin_s(self) -> u64 {
         self.first * STEP_S
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let history = filled(100..100 + 9_000);
         let cut = history.cut(None);
         assert_eq!((cut.points, cut.step_s()), (CAPACITY as u64, STEP_S));
-        assert_eq!(cut.from_s(), (9_100 - CAPACITY as u64) * STEP_S);
+        assert_eq!(cut.begin_s(), (9_100 - CAPACITY as u64) * STEP_S);
         let series = history.series(0, cut);
         assert_eq!(series[0].1.last(), Some(&Some(9_099.0)));
         assert!(
@@ -171,7 +171,7 @@ mod tests {
         let day = history.cut(Some(1_440));
         assert_eq!((day.points, day.step_s()), (720, 120));
         let hour = history.cut(Some(60));
-        assert_eq!((hour.points, hour.step_s(), hour.from_s()), (360, 10, 9_640 * STEP_S));
+        assert_eq!((hour.points, hour.step_s(), hour.begin_s()), (360, 10, 9_640 * STEP_S));
         let all = history.series(0, day);
         // Slots 9996 to 9999 are in the last point, whose time has not passed yet.
         assert_eq!(all[0].1.last(), Some(&Some(9_997.5)));

@@ -63,12 +63,12 @@ mod tests {
 
     const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
 
-    fn live(campaign: u128, user: u128, submitted: u64) -> LiveCampaign {
+    fn live(campaign: u64, user: u128, submitted: u64) -> LiveCampaign {
         LiveCampaign {
             workspace_id: WORKSPACE,
-            id: CampaignId(Uuid::from_u128(campaign)),
+            id: CampaignId(Uuid::from_u128(campaign.into())),
             created_by: UserId(Uuid::from_u128(user)),
-            in_flight: campaign as u64,
+            in_flight: campaign,
             submitted,
         }
     }

@@ -183,7 +183,7 @@ fn parameters(html: &mut Html, document: &Value, parameters: &[Value]) {
     html.table(&["name", "in", "required", "type", "meaning"]);
     for parameter in parameters {
         let needed = if parameter["required"].as_bool() == Some(true) { "yes" } else { "no" };
-        let kind = schema::kind(document, &parameter["schema"]);
+        let kind = schema::kind(&parameter["schema"]);
         let meaning = text(&parameter["description"]);
         html.row(&[text(&parameter["name"]), text(&parameter["in"]), needed, &kind, meaning]);
     }
@@ -196,7 +196,7 @@ fn contents_of(html: &mut Html, document: &Value, contents: &Value) {
         html.open("p").element("code", media_type).text(" ");
         match schema::name(&content["schema"]) {
             Some(name) => html.link(&format!("#{}", anchor("schema", name)), name),
-            None => html.text(&schema::kind(document, &content["schema"])),
+            None => html.text(&schema::kind(&content["schema"])),
         };
         html.close("p");
         let example = content.get("example").cloned();
@@ -218,7 +218,7 @@ fn schemas(html: &mut Html, document: &Value) {
         }
         let fields = schema::fields(document, schema);
         if fields.is_empty() {
-            html.element("p", &schema::kind(document, schema));
+            html.element("p", &schema::kind(schema));
             continue;
         }
         html.table(&["field", "required", "type", "meaning"]);

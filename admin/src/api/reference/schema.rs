@@ -45,14 +45,14 @@ pub(super) fn choices(schema: &Value) -> &[Value] {
 }
 
 /// The type in words. References are named, not followed, so that it always ends.
-pub(super) fn kind(document: &Value, schema: &Value) -> String {
+pub(super) fn kind(schema: &Value) -> String {
     if let Some(name) = name(schema) {
         return name.to_owned();
     }
     let choices = choices(schema);
     if !choices.is_empty() {
         let word = if schema.get("allOf").is_some() { " and " } else { " or " };
-        return choices.iter().map(|choice| kind(document, choice)).collect::<Vec<_>>().join(word);
+        return choices.iter().map(|choice| kind(choice)).collect::<Vec<_>>().join(word);
     }
     if let Some(values) = schema["enum"].as_array() {
         return values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
@@ -63,7 +63,7 @@ pub(super) fn kind(document: &Value, schema: &Value) -> String {
         _ => "anything".to_owned(),
     };
     let mut words = match schema.get("items") {
-        Some(items) => format!("{types} of {}", kind(document, items)),
+        Some(items) => format!("{types} of {}", kind(items)),
         None => types,
     };
     for (keyword, told) in BOUNDS {
@@ -88,7 +88,7 @@ pub(super) fn fields<'a>(document: &'a Value, schema: &'a Value) -> Vec<Field<'a
         found.push(Field {
             name,
             required: needed.contains(name.as_str()),
-            kind: kind(document, field),
+            kind: kind(field),
             meaning: field["description"].as_str().unwrap_or_default(),
         });
     }
@@ -111,7 +111,7 @@ mod tests {
             (json!({}), "anything"),
         ];
         for (schema, words) in table {
-            assert_eq!(kind(&Value::Null, &schema), words);
+            assert_eq!(kind(&schema), words);
         }
     }
 

@@ -108,7 +108,7 @@ async fn monitoring(
         let is_shown = |(name, _): &(&'static str, _)| sees_all || !shared || HEALTH.contains(name);
         ChannelView { name, shared, series: series.into_iter().filter(is_shown).collect() }
     };
-    let from = Timestamp::from_second(cut.from_s().cast_signed()).unwrap_or(Timestamp::MAX);
+    let from = Timestamp::from_second(cut.begin_s().cast_signed()).unwrap_or(Timestamp::MAX);
     Ok(Json(MonitoringView {
         from: Moment(from),
         step_s: cut.step_s(),

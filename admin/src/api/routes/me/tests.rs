@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use crate::api::testing::{Client, House, PASSWORD, code, read};
+use crate::api::testing::{Client, House, PASSWORD, code};
 use engine::store::{Catalog, Scope};
 use reqwest::Method;
 use serde_json::json;

@@ -272,6 +272,6 @@ async fn plan(
     Ok(axum::Json(if campaign.status == Status::New {
         told
     } else {
-        told.as_planned(campaign.plan.as_ref())
+        told.planned(campaign.plan.as_ref())
     }))
 }
