@@ -164,7 +164,7 @@ mod tests {
         for second in [200, 230, 259] {
             let left = Err(Barred::Locked(at(260 - second)));
             assert_eq!(lockout.check(ANN, None, at(second)), left);
-            assert_eq!(lockout.succeeded(ANN, at(second)), left.map(|()| ()), "the right password at +59 s");
+            assert_eq!(lockout.succeeded(ANN, at(second)), left, "the right password at +59 s");
             assert_eq!(lockout.failed(ANN, None, at(second)), left.map(|()| false));
         }
         assert_eq!(lockout.check(ANN, None, at(261)), Ok(()));
