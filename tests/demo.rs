@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
-use tests::{Child, ChildError, product, skip, temp_dir, tool};
+use tests::{Child, ChildError, SmallDisk, product, skip, temp_dir, tool};
 
 /// Far above what any step takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -90,30 +90,6 @@ fn metrics_address(child: &mut Child) -> String {
     address.trim_end_matches("/metrics").to_owned()
 }
 
-/// A directory on a disk that is full at once; nothing without the right to mount one.
-struct FullDisk(tempfile::TempDir);
-
-impl FullDisk {
-    fn mount(octets: &str) -> Option<Self> {
-        let directory = temp_dir().expect("a temporary folder");
-        let size = format!("size={octets}");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(directory.path());
-        mount.output().is_ok_and(|done| done.status.success()).then(|| Self(directory))
-    }
-
-    fn path(&self) -> &str {
-        self.0.path().to_str().expect("a readable path")
-    }
-}
-
-impl Drop for FullDisk {
-    fn drop(&mut self) {
-        // A mount that is left over is all that a failure would mean here.
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn the_demo_accounts_for_every_recipient_in_one_json_object() {
     let value = object(&run(&["demo", "--recipients", "2000", "--exit", "--json"]));
@@ -187,11 +163,13 @@ fn what_the_demo_cannot_use_is_told_in_one_sentence() {
 
 #[test]
 fn a_full_disk_is_told_in_one_sentence() {
-    let (Some(at_once), Some(later)) = (FullDisk::mount("64k"), FullDisk::mount("1m")) else {
+    let (Some(at_once), Some(later)) = (SmallDisk::mount("64k"), SmallDisk::mount("1m")) else {
         skip!("a full disk needs the right to mount one");
     };
-    assert_refused(&run(&["demo", "--exit", "--directory", at_once.path()]), 74, "no space");
-    let many = ["demo", "--exit", "--recipients", "300000", "--directory", later.path()];
+    let path = |disk: &SmallDisk| disk.path().to_str().expect("readable").to_owned();
+    let (at_once_path, later_path) = (path(&at_once), path(&later));
+    assert_refused(&run(&["demo", "--exit", "--directory", &at_once_path]), 74, "no space");
+    let many = ["demo", "--exit", "--recipients", "300000", "--directory", &later_path];
     assert_refused(&run(&many), 74, "no space");
 }
 
@@ -302,8 +280,8 @@ fn what_serve_cannot_use_is_told_in_one_sentence() {
     let address = taken.local_addr().expect("bound").to_string();
     assert_refused(&serve(&printed, &[("MC_METRICS__LISTEN", &address)]), 69, "in use");
     assert_refused(&run(&["serve", "--config", "/no/such/file.toml"]), 66, "cannot be read");
-    if let Some(full) = FullDisk::mount("64k") {
-        let url = format!("sqlite:{}", full.path());
+    if let Some(full) = SmallDisk::mount("64k") {
+        let url = format!("sqlite:{}", full.path().display());
         assert_refused(&serve(&printed, &[("MC_STORE__URL", &url)]), 74, "no space");
     }
 }

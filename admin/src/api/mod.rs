@@ -6,8 +6,10 @@
 
 mod account_view;
 mod authoring;
+mod bounds;
 mod caller;
 mod campaign_view;
+mod deciding;
 mod document;
 mod exports;
 mod fields;
@@ -25,6 +27,8 @@ mod permission;
 mod problem;
 mod query;
 mod recipient_view;
+mod reference;
+mod registry;
 mod request;
 mod reveals;
 mod routes;

@@ -1,7 +1,7 @@
 //! Audit events of what changes no entity: reveals, downloads, batches of numbers. Who acts, and where, is the member's.
 
 use super::caller::Member;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::state::Api;
 use engine::model::EntityId;
 use engine::store::{Kind, Note};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// Notes it in the log of the member's workspace.
 ///
 /// # Errors
-/// The store's: what is not on record must not be done.
+/// `audit_unavailable`: what is not on record must not be done. Without the store it is in the fallback file first.
 pub(crate) async fn note(
     api: &Api,
     member: &Member,
@@ -29,6 +29,5 @@ pub(crate) async fn note(
         subject: None,
         details,
     };
-    api.catalog.note(vec![note.within_limits()]).await?;
-    Ok(())
+    api.audit.record(note).await.map(|_| ()).map_err(|_| Problem::new(Code::AuditUnavailable))
 }

@@ -114,6 +114,13 @@ impl House {
         self.store.apply(vec![change], &Principal::engine(), Timestamp::now()).await.unwrap();
     }
 
+    /// Changes an entity that is stored in this version.
+    pub(crate) async fn change(&self, entity: Entity, version: u32) {
+        let scope = entity.workspace().map_or(Scope::Platform, Scope::Workspace);
+        let change = Change { scope, expect: Expect::Version(version), entity, action: "test.change" };
+        self.store.apply(vec![change], &Principal::engine(), Timestamp::now()).await.unwrap();
+    }
+
     /// A workspace.
     pub(crate) async fn workspace(&self, slug: &str) -> Workspace {
         let workspace = Workspace {

@@ -8,9 +8,13 @@ mod health;
 mod login;
 mod logins;
 mod me;
+mod openapi;
 mod password_links;
 mod setup;
 mod users;
+mod writing;
+mod moderation;
+mod senders;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -75,6 +79,7 @@ impl Routes {
 /// All routes.
 pub(crate) fn all() -> Routes {
     let parts = [
+        openapi::routes(),
         setup::routes(),
         login::routes(),
         me::routes(),
@@ -83,6 +88,9 @@ pub(crate) fn all() -> Routes {
         password_links::routes(),
         campaigns::routes(),
         drafts::routes(),
+        writing::routes(),
+        moderation::routes(),
+        senders::routes(),
     ];
     let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
