@@ -366,6 +366,6 @@ mod tests {
         assert_eq!(found, ["name", "text", "window.to", "channel"]);
         let mut findings = Findings::default();
         fields(json!({"name": "x".repeat(MAX_NAME_CHARS)})).check_bounds(&mut findings);
-        assert!(findings.is_empty());
+        assert!(findings.errors().is_empty());
     }
 }

@@ -138,7 +138,7 @@ fn operation(html: &mut Html, document: &Value, route: &Route<'_>) {
         html.element("p", description);
     }
     html.element("p", &format!("Who: {}.", who(&operation["x-access"])));
-    parameters(html, document, rows(&operation["parameters"]));
+    parameters(html, rows(&operation["parameters"]));
     if let Some(body) = operation.get("requestBody") {
         let needed = if body["required"].as_bool() == Some(true) { "required" } else { "optional" };
         html.element("h4", &format!("Body ({needed})"));
@@ -175,7 +175,7 @@ fn who(access: &Value) -> String {
     }
 }
 
-fn parameters(html: &mut Html, document: &Value, parameters: &[Value]) {
+fn parameters(html: &mut Html, parameters: &[Value]) {
     if parameters.is_empty() {
         return;
     }

@@ -52,7 +52,7 @@ pub(super) fn kind(schema: &Value) -> String {
     let choices = choices(schema);
     if !choices.is_empty() {
         let word = if schema.get("allOf").is_some() { " and " } else { " or " };
-        return choices.iter().map(|choice| kind(choice)).collect::<Vec<_>>().join(word);
+        return choices.iter().map(kind).collect::<Vec<_>>().join(word);
     }
     if let Some(values) = schema["enum"].as_array() {
         return values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
