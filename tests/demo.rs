@@ -208,7 +208,7 @@ fn a_demo_that_stays_up_serves_metrics_and_health_until_it_is_asked_to_end() {
         "mc_channel_submitted_total{channel=\"demo\"} 1000",
         "mc_channel_receipts_total{channel=\"demo\",state=\"delivered\"} 1000",
         "mc_channel_bind_up{channel=\"demo\",bind=\"4\"} 1",
-        "mc_submit_latency_seconds_count 1000",
+        "mc_submit_latency_seconds_count{channel=\"demo\"} 1000",
         "mc_queue_depth{channel=\"\",lane=\"normal\"} 0",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in {metrics}");

@@ -10,6 +10,7 @@ mod overdue;
 mod tenant;
 mod traffic;
 mod trigger;
+mod withdraw;
 
 use bench::smsc::Config;
 use engine::EngineError;

@@ -23,7 +23,7 @@ pub(crate) fn run(config: &Path) -> Result<u8, Failure> {
 }
 
 /// Opens the store, and never makes one.
-fn open(directory: &Path) -> Result<SqliteStore, Failure> {
+pub(crate) fn open(directory: &Path) -> Result<SqliteStore, Failure> {
     if !directory.join(CONTROL_FILE).is_file() {
         let sentence = format!("there is no store in {}", directory.display());
         return Err(Failure::new(exit::STORE, sentence));

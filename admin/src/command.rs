@@ -2,7 +2,8 @@
 
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-use crate::{api, audit_verify, demo, log, serve, user};
+use crate::month::Month;
+use crate::{api, audit_verify, demo, log, serve, usage_report, user};
 use clap::{Args, Parser, Subcommand};
 use engine::model::MAX_RECIPIENTS;
 use std::net::SocketAddr;
@@ -31,8 +32,31 @@ enum Command {
     /// Administer accounts of a store that no server uses now.
     #[command(subcommand, after_help = exit::HELP)]
     User(UserCommand),
+    /// Print a report over all workspaces of a store that nobody is using; it leaves audit events.
+    #[command(subcommand, after_help = exit::HELP)]
+    Report(Report),
     /// Print the OpenAPI document of the API.
     Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum Report {
+    /// What every workspace has sent in a month, by state.
+    Usage(UsageReportOptions),
+}
+
+/// What `report usage` is asked for.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct UsageReportOptions {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The month, of UTC.
+    #[arg(long, value_name = "YYYY-MM")]
+    pub(crate) month: Month,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What is done to accounts.
@@ -145,6 +169,10 @@ pub fn run() -> ExitCode {
             log::start(log::Shape::Text);
             user::create_super_admin(&options)
         }
+        Command::Report(Report::Usage(options)) => {
+            log::start(log::Shape::Text);
+            usage_report::run(&options)
+        }
         Command::Openapi => {
             Lines::Out.say(&format!("{:#}", api::document()));
             Ok(exit::DONE)
@@ -174,7 +202,11 @@ mod tests {
             let line = ["message-center", "demo"].iter().chain(flags);
             match Program::try_parse_from(line).expect("a sound line").command {
                 Command::Demo(options) => options.wants_receipts(),
-                Command::Serve(_) | Command::AuditVerify(_) | Command::User(_) | Command::Openapi => {
+                Command::Serve(_)
+                | Command::AuditVerify(_)
+                | Command::User(_)
+                | Command::Report(_)
+                | Command::Openapi => {
                     unreachable!("demo was asked for")
                 }
             }

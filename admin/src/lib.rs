@@ -16,11 +16,13 @@ mod demo;
 mod exit;
 mod lines;
 mod log;
+mod month;
 mod observe;
 mod place;
 mod privacy;
 mod serve;
 mod signals;
+mod usage_report;
 mod user;
 
 pub use command::run;

@@ -11,7 +11,9 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use engine::metrics::{CONTENT_TYPE, ChannelSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, Snapshot, render};
-use engine::{ChannelStatus, Engine};
+use engine::model::Status;
+use engine::store::{CampaignScope, Catalog};
+use engine::{ChannelStatus, Engine, Latency};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,17 +51,12 @@ impl Observer {
         self.address
     }
 
-    /// Answers from now on, until the task is aborted; without a recorder nothing waits to be audited.
-    pub(crate) fn serve(
-        self,
-        engine: Engine,
-        measures: Arc<Measures>,
-        audit: Option<Recorder>,
-    ) -> JoinHandle<()> {
+    /// Answers from now on, until the task is aborted.
+    pub(crate) fn serve(self, observed: Observed) -> JoinHandle<()> {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(healthz))
-            .with_state((engine, measures, audit));
+            .with_state(observed);
         tokio::spawn(async move {
             if let Err(error) = axum::serve(self.listener, router).await {
                 tracing::error!(%error, "metrics are no longer served");
@@ -69,44 +66,65 @@ impl Observer {
 }
 
 /// What answers are made from.
-type Observed = (Engine, Arc<Measures>, Option<Recorder>);
+#[derive(Clone)]
+pub(crate) struct Observed {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// Where campaigns are counted.
+    pub(crate) catalog: Arc<dyn Catalog>,
+    /// What waits to be audited; nothing does without one.
+    pub(crate) audit: Option<Recorder>,
+    /// What the API measures.
+    pub(crate) measures: Arc<Measures>,
+}
 
-async fn metrics(State((engine, measures, audit)): State<Observed>) -> impl IntoResponse {
+async fn metrics(State(observed): State<Observed>) -> impl IntoResponse {
+    let Observed { engine, catalog, audit, measures } = observed;
     let fallback = audit.map(|audit| audit.state());
     let snapshot = Snapshot {
         audit_fallback: fallback.map_or(0, |state| state.octets),
         audit_dropped: fallback.map_or(0, |state| state.dropped),
-        ..snapshot(&engine, &measures)
+        campaigns: campaigns(&*catalog).await,
+        login_failures: measures.login_failures(),
+        api: Some(measures.snapshot()),
+        ..snapshot(&engine)
     };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot))
 }
 
 /// Whether the process can do its work: 503 once the engine has given up or is ending.
-async fn healthz(State((engine, _, _)): State<Observed>) -> impl IntoResponse {
+async fn healthz(State(Observed { engine, .. }): State<Observed>) -> impl IntoResponse {
     if engine.is_running() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "ended\n") }
 }
 
+/// Campaigns by status over all workspaces; none when the store cannot be read.
+async fn campaigns(catalog: &dyn Catalog) -> Vec<(String, u64)> {
+    match catalog.overview(CampaignScope::EveryWorkspace, jiff::Timestamp::now()).await {
+        Ok(overview) => Status::ALL.iter().map(ToString::to_string).zip(overview.by_status).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "campaigns are not counted for a scrape");
+            Vec::new()
+        }
+    }
+}
+
 /// What the engine has counted, as the metrics name it.
-fn snapshot(engine: &Engine, measures: &Measures) -> Snapshot {
-    let channels: Vec<ChannelSnapshot> = engine.channels().into_iter().map(channel).collect();
-    // Nothing is longer than the last bound: what is counted there is everything.
-    let bounds: Vec<u64> = LATENCY_BOUNDS_US.into_iter().chain([u64::MAX]).collect();
-    let (mut cumulative, sum_us) = engine.submit_latency(&bounds);
-    let count = cumulative.pop().unwrap_or(0);
+fn snapshot(engine: &Engine) -> Snapshot {
+    let channels = engine.channels().into_iter().zip(engine.submit_latencies());
+    let channels: Vec<ChannelSnapshot> = channels.map(|(status, seen)| channel(status, &seen)).collect();
     let lost: u64 = engine.channels().iter().map(|channel| channel.unknown).sum();
     let held: u64 = channels.iter().map(|channel| channel.waiting).sum();
     Snapshot {
         version: env!("CARGO_PKG_VERSION"),
         queued: engine.queued().saturating_sub(held),
         unknown: engine.recovered().0 + lost + engine.receipts_overdue(),
-        latency: LatencySnapshot { cumulative, count, sum_us },
-        login_failures: measures.login_failures(),
         channels,
         ..Snapshot::default()
     }
 }
 
-fn channel(status: ChannelStatus) -> ChannelSnapshot {
+fn channel(status: ChannelStatus, seen: &Latency) -> ChannelSnapshot {
+    let cumulative = seen.cumulative(&LATENCY_BOUNDS_US);
     ChannelSnapshot {
         name: status.name,
         up: status.up,
@@ -119,5 +137,6 @@ fn channel(status: ChannelStatus) -> ChannelSnapshot {
         temporary: status.retried,
         receipts: status.receipts_by_state,
         orphans: status.orphans,
+        latency: LatencySnapshot { cumulative, count: seen.count(), sum_us: seen.sum_us() },
     }
 }

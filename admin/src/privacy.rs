@@ -69,8 +69,8 @@ impl fmt::Debug for CtnHasher {
     }
 }
 
-/// What this installation names recipients with: chosen by its first start, compared by every other. Called behind
-/// whatever writes the first settings.
+/// What this installation names recipients with: chosen by its first start, compared by every other. Where there are no
+/// settings yet, they begin as `first`, what the configuration says.
 ///
 /// # Errors
 /// Another way or key than the first start's, a key file that is missing or cannot be used, the store's.
@@ -78,6 +78,7 @@ pub(crate) async fn settle(
     catalog: &dyn Catalog,
     privacy: &Privacy,
     directory: &Path,
+    first: Settings,
 ) -> Result<CtnHasher, Failure> {
     let stored = match catalog.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await {
         Ok(Entity::Settings(settings)) => Some(settings),
@@ -108,18 +109,18 @@ pub(crate) async fn settle(
             );
             Err(Failure::new(exit::CONFIG, sentence))
         }
-        None => choose(catalog, stored, hasher).await,
+        None => choose(catalog, (stored, first), hasher).await,
     }
 }
 
 async fn choose(
     catalog: &dyn Catalog,
-    stored: Option<Settings>,
+    (stored, first): (Option<Settings>, Settings),
     hasher: CtnHasher,
 ) -> Result<CtnHasher, Failure> {
     let expect = stored.as_ref().map_or(Expect::Absent, |settings| Expect::Version(settings.version));
     let version = stored.as_ref().map_or(0, |settings| settings.version + 1);
-    let settings = Settings { ctn: Some(hasher.choice()), version, ..stored.unwrap_or_default() };
+    let settings = Settings { ctn: Some(hasher.choice()), version, ..stored.unwrap_or(first) };
     let entity = Entity::Settings(settings);
     let change = Change { scope: Scope::Platform, expect, entity, action: "settings.choose_ctn_hash" };
     catalog.apply(vec![change], &Principal::engine(), Timestamp::now()).await?;
@@ -203,7 +204,7 @@ mod tests {
 
     async fn start(directory: &Path, privacy: &Privacy) -> Result<CtnHasher, Failure> {
         let store = SqliteStore::open(directory).unwrap();
-        settle(&store, privacy, directory).await
+        settle(&store, privacy, directory, Settings::default()).await
     }
 
     #[test]
@@ -259,6 +260,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_first_settings_are_those_of_the_configuration() {
+        let place = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(place.path()).unwrap();
+        let first = Settings { audit_retention_days: 30, ..Settings::default() };
+        settle(&store, &Privacy::default(), place.path(), first).await.unwrap();
+        let stored = store.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await.unwrap();
+        let Entity::Settings(stored) = stored else { panic!("{stored:?}") };
+        assert_eq!((stored.audit_retention_days, stored.version), (30, 0));
+    }
+
+    #[tokio::test]
     async fn settings_of_others_stay_and_the_choice_is_audited() {
         let place = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(place.path()).unwrap();
@@ -267,7 +279,7 @@ mod tests {
         let change = Change { scope: Scope::Platform, expect: Expect::Absent, entity, action: "test.create" };
         store.apply(vec![change], &Principal::engine(), Timestamp::now()).await.unwrap();
         let plain = Privacy { mode: CtnHash::Plain, key_file: None };
-        settle(&store, &plain, place.path()).await.unwrap();
+        settle(&store, &plain, place.path(), Settings::default()).await.unwrap();
         let stored = store.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await.unwrap();
         let Entity::Settings(stored) = stored else { panic!("{stored:?}") };
         assert_eq!((stored.audit_retention_days, stored.version), (7, 1));

@@ -3,18 +3,18 @@
 //! What was running when the last process ended goes on. SIGINT and SIGTERM drain: nothing new is sent, answers are
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
-use crate::accounts::{Secret, SuperAdmins};
+use crate::accounts::{Secret, SuperAdmins, keep_purging};
 use crate::api::{Plane, Reach, Server, Shelf};
 use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::command::ServeOptions;
 use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-use crate::observe::Observer;
+use crate::observe::{Observed, Observer};
 use crate::place::{self, Place};
 use crate::privacy;
 use crate::signals::Signals;
-use engine::model::{EntityId, Principal};
+use engine::model::{EntityId, Principal, Settings};
 use engine::store::{Catalog, Journal, Note, Scope};
 use engine::{Clock, Engine};
 use std::net::{SocketAddr, TcpListener};
@@ -41,7 +41,9 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let observer = Observer::bind(config.metrics_listen, "metrics.listen").await?;
     let place = Place::open(&config.directory)?;
     place.allow(&mut config.channels, &config.channel_workspaces).await?;
-    let ctn = privacy::settle(&*place.store, &config.privacy, &config.directory).await?;
+    let (audit_retention_days, audit_overflow) = (config.audit.retention_days, config.audit.overflow);
+    let first = Settings { audit_retention_days, audit_overflow, ..Settings::default() };
+    let ctn = privacy::settle(&*place.store, &config.privacy, &config.directory, first).await?;
     let listener = listen(config.admin.listen)?;
     let audit = recorder(&place, &config.audit)?;
     let engine = place.start_engine(config.channels, config.settings).await?;
@@ -67,9 +69,14 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     if let Some(token) = token {
         Lines::Out.say(&format!("there is no super admin yet; setup token: {}", token.reveal()));
     }
-    let upkeep = keep_audit(&place, &audit, config.audit.retention_days);
+    let upkeep = upkeep(&place, &audit, config.audit.retention_days);
     record(&audit, "server.start").await;
-    let answering = observer.serve(engine.clone(), measures, Some(audit.clone()));
+    let answering = observer.serve(Observed {
+        engine: engine.clone(),
+        catalog: Arc::clone(&place.store) as _,
+        audit: Some(audit.clone()),
+        measures,
+    });
     let ended = tokio::select! {
         biased;
         reason = engine.failed() => Err(reason),
@@ -109,11 +116,12 @@ fn recorder(place: &Place, audit: &Audit) -> Result<Recorder, Failure> {
     })
 }
 
-/// Replays and expires audit events until it is dropped.
-fn keep_audit(place: &Place, audit: &Recorder, retention_days: u32) -> JoinSet<()> {
+/// Replays and expires audit events, removes what is over, until it is dropped.
+fn upkeep(place: &Place, audit: &Recorder, retention_days: u32) -> JoinSet<()> {
     let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
     let mut upkeep = JoinSet::new();
     upkeep.spawn(audit.clone().keep_replaying());
+    upkeep.spawn(keep_purging(Arc::clone(&catalog), Clock::system()));
     upkeep.spawn(expiry::keep_expiring(catalog, Clock::system(), retention_days));
     upkeep
 }
@@ -140,7 +148,7 @@ fn plane(place: &Place, engine: &Engine, (reach, audit): (Reach, Recorder)) -> P
     let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
     let journal: Arc<dyn Journal> = Arc::clone(&place.store) as _;
     let (engine, clock, measures) = (engine.clone(), Clock::system(), Arc::default());
-    Plane { catalog, journal, engine, clock, reach, audit, measures, setup: None }
+    Plane { catalog, journal, engine, clock, audit, reach, measures, setup: None }
 }
 
 /// What lets somebody create the first super admin; `None` when there is one. Each start makes a new one.

@@ -88,6 +88,7 @@ async fn fill(store: &SqliteStore, workspaces: u32, campaigns: u32) -> (Workspac
                 version: 0,
                 created_at: Timestamp::UNIX_EPOCH,
                 archived_at: None,
+                active: None,
             })
             .collect();
         let count = if workspace == first { campaigns } else { OTHERS };

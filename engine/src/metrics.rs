@@ -76,9 +76,9 @@ const THROTTLED: Metric = Metric {
 };
 const LATENCY: Metric = Metric {
     name: "mc_submit_latency_seconds",
-    help: "Time from submit_sm to its accepting answer over all channels, in seconds.",
+    help: "Time from submit_sm to its accepting answer, in seconds.",
     kind: MetricType::Histogram,
-    labels: &[],
+    labels: &["channel"],
 };
 const QUEUE: Metric = Metric {
     name: "mc_queue_depth",
@@ -98,6 +98,24 @@ const ORPHANS: Metric = Metric {
     kind: MetricType::Counter,
     labels: &["channel"],
 };
+const LOGIN_FAILURES: Metric = Metric {
+    name: "mc_login_failures_total",
+    help: "Logins that were refused: wrong password, locked account, too many from one address.",
+    kind: MetricType::Counter,
+    labels: &[],
+};
+const CAMPAIGNS: Metric = Metric {
+    name: "mc_campaigns",
+    help: "Campaigns that are not archived, by status, over all workspaces.",
+    kind: MetricType::Gauge,
+    labels: &["status"],
+};
+const HTTP: Metric = Metric {
+    name: "mc_http_request_seconds",
+    help: "Time from a request of the API to the head of its answer, in seconds; routes are the registered ones, none stands for all others.",
+    kind: MetricType::Histogram,
+    labels: &["route", "method", "status"],
+};
 const AUDIT_FALLBACK: Metric = Metric {
     name: "mc_audit_fallback_bytes",
     help: "Octets of audit events that wait in the fallback file for the store; 0 is the rule.",
@@ -107,12 +125,6 @@ const AUDIT_FALLBACK: Metric = Metric {
 const AUDIT_DROPPED: Metric = Metric {
     name: "mc_audit_events_dropped_total",
     help: "Audit events lost because the store took none and the fallback file was full or could not be written.",
-    kind: MetricType::Counter,
-    labels: &[],
-};
-const LOGIN_FAILURES: Metric = Metric {
-    name: "mc_login_failures_total",
-    help: "Logins that were refused: wrong password, locked account, too many from one address.",
     kind: MetricType::Counter,
     labels: &[],
 };
@@ -134,14 +146,42 @@ pub struct Snapshot {
     pub queued: u64,
     /// Segments whose answer will not come or whose receipt was given up.
     pub unknown: u64,
-    /// Times from submit to answer.
-    pub latency: LatencySnapshot,
     /// Octets in the audit fallback file.
     pub audit_fallback: u64,
     /// Audit events lost.
     pub audit_dropped: u64,
     /// Logins that were refused.
     pub login_failures: u64,
+    /// Campaigns by the name of their status; none when they could not be counted.
+    pub campaigns: Vec<(String, u64)>,
+    /// What the API has answered; `None` where no API is served.
+    pub api: Option<ApiSnapshot>,
+}
+
+/// What the API has answered.
+#[derive(Clone, Debug, Default)]
+pub struct ApiSnapshot {
+    /// Requests by route, method and status.
+    pub requests: Vec<RequestSnapshot>,
+    /// Upper bounds of the buckets of [`RequestSnapshot::buckets`], microseconds, ascending.
+    pub bounds_us: &'static [u64],
+}
+
+/// Requests of one route, method and status.
+#[derive(Clone, Debug, Default)]
+pub struct RequestSnapshot {
+    /// The route with its parameters' names.
+    pub route: String,
+    /// The method.
+    pub method: String,
+    /// The status.
+    pub status: u16,
+    /// How many took at most each bound and longer than the one before.
+    pub buckets: Vec<u64>,
+    /// How many there were.
+    pub count: u64,
+    /// How long all of them took, microseconds.
+    pub sum_us: u64,
 }
 
 /// One channel.
@@ -169,6 +209,8 @@ pub struct ChannelSnapshot {
     pub receipts: [u64; RECEIPT_STATES.len()],
     /// Final receipts without a message.
     pub orphans: u64,
+    /// Times from submit to answer.
+    pub latency: LatencySnapshot,
 }
 
 /// Times from submit to answer.
@@ -208,11 +250,14 @@ impl Collector for Snapshot {
         self.write_binds(&mut encoder)?;
         write(&mut encoder, &QUEUE, &self.queues())?;
         write(&mut encoder, &UNKNOWN, &[(vec![], self.unknown)])?;
+        write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
         write(&mut encoder, &AUDIT_FALLBACK, &[(vec![], self.audit_fallback)])?;
         write(&mut encoder, &AUDIT_DROPPED, &[(vec![], self.audit_dropped)])?;
-        write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
         write(&mut encoder, &BUILD, &[(vec![self.version], 1)])?;
-        self.write_latency(&mut encoder)
+        let campaigns = self.campaigns.iter().map(|(status, count)| (vec![status.as_str()], *count));
+        write(&mut encoder, &CAMPAIGNS, &campaigns.collect::<Vec<_>>())?;
+        self.write_latency(&mut encoder)?;
+        self.api.as_ref().map_or(Ok(()), |api| api.write(&mut encoder))
     }
 }
 
@@ -261,21 +306,41 @@ impl Snapshot {
     }
 
     fn write_latency(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let mut before = 0;
-        let mut buckets: Vec<(f64, u64)> = Vec::with_capacity(LATENCY_BOUNDS_US.len() + 1);
-        for (bound, seen) in LATENCY_BOUNDS_US.iter().zip(&self.latency.cumulative) {
-            buckets.push((seconds(*bound), seen - before));
-            before = *seen;
+        let mut family = encoder.encode_descriptor(LATENCY.name, LATENCY.help, None, LATENCY.kind)?;
+        for channel in &self.channels {
+            let LatencySnapshot { cumulative, count, sum_us } = &channel.latency;
+            let mut before = 0;
+            let seen = cumulative.iter().map(|seen| seen - std::mem::replace(&mut before, *seen));
+            let buckets = buckets(&LATENCY_BOUNDS_US, seen, *count);
+            let labels = [("channel", channel.name.as_str())];
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(seconds(*sum_us), *count, &buckets, None)?;
         }
-        buckets.push((f64::INFINITY, self.latency.count.saturating_sub(before)));
-        let mut metric = encoder.encode_descriptor(LATENCY.name, LATENCY.help, None, LATENCY.kind)?;
-        metric.encode_histogram::<NoLabelSet>(
-            seconds(self.latency.sum_us),
-            self.latency.count,
-            &buckets,
-            None,
-        )
+        Ok(())
     }
+}
+
+impl ApiSnapshot {
+    fn write(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(HTTP.name, HTTP.help, None, HTTP.kind)?;
+        for of in &self.requests {
+            let buckets = buckets(self.bounds_us, of.buckets.iter().copied(), of.count);
+            let status = of.status.to_string();
+            let labels =
+                [("route", of.route.as_str()), ("method", of.method.as_str()), ("status", status.as_str())];
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(seconds(of.sum_us), of.count, &buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Buckets with their bounds in seconds; what is in none of them is longer than the last bound.
+fn buckets(bounds_us: &[u64], seen: impl Iterator<Item = u64>, count: u64) -> Vec<(f64, u64)> {
+    let mut buckets: Vec<(f64, u64)> = bounds_us.iter().map(|us| seconds(*us)).zip(seen).collect();
+    let within: u64 = buckets.iter().map(|(_, seen)| seen).sum();
+    buckets.push((f64::INFINITY, count.saturating_sub(within)));
+    buckets
 }
 
 /// Writes a counter or gauge. Both go out as gauges do: the encoder would append `_total` to the samples of a counter
@@ -303,6 +368,8 @@ mod tests {
     use super::*;
 
     fn snapshot() -> Snapshot {
+        let mut cumulative = vec![0; LATENCY_BOUNDS_US.len()];
+        cumulative[1..].fill(19);
         let channel = ChannelSnapshot {
             name: "a".to_owned(),
             up: vec![true, false],
@@ -315,19 +382,26 @@ mod tests {
             temporary: 4,
             receipts: [10, 1, 0, 0, 0],
             orphans: 3,
+            latency: LatencySnapshot { cumulative, count: 20, sum_us: 4_000_000 },
         };
-        let mut cumulative = vec![0; LATENCY_BOUNDS_US.len()];
-        cumulative[1..].fill(19);
-        let latency = LatencySnapshot { cumulative, count: 20, sum_us: 4_000_000 };
-        let (channels, audit_fallback, audit_dropped) = (vec![channel], 700, 6);
+        let request = RequestSnapshot {
+            route: "/api/v1/w/{slug}/overview".to_owned(),
+            method: "GET".to_owned(),
+            status: 200,
+            buckets: vec![3, 1],
+            count: 6,
+            sum_us: 2_500_000,
+        };
+        let api = ApiSnapshot { requests: vec![request], bounds_us: &[1_000, 500_000] };
         Snapshot {
             version: "1.2.3",
-            channels,
+            channels: vec![channel],
             queued: 50,
             unknown: 5,
-            latency,
-            audit_fallback,
-            audit_dropped,
+            audit_fallback: 700,
+            audit_dropped: 6,
+            campaigns: vec![("New".to_owned(), 4), ("Sending".to_owned(), 0)],
+            api: Some(api),
             login_failures: 3,
         }
     }
@@ -363,12 +437,17 @@ mod tests {
             "mc_queue_depth{channel=\"\",lane=\"normal\"} 50",
             "mc_login_failures_total 3",
             "mc_build_info{version=\"1.2.3\"} 1",
-            "mc_submit_latency_seconds_bucket{le=\"0.000031\"} 0",
-            "mc_submit_latency_seconds_bucket{le=\"0.000063\"} 19",
-            "mc_submit_latency_seconds_bucket{le=\"8.388607\"} 19",
-            "mc_submit_latency_seconds_bucket{le=\"+Inf\"} 20",
-            "mc_submit_latency_seconds_sum 4.0",
-            "mc_submit_latency_seconds_count 20",
+            "mc_submit_latency_seconds_bucket{le=\"0.000031\",channel=\"a\"} 0",
+            "mc_submit_latency_seconds_bucket{le=\"0.000063\",channel=\"a\"} 19",
+            "mc_submit_latency_seconds_bucket{le=\"8.388607\",channel=\"a\"} 19",
+            "mc_submit_latency_seconds_bucket{le=\"+Inf\",channel=\"a\"} 20",
+            "mc_submit_latency_seconds_sum{channel=\"a\"} 4.0",
+            "mc_submit_latency_seconds_count{channel=\"a\"} 20",
+            "mc_campaigns{status=\"New\"} 4",
+            "mc_campaigns{status=\"Sending\"} 0",
+            "mc_http_request_seconds_bucket{le=\"0.5\",route=\"/api/v1/w/{slug}/overview\",method=\"GET\",status=\"200\"} 4",
+            "mc_http_request_seconds_bucket{le=\"+Inf\",route=\"/api/v1/w/{slug}/overview\",method=\"GET\",status=\"200\"} 6",
+            "mc_http_request_seconds_sum{route=\"/api/v1/w/{slug}/overview\",method=\"GET\",status=\"200\"} 2.5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -163,11 +163,7 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         let (from, to) = (instant(window.from)?, instant(window.to)?);
         Some(WindowView { from, to, from_local: window.from, to_local: window.to })
     });
-    let (counts, hold_reason) = live(api, campaign);
-    let all = campaign.recipients.saturating_mul(u64::from(content.parts));
-    let live_segments = api.engine.progress(campaign.id).map(|live| live.segments);
-    let segments = live_segments.or(campaign.segment_counts);
-    let segments = segments.unwrap_or(Counts { total: all, queued: all, ..Counts::default() });
+    let Live { counts, segments, hold_reason } = live(api, campaign);
     let last = campaign.approvals.last().filter(|_| campaign.status != Status::New);
     CampaignView {
         id: campaign.id,
@@ -217,19 +213,32 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
     }
 }
 
-/// What a campaign has reached and why it waits, as the engine knows it while it runs.
-pub(crate) fn live(api: &Api, campaign: &Campaign) -> (Counts, Option<HoldReason>) {
-    let unsent = || {
-        let (total, queued) = (campaign.recipients, campaign.recipients);
-        Counts { total, queued, ..Counts::default() }
-    };
+/// What a campaign has reached, and why it waits.
+pub(crate) struct Live {
+    /// Recipients by where they stand.
+    pub(crate) counts: Counts,
+    /// The same in segments.
+    pub(crate) segments: Counts,
+    /// Why it waits, if it does.
+    pub(crate) hold_reason: Option<HoldReason>,
+}
+
+/// As the engine knows it while it runs.
+pub(crate) fn live(api: &Api, campaign: &Campaign) -> Live {
+    let unsent = |total: u64| Counts { total, queued: total, ..Counts::default() };
+    let units = campaign.recipients * u64::from(campaign.content.parts.max(1));
     let live = api.engine.progress(campaign.id);
-    let counts = live.map(|live| live.counts).or(campaign.counts).unwrap_or_else(unsent);
+    let counts = live.map(|live| live.counts).or(campaign.counts);
+    let segments = live.map(|live| live.segments).or(campaign.segment_counts);
     let hold_reason = match campaign.status {
         Status::Sending => api.engine.hold_reason(campaign.id),
         _ => campaign.hold_reason,
     };
-    (counts, hold_reason)
+    Live {
+        counts: counts.unwrap_or_else(|| unsent(campaign.recipients)),
+        segments: segments.unwrap_or_else(|| unsent(units)),
+        hold_reason,
+    }
 }
 
 /// How answers call an encoding.

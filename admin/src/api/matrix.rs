@@ -240,9 +240,12 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
     let stranger = house.user(&format!("stranger-{}@example.com", Uuid::now_v7())).await;
     let numbers =
         [house.store.next_campaign_no().await.unwrap(), house.store.next_campaign_no().await.unwrap()];
-    let mut ids = BTreeMap::from([("members", member.user.to_string()), ("revisions", "1".to_owned())]);
-    ids.insert("users", member.user.to_string());
-    ids.insert("logins", Uuid::now_v7().to_string());
+    let mut ids = BTreeMap::from([
+        ("members", member.user.to_string()),
+        ("revisions", "1".to_owned()),
+        ("users", member.user.to_string()),
+        ("logins", Uuid::now_v7().to_string()),
+    ]);
     let mut entities = campaigns(&workspace, creator, numbers);
     entities.extend(people(&workspace, creator, stranger.user));
     for entity in entities {

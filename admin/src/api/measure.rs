@@ -1,5 +1,6 @@
 //! What is measured of requests: how long they took, by route, method and status.
 
+use engine::metrics::{ApiSnapshot, RequestSnapshot};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -51,6 +52,39 @@ impl Measures {
         measure.count += 1;
         measure.sum_us = measure.sum_us.saturating_add(us);
     }
+
+    /// Requests as metrics tell them.
+    pub(crate) fn snapshot(&self) -> ApiSnapshot {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let of = |((route, method, status), measure): ((String, String, u16), Measure)| RequestSnapshot {
+            route,
+            method,
+            status,
+            buckets: measure.buckets.to_vec(),
+            count: measure.count,
+            sum_us: measure.sum_us,
+        };
+        ApiSnapshot { requests: requests.into_iter().map(of).collect(), bounds_us: &BOUNDS_US }
+    }
 }
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_by_route_method_and_status() {
+        let measures = Measures::default();
+        for (method, status) in [("POST", 401), ("POST", 200), ("POST", 200), ("BREW", 405)] {
+            measures.request("/api/v1/login", method, status, Duration::from_millis(2));
+        }
+        measures.request("/api/v1/me", "GET", 401, Duration::from_secs(60));
+        let told = measures.snapshot();
+        assert_eq!(told.requests.len(), 4);
+        assert!(told.requests.iter().any(|of| of.method == "other" && of.status == 405));
+        let slow = told.requests.iter().find(|of| of.route == "/api/v1/me").expect("it was counted");
+        assert_eq!((slow.count, slow.buckets.iter().sum::<u64>(), slow.sum_us), (1, 0, 60_000_000));
+    }
+}

@@ -6,8 +6,10 @@
 
 mod account_view;
 mod authoring;
+mod bounds;
 mod caller;
 mod campaign_view;
+mod deciding;
 mod document;
 mod exports;
 mod fields;
@@ -18,6 +20,7 @@ mod json;
 mod matrix;
 mod measure;
 mod moment;
+mod monitor;
 mod note;
 mod page;
 mod password_policy;
@@ -26,11 +29,13 @@ mod problem;
 mod query;
 mod recipient_view;
 mod reference;
+mod registry;
 mod request;
 mod reveals;
 mod routes;
 mod server;
 mod state;
+mod stream;
 mod streams;
 #[cfg(test)]
 mod testing;

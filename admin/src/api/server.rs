@@ -4,11 +4,11 @@ use super::exports::Worker;
 use super::guard;
 use super::idempotency::idempotency;
 use super::measure::Measures;
+use super::monitor::keep_looking;
 use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
 use super::state::{Api, Reach};
-use crate::accounts::keep_purging;
 use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::extract::ConnectInfo;
@@ -94,18 +94,13 @@ impl Server {
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
-        let (catalog, clock) = (Arc::clone(&plane.catalog), plane.clock);
         let (router, api) = router(plane);
-        let exports = Worker::start(api).map_err(refused)?;
+        let exports = Worker::start(Arc::clone(&api)).map_err(refused)?;
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => {
-                        let purging = tokio::spawn(keep_purging(catalog, clock));
-                        serve(listener, router, ended).await;
-                        purging.abort();
-                    }
+                    Ok(listener) => serve(listener, (router, api), ended).await,
                     Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });
@@ -133,7 +128,12 @@ impl Server {
 }
 
 /// Accepts connections until `ended`, at most [`MAX_CONNECTIONS`] at once; further ones wait to be accepted.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut ended: oneshot::Receiver<()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    (router, api): (Router, Arc<Api>),
+    mut ended: oneshot::Receiver<()>,
+) {
+    let looking = tokio::spawn(keep_looking(Arc::clone(&api)));
     let (open, graceful) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), GracefulShutdown::new());
     loop {
         let accepted = async {
@@ -171,6 +171,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut ended: ones
             drop(place);
         });
     }
+    looking.abort();
+    api.streams.end();
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::info!("connections that were still open are cut");
     }

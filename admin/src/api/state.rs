@@ -5,6 +5,7 @@ use super::exports::Shelf;
 use super::guard::Access;
 use super::idempotency::SecretAnswers;
 use super::measure::Measures;
+use super::monitor::Monitor;
 use super::reveals::Reveals;
 use super::server::Plane;
 use super::streams::Streams;
@@ -39,14 +40,14 @@ pub(crate) struct Api {
     pub(crate) logins: Logins,
     /// Passwords of people.
     pub(crate) passwords: Passwords,
-    /// Audit events that record no change.
-    pub(crate) audit: Recorder,
     /// Failed logins.
     pub(crate) lockout: Mutex<Lockout>,
     /// Digest of what must be shown to create the first super admin; `None` when there was one at the start.
     pub(crate) setup: Option<Credential>,
     /// Answers with a secret, for requests that come again.
     pub(crate) secret_answers: SecretAnswers,
+    /// Audit events that record no change.
+    pub(crate) audit: Recorder,
     /// What is measured.
     pub(crate) measures: Arc<Measures>,
     /// Proxies whose word about the client's address counts.
@@ -59,6 +60,8 @@ pub(crate) struct Api {
     pub(crate) exports: Shelf,
     /// Who sees full numbers.
     pub(crate) reveals: Reveals,
+    /// What is watched of the engine.
+    pub(crate) monitor: Monitor,
     /// Answers that go on for long.
     pub(crate) streams: Streams,
     /// Held by whoever reads every recipient of a campaign for one answer: one at a time.
@@ -86,12 +89,13 @@ pub(crate) struct Reach {
 impl Api {
     /// Over this ground, behind this table of routes.
     pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
-        let Plane { catalog, journal, engine, clock, reach, audit, measures, setup } = plane;
+        let Plane { catalog, journal, engine, clock, audit, reach, measures, setup } = plane;
         let Reach { trusted_proxies, public_url, ctn, exports, scratch } = reach;
         Self {
             logins: Logins::new(Arc::clone(&catalog)),
             passwords: Passwords::start(),
             reveals: Reveals::default(),
+            monitor: Monitor::default(),
             streams: Streams::default(),
             scans: Arc::new(Semaphore::new(1)),
             lockout: Mutex::default(),

@@ -3,6 +3,7 @@
 use engine::model::UserId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// Streams of one account: some open pages.
 const MAX_OF_ACCOUNT: usize = 8;
@@ -11,7 +12,10 @@ const MAX_STREAMS: usize = 512;
 
 /// The streams that are open.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Streams(Arc<Mutex<BTreeMap<UserId, usize>>>);
+pub(crate) struct Streams {
+    open: Arc<Mutex<BTreeMap<UserId, usize>>>,
+    ended: Arc<watch::Sender<bool>>,
+}
 
 /// A place among them; dropping it gives it back.
 #[derive(Debug)]
@@ -21,9 +25,19 @@ pub(crate) struct Place {
 }
 
 impl Streams {
+    /// Ends those that listen to [`Streams::ended`], and new ones at once.
+    pub(crate) fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Becomes true when the server ends.
+    pub(crate) fn ended(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
     /// A place for one more stream of this account; `None` when there is none.
     pub(crate) fn take(&self, user: UserId) -> Option<Place> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let of_account = open.get(&user).copied().unwrap_or(0);
         if of_account >= MAX_OF_ACCOUNT || open.values().sum::<usize>() >= MAX_STREAMS {
             return None;
@@ -35,7 +49,7 @@ impl Streams {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         match open.get_mut(&self.user) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(open.remove(&self.user)),
@@ -65,6 +79,6 @@ mod tests {
         }
         assert_eq!(places.len(), MAX_STREAMS);
         places.clear();
-        assert!(streams.0.lock().expect("no panic").is_empty());
+        assert!(streams.open.lock().expect("no panic").is_empty());
     }
 }

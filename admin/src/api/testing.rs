@@ -84,18 +84,17 @@ impl House {
         let scratch = directory.path().join("scratch");
         std::fs::create_dir(&scratch).unwrap();
         let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn, exports, scratch };
-        let clock = Clock::system();
+        let (clock, measures, setup) = (Clock::system(), Arc::default(), Some(digest(SETUP_TOKEN)));
         let path = directory.path().join("audit-fallback");
         let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: AuditOverflow::Drop };
         let audit = Recorder::open(Arc::clone(&catalog), clock, fallback).unwrap();
-        let (measures, setup) = (Arc::default(), Some(digest(SETUP_TOKEN)));
         let plane = Plane { catalog, journal, engine: engine.clone(), clock, audit, reach, measures, setup };
         let (service, api) = router(plane);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let exports = Worker::start(Arc::clone(&api)).unwrap();
         let (end, ended) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, service, ended));
+        let serving = tokio::spawn(serve(listener, (service, Arc::clone(&api)), ended));
         Self { api, store, smsc, base, serving, end, exports, engine, _directory: directory }
     }
 
@@ -112,6 +111,13 @@ impl House {
     pub(crate) async fn put(&self, entity: Entity) {
         let scope = entity.workspace().map_or(Scope::Platform, Scope::Workspace);
         let change = Change { scope, expect: Expect::Absent, entity, action: "test.create" };
+        self.store.apply(vec![change], &Principal::engine(), Timestamp::now()).await.unwrap();
+    }
+
+    /// Changes an entity that is stored in this version.
+    pub(crate) async fn change(&self, entity: Entity, version: u32) {
+        let scope = entity.workspace().map_or(Scope::Platform, Scope::Workspace);
+        let change = Change { scope, expect: Expect::Version(version), entity, action: "test.change" };
         self.store.apply(vec![change], &Principal::engine(), Timestamp::now()).await.unwrap();
     }
 

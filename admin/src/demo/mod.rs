@@ -13,7 +13,7 @@ use crate::command::DemoOptions;
 use crate::config::Settings;
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-use crate::observe::Observer;
+use crate::observe::{Observed, Observer};
 use crate::place::{self, Place};
 use crate::signals::Signals;
 use account::{Account, EngineSide};
@@ -21,6 +21,7 @@ use engine::{BindKind, ChannelConfig};
 use follow::{Ended, Follow};
 use simulator::Simulator;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -56,7 +57,12 @@ async fn demo(options: &DemoOptions, signals: &Signals) -> Result<u8, Failure> {
     };
     let simulator = Simulator::start(options.wants_receipts())?;
     let engine = place.start_engine(vec![channel(options, simulator.address())], Settings::default()).await?;
-    let answering = observer.serve(engine.clone(), std::sync::Arc::default(), None);
+    let answering = observer.serve(Observed {
+        engine: engine.clone(),
+        catalog: Arc::clone(&place.store) as _,
+        audit: None,
+        measures: Arc::default(),
+    });
     lines.say(&format!("metrics: {metrics}"));
     let mut follow = Follow::new(&engine, &prepared, (options.wants_receipts(), lines));
     follow.until_bound(signals).await;

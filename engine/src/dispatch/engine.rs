@@ -242,7 +242,8 @@ impl Engine {
         let recording =
             assembly::start_recorder(&env, (&recorder, &journal), &keeper, recovered.newest, of_worker)?;
         assembly::start_maintainer(&env, &journal, failure.subscribe())?;
-        let desk = Arc::new(Mutex::new(Desk { matcher: Matcher::new(), latency: Latency::new() }));
+        let latency = config.channels.iter().map(|_| Latency::new()).collect();
+        let desk = Arc::new(Mutex::new(Desk { matcher: Matcher::new(), latency }));
         let plan = Plan { epoch, marks, board: &board, desk: &desk, recorder: &recorder, failure: &failure };
         let (root, channels, dispatch) = assembly::start_channels(&env, &config, plan).await?;
         let (agenda, agenda_in) = mpsc::unbounded_channel();

@@ -268,10 +268,12 @@ impl Keeper {
 
     /// The columns of a chunk as they are.
     async fn columns(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Option<ChunkState>, StoreError> {
-        match self.held.get(&no).and_then(|held| held.account.open_columns(chunk)) {
-            Some(open) => Ok(Some(open)),
-            None => self.state(no, chunk).await,
+        if let Some(open) = self.held.get(&no).and_then(|held| held.account.open_columns(chunk)) {
+            return Ok(Some(open));
         }
+        let Some(saved) = self.state(no, chunk).await? else { return Ok(None) };
+        let Some(held) = self.held.get(&no) else { return Ok(Some(saved)) };
+        Ok(Some(held.account.with_late(saved)))
     }
 
     /// Saved columns; a store that is away for a moment is waited for, which holds the recorder back.

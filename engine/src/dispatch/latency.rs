@@ -1,4 +1,4 @@
-//! Response times: a log-linear histogram of microseconds, recorded under the desk's lock.
+//! Response times of a channel: a log-linear histogram of microseconds, recorded under the desk's lock.
 //!
 //! Sixteen counters to each power of two, 4.6 KiB in all; a quantile is at most 6.3 % above the truth and never
 //! below it, proved by `every_quantile_is_at_most_a_sixteenth_too_high`. It never reads a clock.
@@ -13,8 +13,8 @@ const LONGEST_US: u64 = (1 << 40) - 1;
 const COUNTERS: usize = counter_of(LONGEST_US) + 1;
 
 /// How often which time was seen.
-#[derive(Clone)]
-pub(crate) struct Latency {
+#[derive(Clone, Debug)]
+pub struct Latency {
     counters: Box<[u64; COUNTERS]>,
     sum_us: u64,
 }
@@ -23,6 +23,22 @@ impl Latency {
     /// Nothing seen yet.
     pub(crate) fn new() -> Self {
         Self { counters: Box::new([0; COUNTERS]), sum_us: 0 }
+    }
+
+    /// Adds everything that another one has seen.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.counters.iter_mut().zip(other.counters.iter()).for_each(|(sum, n)| *sum += n);
+        self.sum_us = self.sum_us.wrapping_add(other.sum_us);
+    }
+
+    /// What was seen since an earlier copy of the same one.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut seen = self.clone();
+        let before = earlier.counters.iter();
+        seen.counters.iter_mut().zip(before).for_each(|(now, before)| *now = now.saturating_sub(*before));
+        seen.sum_us = self.sum_us.wrapping_sub(earlier.sum_us);
+        seen
     }
 
     /// Counts one time.
@@ -34,18 +50,22 @@ impl Latency {
     }
 
     /// How many times were recorded.
-    pub(crate) fn count(&self) -> u64 {
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.counters.iter().sum()
     }
 
     /// All times added up, exactly; wraps after half a million years.
-    pub(crate) fn sum_us(&self) -> u64 {
+    #[must_use]
+    pub fn sum_us(&self) -> u64 {
         self.sum_us
     }
 
-    /// The time that the share `q`, `0.0..=1.0`, of all records does not exceed; 0 if there are none.
+    /// The time in microseconds that the share `q`, `0.0..=1.0`, of all records does not exceed, up to 6.3 % high; 0 if
+    /// there are none.
+    #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "a share of a count, rounded up, is a count")]
-    pub(crate) fn quantile(&self, q: f64) -> u64 {
+    pub fn quantile(&self, q: f64) -> u64 {
         let rank = ((self.count() as f64 * q.clamp(0.0, 1.0)).ceil() as u64).max(1);
         let mut seen = 0;
         let reached = self.counters.iter().position(|n| {
@@ -57,7 +77,8 @@ impl Latency {
 
     /// How many records are certainly at or below each bound, given in ascending order. Exact for bounds that end
     /// a counter, that is `n * 2^k - 1` with `n` up to 32; others act as the next lower such bound.
-    pub(crate) fn cumulative(&self, bounds_us: &[u64]) -> Vec<u64> {
+    #[must_use]
+    pub fn cumulative(&self, bounds_us: &[u64]) -> Vec<u64> {
         let mut counters = self.counters.iter().enumerate().peekable();
         let mut seen = 0;
         let up_to = |bound: &u64| {
@@ -114,6 +135,17 @@ mod tests {
         let latency = Latency::new();
         assert_eq!((latency.count(), latency.sum_us(), latency.quantile(0.99)), (0, 0, 0));
         assert_eq!(latency.cumulative(&[0, 10]), [0, 0]);
+    }
+
+    #[test]
+    fn what_was_seen_between_two_looks_is_their_difference() {
+        let (before, between) = (of(&[10, 5_000]), of(&[70, 900_000]));
+        let mut all = before.clone();
+        all.add(&between);
+        let seen = all.since(&before);
+        assert_eq!((seen.count(), seen.sum_us()), (2, 900_070));
+        assert_eq!((seen.quantile(0.5), seen.quantile(1.0)), (between.quantile(0.5), between.quantile(1.0)));
+        assert_eq!(all.since(&all).count(), 0);
     }
 
     #[test]

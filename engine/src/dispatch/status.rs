@@ -2,15 +2,18 @@
 
 use crate::dispatch::assembly::Channel;
 use crate::dispatch::breaker::BreakerState;
+use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::engine::{ChannelStatus, Engine, EngineError, Progress};
 use crate::dispatch::keeper::KeeperMsg;
+use crate::dispatch::latency::Latency;
 use crate::dispatch::route::{RouteError, Routes};
+use crate::dispatch::running::Running;
 use crate::model::{
-    Campaign, CampaignId, ChunkNo, ChunkState, Counts, HoldReason, Status, UnitStatus, WorkspaceId,
+    Campaign, CampaignId, ChunkNo, ChunkState, Counts, HoldReason, Status, UnitStatus, UserId, WorkspaceId,
 };
 use crate::store::{Recipients, StoreError};
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
 /// What a final receipt can say, in the order of `ChannelStatus::receipts_by_state`.
@@ -35,6 +38,34 @@ pub struct CampaignState {
     pub counts: Counts,
     /// Segments by state; parts not yet rendered count as the longest message has them.
     pub segments: Counts,
+}
+
+/// For whom a channel works, as one workspace sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// Not for this workspace.
+    Not,
+    /// For this workspace alone.
+    Alone,
+    /// For this workspace and others that are named.
+    Among,
+    /// For every workspace.
+    Everybody,
+}
+
+/// What a campaign that the engine holds has reached, for a pulse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveCampaign {
+    /// Its owner.
+    pub workspace_id: WorkspaceId,
+    /// Its id.
+    pub id: CampaignId,
+    /// Who created it.
+    pub created_by: UserId,
+    /// Recipients whose message is sent and not answered.
+    pub in_flight: u64,
+    /// Recipients with at least one part handed to the wire.
+    pub submitted: u64,
 }
 
 impl Engine {
@@ -173,18 +204,44 @@ impl Engine {
         self.0.channels.iter().map(of).collect()
     }
 
-    /// Quantile of the time from submit to answer since the start, microseconds.
+    /// Quantile of the time from submit to answer over all channels since the start, microseconds.
     #[must_use]
     pub fn submit_latency_us(&self, quantile: f64) -> u64 {
-        self.desk().latency.quantile(quantile)
+        let mut all = Latency::new();
+        self.submit_latencies().iter().for_each(|of_channel| all.add(of_channel));
+        all.quantile(quantile)
     }
 
-    /// Times from submit to answer since the start: how many were at most each of `bounds_us`, and their sum in
-    /// microseconds. Exact for bounds of the form `n * 2^k - 1`, otherwise up to 6 % low.
+    /// Times from submit to accepting answer since the start, channel by channel as in [`Engine::channels`].
     #[must_use]
-    pub fn submit_latency(&self, bounds_us: &[u64]) -> (Vec<u64>, u64) {
-        let desk = self.desk();
-        (desk.latency.cumulative(bounds_us), desk.latency.sum_us())
+    pub fn submit_latencies(&self) -> Vec<Latency> {
+        self.desk().latency.clone()
+    }
+
+    /// Whether a channel takes messages of a workspace, and whether it takes those of others too; places as in
+    /// [`Engine::channels`].
+    #[must_use]
+    pub fn serves(&self, workspace: WorkspaceId) -> Vec<Serving> {
+        let of = |channel: &ChannelConfig| match channel.workspaces.as_slice() {
+            [] => Serving::Everybody,
+            [only] if *only == workspace => Serving::Alone,
+            some if some.contains(&workspace) => Serving::Among,
+            _ => Serving::Not,
+        };
+        self.0.configured.iter().map(of).collect()
+    }
+
+    /// What the campaigns that this engine holds have reached, those whose receipts are awaited too; by number.
+    #[must_use]
+    pub fn live_campaigns(&self) -> Vec<LiveCampaign> {
+        let of = |running: &Arc<Running>| LiveCampaign {
+            workspace_id: running.campaign.workspace_id,
+            id: running.campaign.id,
+            created_by: running.campaign.created_by,
+            in_flight: running.tally.by_status[UnitStatus::Intended as usize].load(Ordering::Relaxed),
+            submitted: running.tally.submitted.load(Ordering::Relaxed),
+        };
+        self.campaigns().values().map(of).collect()
     }
 
     /// Ids that await a receipt.

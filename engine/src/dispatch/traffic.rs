@@ -7,7 +7,7 @@ use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::keeper::KeeperMsg;
 use crate::model::traffic::Traffic;
 use crate::model::{Campaign, CampaignId, CampaignNo, WorkspaceId};
-use crate::store::{CampaignUsage, MAX_HOURS, StoreError};
+use crate::store::{CampaignUsage, HourUsage, MAX_HOURS, StoreError};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use tokio::sync::oneshot;
@@ -23,24 +23,40 @@ impl Engine {
         workspace: WorkspaceId,
         hours: Range<u32>,
     ) -> Result<Vec<Traffic>, EngineError> {
+        let mut sums: Vec<Traffic> = hours.clone().map(|_| Traffic::default()).collect();
+        for HourUsage { hour, traffic, .. } in self.hour_usage(workspace, hours.clone()).await? {
+            let at = hour.checked_sub(hours.start).and_then(|at| usize::try_from(at).ok());
+            if let Some(sum) = at.and_then(|at| sums.get_mut(at)) {
+                sum.add(&traffic);
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The same campaign by campaign, in no order that matters; hours without anything are left out.
+    ///
+    /// # Errors
+    /// The store's; `Refused` for more than [`MAX_HOURS`].
+    pub async fn hour_usage(
+        &self,
+        workspace: WorkspaceId,
+        hours: Range<u32>,
+    ) -> Result<Vec<HourUsage>, EngineError> {
         if hours.end.saturating_sub(hours.start) > MAX_HOURS {
             return Err(StoreError::Refused(format!("at most {MAX_HOURS} hours in one call")).into());
         }
         let live = self.live_traffic(workspace).await?;
-        let mut sums: Vec<Traffic> = hours.clone().map(|_| Traffic::default()).collect();
-        let mut add = |hour: u32, traffic: &Traffic| {
-            let at = hour.checked_sub(hours.start).and_then(|at| usize::try_from(at).ok());
-            if let Some(sum) = at.and_then(|at| sums.get_mut(at)) {
-                sum.add(traffic);
-            }
-        };
-        for stored in self.0.catalog.traffic(workspace, hours.clone()).await? {
-            if !live.contains_key(&stored.campaign_id) {
-                add(stored.hour, &stored.traffic);
-            }
+        let mut found = self.0.catalog.traffic(workspace, hours.clone()).await?;
+        found.retain(|stored| !live.contains_key(&stored.campaign_id));
+        for (campaign_id, sent) in live {
+            let of_hours = sent.range(hours.clone());
+            found.extend(of_hours.map(|(hour, traffic)| HourUsage {
+                hour: *hour,
+                campaign_id,
+                traffic: traffic.clone(),
+            }));
         }
-        live.values().flatten().for_each(|(hour, traffic)| add(*hour, traffic));
-        Ok(sums)
+        Ok(found)
     }
 
     /// What each campaign of a workspace has sent in a stretch of hours since 1970 (UTC), those that sent nothing left

@@ -327,3 +327,11 @@ pub struct Counts {
     /// Perhaps sent, perhaps not; or no receipt came in time.
     pub unknown: u64,
 }
+
+impl Counts {
+    /// Those whose message was accepted by the SMSC, or may have been.
+    #[must_use]
+    pub const fn accepted(&self) -> u64 {
+        self.sent + self.delivered + self.undeliverable + self.unknown
+    }
+}

@@ -236,8 +236,8 @@ impl Entity {
             | Self::ApiKey(_)
             | Self::Draft(_)
             | Self::Export(_)
-            | Self::Share(_)
             | Self::Roster(_)
+            | Self::Share(_)
             | Self::Settings(_) => None,
         }
     }
@@ -282,9 +282,9 @@ impl Entity {
             Self::ApiKey(k) => Some(life(k.revoked_at)),
             Self::PasswordLink(l) => Some(life(l.used_at)),
             Self::Membership(m) => Some(life(m.removed_at)),
-            Self::Share(s) => Some(life(s.ended_at)),
             Self::User(u) if u.disabled_at.is_none() && u.super_admin => Some(SUPER_ADMIN.to_owned()),
             Self::User(u) => Some(life(u.disabled_at)),
+            Self::Share(s) => Some(life(s.ended_at)),
             Self::Workspace(_)
             | Self::Sender(_)
             | Self::LoginUse(_)

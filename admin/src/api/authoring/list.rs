@@ -6,6 +6,7 @@
 
 use crate::api::problem::{Code, Problem};
 use crate::api::state::Api;
+use engine::Engine;
 use engine::intake::{CHUNK_RECIPIENTS, ChunkSink, ListHasher};
 use engine::model::{
     Campaign, CampaignNo, ChunkNo, MAX_RECIPIENTS, MAX_VALUE_CHARS, UnitStatus, Values, Variable, values,
@@ -186,16 +187,16 @@ pub(crate) struct Copying {
 pub(crate) async fn copy(api: &Api, copying: Copying) -> Result<Stored, Problem> {
     let permit = api.intakes.permit()?;
     let no = api.catalog.next_campaign_no().await?;
-    let (journal, handle) = (Arc::clone(&api.journal), Handle::current());
+    let (journal, engine, handle) = (Arc::clone(&api.journal), api.engine.clone(), Handle::current());
     let work = move || {
         let _permit = permit;
-        copy_now(&journal, no, &copying, &handle)
+        copy_now((&journal, &engine), no, &copying, &handle)
     };
     Ok(tokio::task::spawn_blocking(work).await.map_err(|_| Problem::new(Code::Internal))??)
 }
 
 fn copy_now(
-    journal: &Arc<dyn Journal>,
+    (journal, engine): (&Arc<dyn Journal>, &Engine),
     no: CampaignNo,
     copying: &Copying,
     handle: &Handle,
@@ -209,7 +210,9 @@ fn copy_now(
         };
         let statuses = match &copying.only {
             None => None,
-            Some((campaign, _)) => Some(handle.block_on(report::recipients(&**journal, campaign, chunk))?),
+            Some((campaign, _)) => {
+                Some(handle.block_on(report::recipients_now(engine, campaign, chunk, |_| true))?)
+            }
         };
         let damaged = || StoreError::Unusable("the values of a recipient list cannot be read".to_owned());
         let rows = Values::index(&list.values, copying.width).ok_or_else(damaged)?;

@@ -6,7 +6,7 @@ use crate::api::campaign_view::encoding_word;
 use crate::api::moment::Moment;
 use crate::api::problem::{FieldError, Problem};
 use crate::api::state::Api;
-use engine::model::{CampaignNo, Mode, Number, Values, values};
+use engine::model::{CampaignNo, Mode, Number, Plan, Values, values};
 use engine::schedule::{Charges, MAX_WINDOW_DAYS, ON_TIME_GRACE_S, Zone, plan};
 use engine::store::StoreError;
 use engine::text::{ForcingCharacter, MAX_SAMPLES, Template, samples};
@@ -45,6 +45,21 @@ pub(crate) struct Outlook {
     errors: Vec<FieldError>,
     /// What is worth a second look.
     warnings: Vec<FieldError>,
+}
+
+impl Outlook {
+    /// Of a campaign that is past its approval: when it sends is decided, and what was wrong with it then is history.
+    pub(crate) fn as_planned(self, plan: Option<&Plan>) -> Self {
+        let decided = Self { refusal: None, errors: Vec::new(), warnings: Vec::new(), ..self };
+        let Some(plan) = plan else { return decided };
+        let day = |(day, recipients)| DayView { day, recipients };
+        Self {
+            first_at: plan.first_at().map(Moment),
+            last_at: plan.last_at().map(Moment),
+            per_day: plan.per_day().into_iter().map(day).collect(),
+            ..decided
+        }
+    }
 }
 
 /// A character outside of the GSM alphabet.

@@ -56,6 +56,12 @@ impl Intakes {
         Self { permits: Arc::new(Semaphore::new(MAX_INTAKES)), scratch }
     }
 
+    /// Waits until none of `all` lists is being written.
+    #[cfg(test)]
+    pub(crate) async fn until_idle(&self, all: u32) {
+        drop(self.permits.acquire_many(all).await.expect("the semaphore is never closed"));
+    }
+
     /// The right to write one list.
     ///
     /// # Errors

@@ -171,7 +171,7 @@ async fn note_failure(
     trace: &Trace,
     found: Option<&User>,
     action: &'static str,
-) -> Result<(), StoreError> {
+) -> Result<(), Problem> {
     let note = Note {
         id: Uuid::now_v7(),
         scope: Scope::Platform,
@@ -183,7 +183,8 @@ async fn note_failure(
         subject: found.map(|user| user.id),
         details: serde_json::json!({ "known_account": found.is_some() }),
     };
-    api.catalog.note(vec![note.within_limits()]).await.map(|_| ())
+    let blocked = |_| Problem::new(Code::AuditUnavailable);
+    api.audit.record(note).await.map(|_| ()).map_err(blocked)
 }
 
 /// Hashes the password anew when its hash was made with parameters that are not the present ones. Another login does

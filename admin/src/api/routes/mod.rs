@@ -8,10 +8,16 @@ mod health;
 mod login;
 mod logins;
 mod me;
+mod moderation;
+mod monitoring;
 mod openapi;
+mod overview;
 mod password_links;
+mod senders;
 mod setup;
+mod usage;
 mod users;
+mod writing;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -85,6 +91,12 @@ pub(crate) fn all() -> Routes {
         password_links::routes(),
         campaigns::routes(),
         drafts::routes(),
+        writing::routes(),
+        moderation::routes(),
+        senders::routes(),
+        monitoring::routes(),
+        overview::routes(),
+        usage::routes(),
     ];
     let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))

@@ -102,7 +102,9 @@ impl LinkCore {
             return;
         };
         let latency_us = wrapping_us(now.mono_us).wrapping_sub(slot.sent_us);
-        desk.latency.record(u64::from(latency_us));
+        if let Some(latency) = desk.latency.get_mut(usize::from(self.shared.config.place)) {
+            latency.record(u64::from(latency_us));
+        }
         let latency_ms = u16::try_from(latency_us / 1000).unwrap_or(u16::MAX);
         let id = SubmitSmResp::message_id_of(frame.body).unwrap_or_default();
         let fate = PackedId::pack(id).map_or(Fate::Accepted(id), Fate::AcceptedPacked);

@@ -60,7 +60,8 @@ pub(crate) struct LinkConfig {
 /// What matching and measuring share under one lock a read burst.
 pub(crate) struct Desk {
     pub(crate) matcher: Matcher,
-    pub(crate) latency: Latency,
+    /// By place of the channel.
+    pub(crate) latency: Vec<Latency>,
 }
 
 /// What the links of a channel share.

@@ -4,7 +4,7 @@
 //! counts read rows of the scope's workspaces alone, and bodies only of the page that is given.
 
 use super::control::{Control, Outcome, octets, sql_limit};
-use crate::model::{Campaign, CampaignId, Counts, WorkspaceId};
+use crate::model::{Campaign, CampaignId, WorkspaceId};
 use crate::schedule::starts_at;
 use crate::store::listing::{
     Archived, CampaignCursor, CampaignItem, CampaignPage, CampaignQuery, CampaignScope, Direction,
@@ -86,14 +86,9 @@ fn store(transaction: &Transaction<'_>, campaign: &Campaign) -> rusqlite::Result
             start.map_or(NO_START, Timestamp::as_millisecond),
             campaign.created_at.as_millisecond(),
             campaign.recipients.cast_signed(),
-            campaign.counts.map_or(0, |counts| accepted(&counts)).cast_signed(),
+            campaign.counts.map_or(0, |counts| counts.accepted()).cast_signed(),
         ))?;
     Ok(())
-}
-
-/// Recipients whose message was accepted by the SMSC, or may have been.
-const fn accepted(counts: &Counts) -> u64 {
-    counts.sent + counts.delivered + counts.undeliverable + counts.unknown
 }
 
 impl Control {

@@ -130,12 +130,12 @@ impl ListQuery {
         self.status.dedup();
         self.mode.dedup();
         Ok(CampaignQuery {
-            only_with_sender: false,
             from: self.from,
             to: self.to,
             search: self.q.as_deref().and_then(Search::of),
             archived,
             created_by: None,
+            only_with_sender: false,
             sort: self.sort()?,
             after,
             limit: limit(self.limit)?,

@@ -5,7 +5,7 @@
 
 use super::visible;
 use crate::api::caller::Member;
-use crate::api::campaign_view::CountsView;
+use crate::api::campaign_view::{CountsView, Live, live};
 use crate::api::guard::{Access, readmit};
 use crate::api::permission::Action;
 use crate::api::problem::{Code, Problem};
@@ -113,6 +113,6 @@ impl Following {
 }
 
 fn standing(api: &Api, campaign: &Campaign) -> Standing {
-    let (counts, hold_reason) = crate::api::campaign_view::live(api, campaign);
+    let Live { counts, hold_reason, .. } = live(api, campaign);
     Standing { status: campaign.status, hold_reason, counts: counts.into() }
 }

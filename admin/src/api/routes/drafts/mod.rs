@@ -4,7 +4,9 @@
 //! Fields are checked one by one when they are written and as a whole at preview and submit. Only its author and the
 //! workspace's admins get at a draft.
 
-mod submit;
+pub(super) mod submit;
+#[cfg(test)]
+pub(super) mod tests;
 mod upload;
 
 use super::Routes;

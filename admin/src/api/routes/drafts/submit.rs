@@ -69,7 +69,9 @@ async fn submit_now(api: &Api, member: &Member, id: Uuid) -> Result<Campaign, Pr
         // Of the two lists the one that has no owner now.
         discard(api, if recorded.is_ok() { draft.no } else { no }).await;
     }
-    recorded.map(|()| campaign)
+    recorded?;
+    api.engine.campaign_changed(campaign.workspace_id, campaign.id);
+    Ok(campaign)
 }
 
 async fn record(api: &Api, member: &Member, (draft, campaign): (&Draft, &Campaign)) -> Result<(), Problem> {

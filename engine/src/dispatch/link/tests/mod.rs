@@ -112,7 +112,7 @@ impl World {
             smsc,
             written: Vec::new(),
             turns: 0,
-            desk: Arc::new(Mutex::new(Desk { matcher: Matcher::new(), latency: Latency::new() })),
+            desk: Arc::new(Mutex::new(Desk { matcher: Matcher::new(), latency: vec![Latency::new()] })),
             marks: Arc::new(marks),
             rows: 0,
             _place: place,

@@ -74,8 +74,8 @@ impl Stage {
             registration_ref: None,
             note: None,
             created_at: now,
-            archived_at: None,
             decided_at: Some(now),
+            archived_at: None,
         };
         house
             .put(Entity::Sender(Sender {
@@ -86,7 +86,7 @@ impl Stage {
                 version: 0,
                 created_at: now,
                 archived_at: None,
-                active: None,
+                active: Some(revision.id),
             }))
             .await;
         house.put(Entity::Revision(revision.clone())).await;
@@ -122,7 +122,7 @@ impl Stage {
         let schedule = Schedule { start_at, window: None, time_zone: "UTC".to_owned() };
         let text = match like.variables.as_slice() {
             [] => "Hello".to_owned(),
-            variables => variables.iter().map(|v| format!("{{{}}} ", v.name)).collect(),
+            variables => variables.iter().map(|v| format!("Your {{{}}} ", v.name)).collect(),
         };
         let content = Content {
             text,
