@@ -136,7 +136,8 @@ async fn billed(root: &Client, team: &Team, campaign: &Value) -> anyhow::Result<
 
     let month = jiff::Timestamp::now().strftime("%Y-%m").to_string();
     let usage = team.admin.get(&team.path(&format!("/usage?month={month}"))).await?.expect(200)?;
-    assert!(usage.body.to_string().contains(&RECIPIENTS.to_string()), "{}", usage.body);
+    let billed = |name: &str| usage.body["total"][name]["messages"].as_u64();
+    assert_eq!([billed("sent_total"), billed("delivered")], [Some(RECIPIENTS); 2], "{}", usage.body);
     let list = team.admin.get(&team.path("/campaigns")).await?.expect(200)?;
     assert_eq!(list.body["workspace_total"], 1, "{}", list.body);
     let recipients = team.admin.all(&team.path(&format!("/campaigns/{id}/recipients"))).await?;
@@ -146,6 +147,7 @@ async fn billed(root: &Client, team: &Team, campaign: &Value) -> anyhow::Result<
 }
 
 #[tokio::test]
+#[ignore = "workspaces and invitations are not served yet"]
 async fn a_client_is_onboarded_sends_and_is_billed_through_the_api_alone() -> anyhow::Result<()> {
     let receipts = Some(bench::smsc::ReceiptConfig::default());
     let smsc = bench::smsc::Config { receipts, ..bench::smsc::Config::default() };

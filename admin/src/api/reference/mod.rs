@@ -202,10 +202,10 @@ fn contents_of(html: &mut Html, document: &Value, contents: &Value) {
         let example = content.get("example").cloned();
         let example = example.unwrap_or_else(|| example::of(document, &content["schema"]));
         match &example {
-            Value::Null => {}
-            Value::String(text) => drop(html.element("pre", text)),
-            value => drop(html.element("pre", &format!("{value:#}"))),
-        }
+            Value::Null => continue,
+            Value::String(text) => html.element("pre", text),
+            value => html.element("pre", &format!("{value:#}")),
+        };
     }
 }
 
