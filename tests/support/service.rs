@@ -276,7 +276,6 @@ impl Client {
     }
 
     /// A request to a path below `/api/v1`.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}/api/v1{path}", self.origin));
         match &self.header {
