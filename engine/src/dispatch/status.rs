@@ -118,6 +118,14 @@ impl Engine {
         self.0.channels.iter().map(of).collect()
     }
 
+    /// Whether a channel of this name accepts messages of the workspace.
+    #[must_use]
+    pub fn serves(&self, channel: &str, workspace: WorkspaceId) -> bool {
+        let of_name = self.0.configured.iter().filter(|configured| configured.name == channel);
+        let mut lists = of_name.map(|configured| &configured.workspaces);
+        lists.any(|allowed| allowed.is_empty() || allowed.contains(&workspace))
+    }
+
     /// Quantile of the time from submit to answer since the start, microseconds.
     #[must_use]
     pub fn submit_latency_us(&self, quantile: f64) -> u64 {
