@@ -7,6 +7,7 @@
 mod caller;
 mod campaign_view;
 mod document;
+mod fields;
 mod guard;
 mod json;
 #[cfg(test)]
@@ -15,14 +16,17 @@ mod measure;
 mod moment;
 mod page;
 mod permission;
+mod platform;
 mod problem;
 mod query;
 mod request;
+mod roster;
 mod routes;
 mod server;
 mod state;
 #[cfg(test)]
 mod testing;
+mod workspace_change;
 
 pub(crate) use document::document;
 pub(crate) use server::{Plane, Server};

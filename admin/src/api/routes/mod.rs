@@ -4,6 +4,10 @@
 
 mod health;
 mod me;
+mod members;
+mod platform_settings;
+mod settings;
+mod workspaces;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -67,7 +71,12 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new().merge(me::routes());
+    let api = Routes::new()
+        .merge(me::routes())
+        .merge(workspaces::routes())
+        .merge(platform_settings::routes())
+        .merge(settings::routes())
+        .merge(members::routes());
     health::routes().merge(api.nest(BASE))
 }
 
