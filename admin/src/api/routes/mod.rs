@@ -2,7 +2,10 @@
 //!
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
+mod api_keys;
 mod health;
+mod invitations;
+mod join_requests;
 mod me;
 mod members;
 mod platform_settings;
@@ -76,7 +79,10 @@ pub(crate) fn all() -> Routes {
         .merge(workspaces::routes())
         .merge(platform_settings::routes())
         .merge(settings::routes())
-        .merge(members::routes());
+        .merge(members::routes())
+        .merge(invitations::routes())
+        .merge(join_requests::routes())
+        .merge(api_keys::routes());
     health::routes().merge(api.nest(BASE))
 }
 
