@@ -9,12 +9,14 @@
 use super::guard::Access;
 use super::permission::{Grant, Standing};
 use super::routes;
+use super::sealed::Seal;
 use super::testing::{Client, House, code, read};
 use crate::accounts::Secret;
 use engine::model::{
     Admission, ApiKey, Campaign, CampaignId, CampaignNo, Content, DeliveryPolicy, Draft, DraftStatus, Export,
-    ExportFormat, ExportStatus, Filing, Invitation, JoinRequest, KeyScope, Mode, Revision, RevisionStatus,
-    Role, Sender, SenderId, SendingRules, Status, UserId, Workspace,
+    ExportFormat, ExportStatus, Filing, Invitation, JoinRequest, KeyScope, Mode, Principal, Revision,
+    RevisionStatus, Role, Sender, SenderId, SendingRules, Status, Suppression, SuppressionKind, UserId,
+    Workspace,
 };
 use engine::store::{Catalog, Entity, Kind, MAX_PAGE, Query, Scope};
 use jiff::Timestamp;
@@ -194,7 +196,7 @@ fn assert_denied((status, body): &(u16, Value), expected: Expected, told: &str) 
 }
 
 /// Everything that a workspace owns, and how long its audit log is.
-async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, usize) {
+async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, Vec<Suppression>, usize) {
     let scope = Scope::Workspace(workspace.id);
     let kinds = [
         Kind::Sender,
@@ -212,7 +214,8 @@ async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, usize) {
         let query = Query { kind, statuses: Vec::new(), parent: None, after: None, limit: MAX_PAGE };
         all.extend(house.store.list(scope, query).await.unwrap().items);
     }
-    (all, house.store.audit(scope, 0).await.unwrap().len())
+    let suppressed = house.store.suppressions(scope, None, MAX_PAGE).await.unwrap();
+    (all, suppressed, house.store.audit(scope, 0).await.unwrap().len())
 }
 
 /// A workspace with things of somebody who is no member.
@@ -335,6 +338,10 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
     ] {
         house.put(entity).await;
     }
+    let (scope, entry) = (Scope::Workspace(workspace_id), (4_915_112_345_678, SuppressionKind::Block));
+    let by = Principal::engine();
+    house.api.engine.suppress(scope, vec![entry.0], (entry.1, "a test"), &by).await.unwrap();
+    ids.insert("suppressions", Seal::of(&house.api, scope).await.unwrap().close(entry));
     let member = house.member(&workspace, "Author").await;
     ids.insert("members", member.user.to_string());
     ids.insert("revisions", "1".to_owned());

@@ -22,6 +22,7 @@ mod query;
 mod request;
 mod roster;
 mod routes;
+mod sealed;
 mod server;
 mod state;
 #[cfg(test)]

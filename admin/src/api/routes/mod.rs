@@ -10,6 +10,7 @@ mod me;
 mod members;
 mod platform_settings;
 mod settings;
+mod suppressions;
 mod workspaces;
 
 use super::guard::Access;
@@ -82,7 +83,8 @@ pub(crate) fn all() -> Routes {
         .merge(members::routes())
         .merge(invitations::routes())
         .merge(join_requests::routes())
-        .merge(api_keys::routes());
+        .merge(api_keys::routes())
+        .merge(suppressions::routes());
     health::routes().merge(api.nest(BASE))
 }
 
