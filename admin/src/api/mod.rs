@@ -7,6 +7,7 @@
 mod caller;
 mod campaign_view;
 mod document;
+mod event_view;
 mod fields;
 mod guard;
 mod json;

@@ -3,6 +3,8 @@
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
 mod api_keys;
+mod audit_log;
+mod diagnostics;
 mod health;
 mod invitations;
 mod join_requests;
@@ -84,7 +86,9 @@ pub(crate) fn all() -> Routes {
         .merge(invitations::routes())
         .merge(join_requests::routes())
         .merge(api_keys::routes())
-        .merge(suppressions::routes());
+        .merge(suppressions::routes())
+        .merge(audit_log::routes())
+        .merge(diagnostics::routes());
     health::routes().merge(api.nest(BASE))
 }
 
