@@ -22,10 +22,12 @@ bench:
 	target/release/bench dispatch --messages 300000 --binds 1 --window 10 --rounds 9 --only floor,engine --json
 	target/release/bench dispatch --messages 1000000 --binds 4 --window 10 --rounds 9 --only floor,engine --json
 
-# What takes too long for every commit: ten million recipients, a gigabyte of input.
+# What takes too long for every commit: ten million recipients, a gigabyte of input, every role against the document.
 long:
 	cargo build --release --workspace --all-targets
 	MC_SCALE=10000000 cargo test --workspace --release --test system -- --nocapture --test-threads 1 scale:: latency::codes
+	MC_UPLOAD=10000000 MC_READS=1 MC_CONTRACT=200 \
+	  cargo test --workspace --release --test system -- --nocapture --test-threads 1 api::upload api::reads api::contract
 	cargo run --release -p engine --example intake_rate -- csv 10000000
 	cargo run --release -p engine --example intake_rate -- same 10000000
 	$(MAKE) torture ROUNDS=300

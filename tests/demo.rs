@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
-use tests::{Child, ChildError, product, skip, temp_dir, tool};
+use tests::{Child, ChildError, SmallDisk, product, skip, temp_dir, tool};
 
 /// Far above what any step takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -39,7 +39,7 @@ const METRICS: [&str; 10] = [
 ];
 
 /// The program with nothing of the surrounding environment that could configure it.
-fn program(arguments: &[&str]) -> Command {
+pub(super) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(product("message-center").expect("the product is built"));
     let settings = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MC_"));
     settings.for_each(|(name, _)| {
@@ -88,30 +88,6 @@ fn metrics_address(child: &mut Child) -> String {
         child.wait_for_line(DEADLINE, |line| line.contains("metrics: http://")).expect("it says where");
     let (_, address) = line.split_once("http://").expect("an address");
     address.trim_end_matches("/metrics").to_owned()
-}
-
-/// A directory on a disk that is full at once; nothing without the right to mount one.
-struct FullDisk(tempfile::TempDir);
-
-impl FullDisk {
-    fn mount(octets: &str) -> Option<Self> {
-        let directory = temp_dir().expect("a temporary folder");
-        let size = format!("size={octets}");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(directory.path());
-        mount.output().is_ok_and(|done| done.status.success()).then(|| Self(directory))
-    }
-
-    fn path(&self) -> &str {
-        self.0.path().to_str().expect("a readable path")
-    }
-}
-
-impl Drop for FullDisk {
-    fn drop(&mut self) {
-        // A mount that is left over is all that a failure would mean here.
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
 }
 
 #[test]
@@ -187,11 +163,13 @@ fn what_the_demo_cannot_use_is_told_in_one_sentence() {
 
 #[test]
 fn a_full_disk_is_told_in_one_sentence() {
-    let (Some(at_once), Some(later)) = (FullDisk::mount("64k"), FullDisk::mount("1m")) else {
+    let (Some(at_once), Some(later)) = (SmallDisk::mount("64k"), SmallDisk::mount("1m")) else {
         skip!("a full disk needs the right to mount one");
     };
-    assert_refused(&run(&["demo", "--exit", "--directory", at_once.path()]), 74, "no space");
-    let many = ["demo", "--exit", "--recipients", "300000", "--directory", later.path()];
+    let path = |disk: &SmallDisk| disk.path().to_str().expect("readable").to_owned();
+    let (at_once_path, later_path) = (path(&at_once), path(&later));
+    assert_refused(&run(&["demo", "--exit", "--directory", &at_once_path]), 74, "no space");
+    let many = ["demo", "--exit", "--recipients", "300000", "--directory", &later_path];
     assert_refused(&run(&many), 74, "no space");
 }
 
@@ -253,11 +231,12 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
     assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
 }
 
-/// Writes the printed default configuration into `folder` and starts `serve` there.
-fn served(folder: &Path) -> (Child, Command) {
+/// Writes the printed default configuration into `folder`, with free ports, and starts `serve` there.
+pub(super) fn served(folder: &Path) -> (Child, Command) {
     let printed = run(&["serve", "--print-config"]);
     assert!(printed.status.success(), "{printed:?}");
-    std::fs::write(folder.join("message-center.toml"), &printed.stdout).expect("written");
+    let text = String::from_utf8_lossy(&printed.stdout).replace("127.0.0.1:8080", "127.0.0.1:0");
+    std::fs::write(folder.join("message-center.toml"), text).expect("written");
     let again = || {
         let mut serve = program(&["serve", "--config", "message-center.toml"]);
         serve.current_dir(folder);
@@ -301,8 +280,8 @@ fn what_serve_cannot_use_is_told_in_one_sentence() {
     let address = taken.local_addr().expect("bound").to_string();
     assert_refused(&serve(&printed, &[("MC_METRICS__LISTEN", &address)]), 69, "in use");
     assert_refused(&run(&["serve", "--config", "/no/such/file.toml"]), 66, "cannot be read");
-    if let Some(full) = FullDisk::mount("64k") {
-        let url = format!("sqlite:{}", full.path());
+    if let Some(full) = SmallDisk::mount("64k") {
+        let url = format!("sqlite:{}", full.path().display());
         assert_refused(&serve(&printed, &[("MC_STORE__URL", &url)]), 74, "no space");
     }
 }

@@ -8,7 +8,9 @@ mod ends;
 mod limits;
 mod overdue;
 mod tenant;
+mod traffic;
 mod trigger;
+mod withdraw;
 
 use bench::smsc::Config;
 use engine::EngineError;

@@ -1,5 +1,7 @@
 //! The suite: one binary, one module per subject.
 
+mod api;
+mod audit;
 mod channels;
 mod children;
 mod crowd;

@@ -2,7 +2,7 @@
 
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-use crate::{api, demo, log, serve};
+use crate::{api, audit_verify, demo, log, serve, user};
 use clap::{Args, Parser, Subcommand};
 use engine::model::MAX_RECIPIENTS;
 use std::net::SocketAddr;
@@ -25,8 +25,35 @@ enum Command {
     /// Run the engine and the API on a configured store until SIGINT or SIGTERM.
     #[command(after_help = exit::HELP)]
     Serve(ServeOptions),
+    /// Check that the audit logs of a store that nobody is using are what was written.
+    #[command(after_help = exit::HELP)]
+    AuditVerify(AuditVerifyOptions),
+    /// Administer accounts of a store that no server uses now.
+    #[command(subcommand, after_help = exit::HELP)]
+    User(UserCommand),
     /// Print the OpenAPI document of the API.
     Openapi,
+}
+
+/// What is done to accounts.
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Create a super admin; the password is asked for, or read from standard input.
+    CreateSuperAdmin(SuperAdminOptions),
+}
+
+/// The super admin to create.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SuperAdminOptions {
+    /// Email of the account.
+    #[arg(long, value_name = "E")]
+    pub(crate) email: String,
+    /// Name of its owner; the email unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Configuration file; of it only the store counts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 /// What `serve` is asked for.
@@ -39,6 +66,14 @@ pub(crate) struct ServeOptions {
     /// Print a commented configuration file and end.
     #[arg(long, group = "what")]
     print_config: bool,
+}
+
+/// What `audit-verify` is asked for.
+#[derive(Clone, Debug, Args)]
+struct AuditVerifyOptions {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
 }
 
 /// What the demo is asked for.
@@ -102,6 +137,14 @@ pub fn run() -> ExitCode {
             log::start(log::Shape::Json);
             serve::run(&options)
         }
+        Command::AuditVerify(options) => {
+            log::start(log::Shape::Text);
+            audit_verify::run(&options.config)
+        }
+        Command::User(UserCommand::CreateSuperAdmin(options)) => {
+            log::start(log::Shape::Text);
+            user::create_super_admin(&options)
+        }
         Command::Openapi => {
             Lines::Out.say(&format!("{:#}", api::document()));
             Ok(exit::DONE)
@@ -131,7 +174,9 @@ mod tests {
             let line = ["message-center", "demo"].iter().chain(flags);
             match Program::try_parse_from(line).expect("a sound line").command {
                 Command::Demo(options) => options.wants_receipts(),
-                Command::Serve(_) | Command::Openapi => unreachable!("demo was asked for"),
+                Command::Serve(_) | Command::AuditVerify(_) | Command::User(_) | Command::Openapi => {
+                    unreachable!("demo was asked for")
+                }
             }
         };
         assert!(wants(&[]) && wants(&["--receipts"]) && wants(&["--no-receipts", "--receipts"]));

@@ -27,7 +27,7 @@ pub(crate) const CONFIG: u8 = 78;
 pub(crate) const HELP: &str = "\
 Exit codes:
     0  done, and the account agrees
-    1  done, and the account does not agree, or something is missing in it
+    1  done, and the account does not agree, or something is missing in it; an audit log is not what was written
     2  wrong command line
    66  an input file is missing, unreadable or without a valid number
    69  an address cannot be listened on, or the SMSC cannot be reached

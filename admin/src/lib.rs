@@ -2,11 +2,14 @@
 //!
 //! `command` reads the command line and starts one of the commands: `demo` (one campaign against a simulated SMSC) or
 //! `serve` (the engine on a configured store). `config` reads the configuration, `observe` serves metrics and health,
-//! `exit` and `signals` say how the program ends. The store and SMPP belong to the engine; only `demo` knows the simulator.
+//! `audit` keeps what is worth an event and changes nothing, `audit_verify` checks the logs, `privacy` names recipients
+//! where numbers are not shown, `exit` and `signals` say how the program ends. The store and SMPP belong to the engine;
+//! only `demo` knows the simulator.
 
 mod accounts;
 mod api;
 pub mod audit;
+mod audit_verify;
 mod command;
 mod config;
 mod demo;
@@ -15,7 +18,9 @@ mod lines;
 mod log;
 mod observe;
 mod place;
+mod privacy;
 mod serve;
 mod signals;
+mod user;
 
 pub use command::run;

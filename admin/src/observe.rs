@@ -2,6 +2,8 @@
 //!
 //! Nothing here needs a login, so nothing here tells more than counts and a version.
 
+use crate::api::Measures;
+use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::Router;
 use axum::extract::State;
@@ -12,6 +14,7 @@ use engine::metrics::{CONTENT_TYPE, ChannelSnapshot, LATENCY_BOUNDS_US, LatencyS
 use engine::{ChannelStatus, Engine};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -46,10 +49,12 @@ impl Observer {
         self.address
     }
 
-    /// Answers from now on, until the task is aborted.
-    pub(crate) fn serve(self, engine: Engine) -> JoinHandle<()> {
-        let router =
-            Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(engine);
+    /// Answers from now on, until the task is aborted; without a server nothing is audited and nobody logs in.
+    pub(crate) fn serve(self, engine: Engine, server: Option<(Recorder, Arc<Measures>)>) -> JoinHandle<()> {
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(healthz))
+            .with_state((engine, server));
         tokio::spawn(async move {
             if let Err(error) = axum::serve(self.listener, router).await {
                 tracing::error!(%error, "metrics are no longer served");
@@ -58,12 +63,21 @@ impl Observer {
     }
 }
 
-async fn metrics(State(engine): State<Engine>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot(&engine)))
+/// What answers are made from.
+type Observed = (Engine, Option<(Recorder, Arc<Measures>)>);
+
+async fn metrics(State((engine, server)): State<Observed>) -> impl IntoResponse {
+    let mut snapshot = snapshot(&engine);
+    if let Some((audit, measures)) = server {
+        let fallback = audit.state();
+        (snapshot.audit_fallback, snapshot.audit_dropped) = (fallback.octets, fallback.dropped);
+        snapshot.login_failures = measures.login_failures();
+    }
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(snapshot))
 }
 
 /// Whether the process can do its work: 503 once the engine has given up or is ending.
-async fn healthz(State(engine): State<Engine>) -> impl IntoResponse {
+async fn healthz(State((engine, _)): State<Observed>) -> impl IntoResponse {
     if engine.is_running() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "ended\n") }
 }
 
@@ -82,6 +96,7 @@ fn snapshot(engine: &Engine) -> Snapshot {
         unknown: engine.recovered().0 + lost + engine.receipts_overdue(),
         latency: LatencySnapshot { cumulative, count, sum_us },
         channels,
+        ..Snapshot::default()
     }
 }
 

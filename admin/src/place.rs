@@ -32,6 +32,7 @@ pub(crate) struct Place {
     /// The store.
     pub(crate) store: Arc<SqliteStore>,
     marks: PathBuf,
+    scratch: PathBuf,
 }
 
 impl Place {
@@ -47,7 +48,19 @@ impl Place {
     pub(crate) fn open(directory: &Path) -> Result<Self, Failure> {
         check_parent(directory)?;
         let store = Arc::new(SqliteStore::open(directory)?);
-        Ok(Self { store, marks: directory.join("marks") })
+        Ok(Self { store, marks: directory.join("marks"), scratch: directory.join("scratch") })
+    }
+
+    /// The directory for scratch files of uploads, made when it is missing: on the store's disk, because one in memory
+    /// would hold whole files there. The files have no names and vanish with whoever writes them.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn scratch(&self) -> Result<PathBuf, Failure> {
+        std::fs::create_dir_all(&self.scratch).map_err(|error| {
+            Failure::new(exit::STORE, format!("{} cannot be made: {error}", self.scratch.display()))
+        })?;
+        Ok(self.scratch.clone())
     }
 
     /// Gives each channel the ids of the workspaces that may use it.

@@ -3,18 +3,24 @@
 //! What was running when the last process ended goes on. SIGINT and SIGTERM drain: nothing new is sent, answers are
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
-use crate::api::{Plane, Reach, Server};
+use crate::accounts::{Secret, SuperAdmins, keep_purging};
+use crate::api::{Plane, Reach, Server, Shelf};
+use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::command::ServeOptions;
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
 use crate::observe::Observer;
 use crate::place::{self, Place};
+use crate::privacy;
 use crate::signals::Signals;
-use engine::store::{Catalog, Journal};
+use engine::model::{AuditOverflow, EntityId, Principal, Settings};
+use engine::store::{Catalog, Entity, Journal, Kind, Note, Scope, StoreError};
 use engine::{Clock, Engine};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use tokio::task::JoinSet;
+use uuid::Uuid;
 
 /// Serves, or prints the default configuration; returns the exit code.
 pub(crate) fn run(options: &ServeOptions) -> Result<u8, Failure> {
@@ -35,10 +41,21 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let observer = Observer::bind(config.metrics_listen, "metrics.listen").await?;
     let place = Place::open(&config.directory)?;
     place.allow(&mut config.channels, &config.channel_workspaces).await?;
+    let (audit_retention_days, audit_overflow) = (config.audit.retention_days, config.audit.overflow);
+    let first = Settings { audit_retention_days, audit_overflow, ..Settings::default() };
+    let ctn = privacy::settle(&*place.store, &config.privacy, &config.directory, first).await?;
     let listener = listen(config.admin.listen)?;
+    let audit = recorder(&place, &config.audit)?;
+    audit.set_overflow(overflow(&place, config.audit.overflow).await?);
     let engine = place.start_engine(config.channels, config.settings).await?;
-    let reach = Reach { trusted_proxies: config.admin.trusted_proxies, public_url: config.admin.public_url };
-    let server = Server::start(listener, plane(&place, &engine, reach))?;
+    let Admin { trusted_proxies, public_url, .. } = config.admin;
+    let exports = Shelf::new(config.directory.join("exports"), config.export_kept);
+    let scratch = place.scratch()?;
+    let reach = Reach { trusted_proxies, public_url, ctn, exports, scratch };
+    let (measures, token) = (Arc::default(), setup_token(&place).await?);
+    let plane = plane(&place, &engine, (reach, audit.clone()));
+    let setup = token.as_ref().map(Secret::credential);
+    let server = Server::start(listener, Plane { measures: Arc::clone(&measures), setup, ..plane })?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(
         store = %config.directory.display(),
@@ -50,7 +67,12 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     );
     let (api, metrics) = (server.address(), observer.address());
     Lines::Out.say(&format!("serving; API: http://{api}/api/v1; metrics: http://{metrics}/metrics"));
-    let answering = observer.serve(engine.clone());
+    if let Some(token) = token {
+        Lines::Out.say(&format!("there is no super admin yet; setup token: {}", token.reveal()));
+    }
+    let upkeep = upkeep(&place, &audit, config.audit.retention_days);
+    record(&audit, "server.start").await;
+    let answering = observer.serve(engine.clone(), Some((audit.clone(), measures)));
     let ended = tokio::select! {
         biased;
         reason = engine.failed() => Err(reason),
@@ -72,13 +94,72 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
         }
     };
     answering.abort();
+    record(&audit, "server.stop").await;
+    drop(upkeep);
     done
 }
 
-fn plane(place: &Place, engine: &Engine, reach: Reach) -> Plane {
+fn recorder(place: &Place, audit: &Audit) -> Result<Recorder, Failure> {
+    let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
+    let path = audit.fallback_path.clone();
+    let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: audit.overflow };
+    Recorder::open(catalog, Clock::system(), fallback).map_err(|error| {
+        let path = audit.fallback_path.display();
+        let sentence = format!(
+            "the audit fallback {path} cannot be used: {error}; choose another one with audit.fallback_path"
+        );
+        Failure::new(exit::STORE, sentence)
+    })
+}
+
+/// What happens once the fallback file is full: what was set last, the configuration gives the first value only.
+async fn overflow(place: &Place, first: AuditOverflow) -> Result<AuditOverflow, Failure> {
+    match place.store.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await {
+        Ok(Entity::Settings(settings)) => Ok(settings.audit_overflow),
+        Ok(_) | Err(StoreError::NotFound) => Ok(first),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Replays and expires audit events, removes what is over, until it is dropped.
+fn upkeep(place: &Place, audit: &Recorder, retention_days: u32) -> JoinSet<()> {
+    let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
+    let mut upkeep = JoinSet::new();
+    upkeep.spawn(audit.clone().keep_replaying());
+    upkeep.spawn(keep_purging(Arc::clone(&catalog), Clock::system()));
+    upkeep.spawn(expiry::keep_expiring(catalog, Clock::system(), retention_days));
+    upkeep
+}
+
+/// Records that the server starts or stops; an outage must not keep it from either.
+async fn record(audit: &Recorder, action: &str) {
+    let note = Note {
+        id: Uuid::now_v7(),
+        scope: Scope::Platform,
+        at: jiff::Timestamp::now(),
+        by: Principal::engine(),
+        action: action.to_owned(),
+        entity_kind: "server".to_owned(),
+        entity_id: EntityId(Uuid::nil()),
+        subject: None,
+        details: serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }),
+    };
+    if let Err(blocked) = audit.record(note).await {
+        tracing::error!(%blocked, action, "not recorded");
+    }
+}
+
+fn plane(place: &Place, engine: &Engine, (reach, audit): (Reach, Recorder)) -> Plane {
     let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
     let journal: Arc<dyn Journal> = Arc::clone(&place.store) as _;
-    Plane { catalog, journal, engine: engine.clone(), clock: Clock::system(), reach }
+    let (engine, clock, measures) = (engine.clone(), Clock::system(), Arc::default());
+    Plane { catalog, journal, engine, clock, audit, reach, measures, setup: None }
+}
+
+/// What lets somebody create the first super admin; `None` when there is one. Each start makes a new one.
+async fn setup_token(place: &Place) -> Result<Option<Secret>, Failure> {
+    let admins = SuperAdmins::read(&*place.store).await?;
+    Ok(admins.is_empty().then(Secret::new))
 }
 
 /// Takes the API's address early, so that a port in use stops the start before anything else.

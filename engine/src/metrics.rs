@@ -98,6 +98,24 @@ const ORPHANS: Metric = Metric {
     kind: MetricType::Counter,
     labels: &["channel"],
 };
+const LOGIN_FAILURES: Metric = Metric {
+    name: "mc_login_failures_total",
+    help: "Logins that were refused: wrong password, locked account, too many from one address.",
+    kind: MetricType::Counter,
+    labels: &[],
+};
+const AUDIT_FALLBACK: Metric = Metric {
+    name: "mc_audit_fallback_bytes",
+    help: "Octets of audit events that wait in the fallback file for the store; 0 is the rule.",
+    kind: MetricType::Gauge,
+    labels: &[],
+};
+const AUDIT_DROPPED: Metric = Metric {
+    name: "mc_audit_events_dropped_total",
+    help: "Audit events lost because the store took none and the fallback file was full or could not be written.",
+    kind: MetricType::Counter,
+    labels: &[],
+};
 const BUILD: Metric = Metric {
     name: "mc_build_info",
     help: "1, with the version of the program.",
@@ -118,6 +136,12 @@ pub struct Snapshot {
     pub unknown: u64,
     /// Times from submit to answer.
     pub latency: LatencySnapshot,
+    /// Logins that were refused.
+    pub login_failures: u64,
+    /// Octets in the audit fallback file.
+    pub audit_fallback: u64,
+    /// Audit events lost.
+    pub audit_dropped: u64,
 }
 
 /// One channel.
@@ -184,6 +208,9 @@ impl Collector for Snapshot {
         self.write_binds(&mut encoder)?;
         write(&mut encoder, &QUEUE, &self.queues())?;
         write(&mut encoder, &UNKNOWN, &[(vec![], self.unknown)])?;
+        write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
+        write(&mut encoder, &AUDIT_FALLBACK, &[(vec![], self.audit_fallback)])?;
+        write(&mut encoder, &AUDIT_DROPPED, &[(vec![], self.audit_dropped)])?;
         write(&mut encoder, &BUILD, &[(vec![self.version], 1)])?;
         self.write_latency(&mut encoder)
     }
@@ -292,7 +319,17 @@ mod tests {
         let mut cumulative = vec![0; LATENCY_BOUNDS_US.len()];
         cumulative[1..].fill(19);
         let latency = LatencySnapshot { cumulative, count: 20, sum_us: 4_000_000 };
-        Snapshot { version: "1.2.3", channels: vec![channel], queued: 50, unknown: 5, latency }
+        let (channels, audit_fallback, audit_dropped) = (vec![channel], 700, 6);
+        Snapshot {
+            version: "1.2.3",
+            channels,
+            queued: 50,
+            unknown: 5,
+            latency,
+            login_failures: 3,
+            audit_fallback,
+            audit_dropped,
+        }
     }
 
     #[test]
@@ -321,7 +358,10 @@ mod tests {
             "mc_channel_window_in_flight{channel=\"a\",bind=\"1\"} 7",
             "mc_channel_bind_up{channel=\"a\",bind=\"2\"} 0",
             "mc_queue_depth{channel=\"a\",lane=\"normal\"} 9",
+            "mc_audit_fallback_bytes 700",
+            "mc_audit_events_dropped_total 6",
             "mc_queue_depth{channel=\"\",lane=\"normal\"} 50",
+            "mc_login_failures_total 3",
             "mc_build_info{version=\"1.2.3\"} 1",
             "mc_submit_latency_seconds_bucket{le=\"0.000031\"} 0",
             "mc_submit_latency_seconds_bucket{le=\"0.000063\"} 19",

@@ -1,11 +1,12 @@
 //! What is stored about the recipients of a campaign, read for people: rows for exports and errors by code.
 //!
-//! It reads saved lists and columns chunk by chunk and nothing else, so that memory stays at one chunk. While a
+//! It reads lists and columns chunk by chunk and nothing else, so that memory stays at one chunk; [`recipients_now`]
+//! asks the engine for them, the others read what is saved. While a
 //! campaign runs, saved columns lag behind its live account by everything since the last save, and a chunk is not
 //! read in one transaction with the next: the rows are true of some recent time each, the counts are not exact.
 //! Of an ended campaign they are exact, but for receipts that still come.
 
-use crate::dispatch::{for_each_id, whole};
+use crate::dispatch::{Engine, for_each_id, whole};
 use crate::model::explain::{explain_message, explain_receipt, is_engine_reason};
 use crate::model::{CHUNK_RECIPIENTS, Campaign, ChunkNo, ChunkState, MAX_PARTS, NO_TIME, Number, UnitStatus};
 use crate::store::{Journal, Recipients, StoreError};
@@ -165,6 +166,27 @@ pub async fn recipients(
     let list = journal.recipients(campaign.no, chunk).await?;
     let state = journal.state(campaign.no, chunk).await?.unwrap_or_default();
     Ok(rows(campaign, chunk, &list, &state))
+}
+
+/// The same with what the engine knows and no file holds yet, so that it agrees with the live counts. Only those whose
+/// number is `wanted`; where there are none, their states are not read.
+///
+/// # Errors
+/// As for [`recipients`].
+pub async fn recipients_now(
+    engine: &Engine,
+    campaign: &Campaign,
+    chunk: ChunkNo,
+    wanted: impl Fn(Number) -> bool,
+) -> Result<Vec<RecipientRow>, StoreError> {
+    let list = engine.list(campaign, chunk).await?;
+    let places: Vec<bool> = list.numbers.iter().map(|number| wanted(Number(*number))).collect();
+    if !places.contains(&true) {
+        return Ok(Vec::new());
+    }
+    let state = engine.columns(campaign, chunk).await?;
+    let rows = rows(campaign, chunk, &list, &state).into_iter().zip(places);
+    Ok(rows.filter_map(|(row, is_wanted)| is_wanted.then_some(row)).collect())
 }
 
 fn rows(campaign: &Campaign, chunk: ChunkNo, list: &Recipients, state: &ChunkState) -> Vec<RecipientRow> {

@@ -90,7 +90,7 @@ impl Seed {
         let change =
             Change { scope: Scope::Platform, expect: Expect::Absent, entity, action: "workspace.create" };
         catalog.apply(vec![change], &principal(moderator, "SuperAdmin"), at).await?;
-        let sender_id = SenderId(Uuid::now_v7());
+        let (sender_id, revision_id) = (SenderId(Uuid::now_v7()), Uuid::now_v7());
         let sender = Sender {
             id: sender_id,
             workspace_id: workspace,
@@ -99,9 +99,10 @@ impl Seed {
             version: 0,
             created_at: at,
             archived_at: None,
+            active: Some(revision_id),
         };
         let revision = Revision {
-            id: Uuid::now_v7(),
+            id: revision_id,
             sender_id,
             workspace_id: workspace,
             n: 1,
@@ -117,6 +118,7 @@ impl Seed {
             note: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             decided_at: None,
+            archived_at: None,
         };
         let scope = Scope::Workspace(workspace);
         let create = |entity, action| Change { scope, expect: Expect::Absent, entity, action };
@@ -275,6 +277,7 @@ impl Seed {
             ended_at: None,
             charged: Vec::new(),
             counts: None,
+            segment_counts: None,
             receipts_over: false,
             filing: crate::model::Filing::default(),
         })

@@ -132,6 +132,25 @@ fn a_sender_that_was_not_approved_fails_the_build_and_one_that_was_withdrawn_the
 }
 
 #[test]
+fn a_sender_that_was_archived_behind_the_approval_is_built_and_sends() {
+    play(async || {
+        let stage = stage().await;
+        let id = approved(&stage, |seed| seed.rules.auto_start = true).await;
+        pass(MINUTE).await;
+        let archived_at = Some(stage.now());
+        let revision = stage.seed.revision().clone();
+        let archived = Revision { status: RevisionStatus::Archived, archived_at, ..revision };
+        write(&stage, Entity::Revision(archived), Expect::Version(0)).await;
+        pass(MINUTE).await;
+        let late = approved(&stage, |_| {}).await;
+        refused(&stage, late, "archived").await;
+        stage.engine.build(stage.seed.workspace, id, &stage.seed.moderator()).await.unwrap();
+        stage.until_status(id, Status::Done, SOON).await.unwrap();
+        assert_eq!(stage.submits(), 10);
+    });
+}
+
+#[test]
 fn a_campaign_that_a_crash_left_unbuilt_is_built_at_the_next_start() {
     play(async || {
         let mut stage = stage().await;

@@ -112,6 +112,15 @@ impl Child {
         kill.map(|_| ()).map_err(|error| ChildError::Io("kill".to_owned(), error))
     }
 
+    /// Whether it has not ended yet.
+    ///
+    /// # Errors
+    /// `Io` when the system does not tell.
+    pub fn is_running(&mut self) -> Result<bool, ChildError> {
+        let ended = self.process.try_wait();
+        ended.map(|ended| ended.is_none()).map_err(|error| ChildError::Io(self.name.clone(), error))
+    }
+
     /// Ends the process at once, as a power cut would end it.
     ///
     /// # Errors

@@ -1,15 +1,17 @@
 //! A catalog and a journal that pass everything on, but for what a test wants late or refused.
 
 use bytes::Bytes;
+use engine::model::traffic::Traffic;
 use engine::model::{
     AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
     Suppression, SuppressionKind, WorkspaceId,
 };
 use engine::store::{
-    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope, Catalog,
-    Change, Entity, Header, Journal, Kind, Note, Overview, Page, Query, RecipientWriter, Recipients, RowSeq,
-    Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope,
+    CampaignUsage, Catalog, Change, Entity, Header, HourUsage, Journal, Kind, Note, Overview, Page, Query,
+    RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -74,6 +76,31 @@ impl Catalog for Gate {
         self.inner.list(scope, query)
     }
 
+    fn campaigns(&self, scope: CampaignScope, query: CampaignQuery) -> StoreFuture<'_, CampaignPage> {
+        self.inner.campaigns(scope, query)
+    }
+
+    fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview> {
+        self.inner.overview(scope, now)
+    }
+
+    fn put_traffic(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+        hours: Vec<(u32, Traffic)>,
+    ) -> StoreFuture<'_, ()> {
+        self.inner.put_traffic(workspace, campaign, hours)
+    }
+
+    fn traffic(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<HourUsage>> {
+        self.inner.traffic(workspace, hours)
+    }
+
+    fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>> {
+        self.inner.usage(workspace, hours)
+    }
+
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
         self.inner.audit(scope, after)
     }
@@ -105,14 +132,6 @@ impl Catalog for Gate {
         at: jiff::Timestamp,
     ) -> StoreFuture<'a, AuditExpiry> {
         self.inner.expire_audit(before, by, at)
-    }
-
-    fn campaigns(&self, scope: CampaignScope, query: CampaignQuery) -> StoreFuture<'_, CampaignPage> {
-        self.inner.campaigns(scope, query)
-    }
-
-    fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview> {
-        self.inner.overview(scope, now)
     }
 
     fn purge(&self, kind: Kind, before: jiff::Timestamp) -> StoreFuture<'_, u64> {
@@ -170,6 +189,15 @@ impl Catalog for Gate {
         errors: Vec<JobError>,
     ) -> StoreFuture<'_, ()> {
         self.inner.note_job_errors(scope, campaign, errors)
+    }
+
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()> {
+        self.inner.replace_job_errors(scope, campaign, errors)
     }
 
     fn job_errors(

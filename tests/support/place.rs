@@ -36,8 +36,21 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 /// Python with the third-party packages of `tests/python.requirements.txt`, or nothing when they are not installed.
 #[must_use]
 pub fn python() -> Option<Command> {
-    let packages = repository().join(".tools/python");
-    if !packages.join("smpplib").is_dir() {
+    python_with("python", "smpplib")
+}
+
+/// The program schemathesis of `tests/schemathesis.requirements.txt`, or nothing when it is not installed.
+#[must_use]
+pub fn schemathesis() -> Option<Command> {
+    let mut command = python_with("schemathesis", "schemathesis")?;
+    command.args(["-c", "from schemathesis.cli import schemathesis; schemathesis()"]);
+    Some(command)
+}
+
+/// Python with what the runner has installed into that folder of `.tools`, if this package is there.
+fn python_with(folder: &str, package: &str) -> Option<Command> {
+    let packages = repository().join(".tools").join(folder);
+    if !packages.join(package).is_dir() {
         return None;
     }
     let program = std::env::var_os("MC_PYTHON").map(PathBuf::from).or_else(|| tool("python3"))?;

@@ -50,20 +50,7 @@ impl Logins {
         by: &Principal,
         now: Timestamp,
     ) -> Result<(Login, Secret), StoreError> {
-        let secret = Secret::new();
-        let login = Login {
-            id: Uuid::now_v7(),
-            user_id,
-            credential: secret.credential(),
-            address: by.address.clone(),
-            user_agent: by.user_agent.clone(),
-            version: 0,
-            created_at: now,
-            expires_at: now + LOGIN_LIFETIME,
-            ended_at: None,
-        };
-        let entity = Entity::Login(login.clone());
-        let change = Change { scope: Scope::Platform, expect: Expect::Absent, entity, action: "login.open" };
+        let (change, login, secret) = opening(user_id, by, now);
         self.catalog.apply(vec![change], by, now).await?;
         Ok((login, secret))
     }
@@ -98,11 +85,53 @@ impl Logins {
         if login.ended_at.is_some() {
             return Ok(());
         }
-        let expect = Expect::Version(login.version);
-        let ended = Login { ended_at: Some(now), version: login.version + 1, ..login };
-        let (scope, entity) = (Scope::Platform, Entity::Login(ended));
-        let change = Change { scope, expect, entity, action: "login.end" };
-        self.catalog.apply(vec![change], by, now).await
+        match self.catalog.apply(vec![ending(login, now)], by, now).await {
+            // Somebody else has ended it in the meantime.
+            Err(StoreError::Conflict { .. }) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// What ends the logins of an account, a page of them, all but the one to keep.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn endings(
+        &self,
+        user: UserId,
+        keep: Option<Uuid>,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, StoreError> {
+        let logins = self.of(user, now).await?;
+        Ok(logins
+            .into_iter()
+            .filter(|login| Some(login.id) != keep)
+            .map(|login| ending(login, now))
+            .collect())
+    }
+
+    /// Ends all logins of an account but the one to keep, also those that are opened meanwhile.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn end_all(
+        &self,
+        user: UserId,
+        keep: Option<Uuid>,
+        by: &Principal,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        loop {
+            let endings = self.endings(user, keep, now).await?;
+            if endings.is_empty() {
+                return Ok(());
+            }
+            match self.catalog.apply(endings, by, now).await {
+                // One of them was ended in the meantime: look again.
+                Ok(()) | Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The logins of an account that have not been ended nor expired, newest first, at most [`MAX_PAGE`].
@@ -160,6 +189,30 @@ impl Logins {
         }
         uses.insert(id, used);
     }
+}
+
+/// What opens a login, and the secret for its cookie.
+pub(crate) fn opening(user_id: UserId, by: &Principal, now: Timestamp) -> (Change, Login, Secret) {
+    let secret = Secret::new();
+    let login = Login {
+        id: Uuid::now_v7(),
+        user_id,
+        credential: secret.credential(),
+        address: by.address.clone(),
+        user_agent: by.user_agent.clone(),
+        version: 0,
+        created_at: now,
+        expires_at: now + LOGIN_LIFETIME,
+        ended_at: None,
+    };
+    let entity = Entity::Login(login.clone());
+    (Change { scope: Scope::Platform, expect: Expect::Absent, entity, action: "login.open" }, login, secret)
+}
+
+fn ending(login: Login, now: Timestamp) -> Change {
+    let expect = Expect::Version(login.version);
+    let ended = Login { ended_at: Some(now), version: login.version + 1, ..login };
+    Change { scope: Scope::Platform, expect, entity: Entity::Login(ended), action: "login.end" }
 }
 
 #[cfg(test)]

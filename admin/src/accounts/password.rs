@@ -30,24 +30,6 @@ pub(crate) const BUSY_RETRY_S: u16 = 1;
 #[error("Too many passwords are being checked")]
 pub(crate) struct Busy;
 
-/// What checking a password told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verified {
-    /// It is the one.
-    Right,
-    /// It is the one; its hash was made with other parameters and should be made again.
-    RightButStale,
-    /// It is not, or there is no account to compare it with.
-    Wrong,
-}
-
-impl Verified {
-    /// Whether it is the one.
-    pub(crate) const fn is_right(self) -> bool {
-        matches!(self, Self::Right | Self::RightButStale)
-    }
-}
-
 type Job = Box<dyn FnOnce(&Credential) + Send>;
 
 /// The thread that hashes; it ends with the last of its handles.
@@ -81,13 +63,13 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Busy`]; nothing was found out.
-    pub(crate) async fn verify(&self, password: &str, stored: Option<&Credential>) -> Result<Verified, Busy> {
+    pub(crate) async fn verify(&self, password: &str, stored: Option<&Credential>) -> Result<bool, Busy> {
         let (password, stored) = (password.to_owned(), stored.cloned());
         self.run(move |nobody| match stored {
             Some(stored) => verify_now(&password, &stored),
             None => {
                 let _ = verify_now(&password, nobody);
-                Verified::Wrong
+                false
             }
         })
         .await
@@ -131,17 +113,18 @@ pub(crate) fn hash_now(password: &str) -> Credential {
     Credential(hash.to_string())
 }
 
+/// Whether a hash was made with parameters that are not the present ones and should be made again.
+pub(crate) fn is_stale(stored: &Credential) -> bool {
+    !stored.0.starts_with(PREFIX)
+}
+
 /// A stored text that is no hash lets nobody in, and takes no less time than one that is.
-fn verify_now(password: &str, stored: &Credential) -> Verified {
+fn verify_now(password: &str, stored: &Credential) -> bool {
     let Ok(hash) = PasswordHash::new(&stored.0) else {
         let _ = hash_now(password);
-        return Verified::Wrong;
+        return false;
     };
-    match hasher().verify_password(password.as_bytes(), &hash) {
-        Ok(()) if stored.0.starts_with(PREFIX) => Verified::Right,
-        Ok(()) => Verified::RightButStale,
-        Err(_) => Verified::Wrong,
-    }
+    hasher().verify_password(password.as_bytes(), &hash).is_ok()
 }
 
 #[cfg(test)]
@@ -157,16 +140,13 @@ mod tests {
     async fn a_password_is_known_by_its_hash_and_no_other_is() {
         let passwords = Passwords::start();
         let stored = passwords.hash(PASSWORD).await.unwrap();
-        assert!(stored.0.starts_with(PREFIX), "{}", stored.0);
+        assert!(!is_stale(&stored), "{}", stored.0);
         assert_ne!(passwords.hash(PASSWORD).await.unwrap(), stored, "salted");
-        assert_eq!(passwords.verify(PASSWORD, Some(&stored)).await, Ok(Verified::Right));
-        assert_eq!(
-            passwords.verify("Correct horse battery staple", Some(&stored)).await,
-            Ok(Verified::Wrong)
-        );
-        assert_eq!(passwords.verify(PASSWORD, None).await, Ok(Verified::Wrong));
+        assert_eq!(passwords.verify(PASSWORD, Some(&stored)).await, Ok(true));
+        assert_eq!(passwords.verify("Correct horse battery staple", Some(&stored)).await, Ok(false));
+        assert_eq!(passwords.verify(PASSWORD, None).await, Ok(false));
         let nonsense = Credential("nobody knows it".to_owned());
-        assert_eq!(passwords.verify(PASSWORD, Some(&nonsense)).await, Ok(Verified::Wrong));
+        assert_eq!(passwords.verify(PASSWORD, Some(&nonsense)).await, Ok(false));
     }
 
     #[tokio::test]
@@ -176,8 +156,9 @@ mod tests {
         let hash: PasswordHash = hasher.hash_password(PASSWORD.as_bytes()).unwrap();
         let stored = Credential(hash.to_string());
         let passwords = Passwords::start();
-        assert_eq!(passwords.verify(PASSWORD, Some(&stored)).await, Ok(Verified::RightButStale));
-        assert_eq!(passwords.verify("something else", Some(&stored)).await, Ok(Verified::Wrong));
+        assert!(is_stale(&stored));
+        assert_eq!(passwords.verify(PASSWORD, Some(&stored)).await, Ok(true));
+        assert_eq!(passwords.verify("something else", Some(&stored)).await, Ok(false));
     }
 
     /// Goal: a flood of passwords is refused at once instead of piling up work and memory.

@@ -48,6 +48,11 @@ pub(crate) fn digest(secret: &str) -> Credential {
     Credential(hex(&Sha256::digest(secret.as_bytes())))
 }
 
+/// What tells two bodies apart: SHA-256, hexadecimal.
+pub(crate) fn fingerprint(octets: &[u8]) -> String {
+    hex(&Sha256::digest(octets))
+}
+
 /// An API key as its owner gets it: `mc_<id>_<secret>`.
 pub(crate) fn key_text(id: Uuid, secret: &Secret) -> String {
     format!("{KEY_PREFIX}{}_{}", id.simple(), secret.0)

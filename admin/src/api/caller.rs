@@ -40,8 +40,14 @@ impl Caller {
 
     /// Outside of workspaces: `SuperAdmin`, or `User`.
     pub(crate) fn platform_principal(&self) -> Principal {
-        self.principal(if self.user.super_admin { Standing::SuperAdmin.role() } else { "User" })
+        platform_principal(&self.user, &self.trace)
     }
+}
+
+/// An account outside of workspaces as audit events name it: `SuperAdmin`, or `User`.
+pub(crate) fn platform_principal(user: &User, trace: &Trace) -> Principal {
+    let role = if user.super_admin { Standing::SuperAdmin.role() } else { "User" };
+    Principal { user_id: Some(user.id), role: role.to_owned(), ..trace.anonymous() }
 }
 
 /// Somebody in a workspace, about to do what the guard has allowed.

@@ -117,7 +117,7 @@ pub(crate) struct ApprovalView {
 }
 
 /// How many stand where; the sum of all but `total` is `total`.
-#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Counts)]
 pub(crate) struct CountsView {
     total: u64,
@@ -163,12 +163,7 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         let (from, to) = (instant(window.from)?, instant(window.to)?);
         Some(WindowView { from, to, from_local: window.from, to_local: window.to })
     });
-    let unsent = || {
-        let (total, queued) = (campaign.recipients, campaign.recipients);
-        Counts { total, queued, ..Counts::default() }
-    };
-    let live = api.engine.progress(campaign.id);
-    let counts = live.map(|live| live.counts).or(campaign.counts).unwrap_or_else(unsent);
+    let Live { counts, segments, hold_reason } = live(api, campaign);
     let last = campaign.approvals.last().filter(|_| campaign.status != Status::New);
     CampaignView {
         id: campaign.id,
@@ -176,10 +171,7 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         name: campaign.name.clone(),
         mode: campaign.mode,
         status: campaign.status,
-        hold_reason: match campaign.status {
-            Status::Sending => api.engine.hold_reason(campaign.id),
-            _ => campaign.hold_reason,
-        },
+        hold_reason,
         version: campaign.version,
         text: content.text.clone(),
         encoding: Template::of(content).ok().map(|template| encoding_word(template.encoding())),
@@ -204,7 +196,7 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         transactional: rules.transactional,
         channel: rules.channel.clone(),
         counts: counts.into(),
-        segments_counts: CountsView::default(),
+        segments_counts: segments.into(),
         approvals: campaign.approvals.iter().map(approval_view).collect(),
         approvals_required,
         created_by: campaign.created_by,
@@ -218,6 +210,34 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         archived_at: campaign.filing.archived_at.map(Moment),
         restored_from: campaign.filing.restored_from,
         resent_from: campaign.filing.resent_from,
+    }
+}
+
+/// What a campaign has reached, and why it waits.
+pub(crate) struct Live {
+    /// Recipients by where they stand.
+    pub(crate) counts: Counts,
+    /// The same in segments.
+    pub(crate) segments: Counts,
+    /// Why it waits, if it does.
+    pub(crate) hold_reason: Option<HoldReason>,
+}
+
+/// As the engine knows it while it runs.
+pub(crate) fn live(api: &Api, campaign: &Campaign) -> Live {
+    let unsent = |total: u64| Counts { total, queued: total, ..Counts::default() };
+    let units = campaign.recipients * u64::from(campaign.content.parts.max(1));
+    let live = api.engine.progress(campaign.id);
+    let counts = live.map(|live| live.counts).or(campaign.counts);
+    let segments = live.map(|live| live.segments).or(campaign.segment_counts);
+    let hold_reason = match campaign.status {
+        Status::Sending => api.engine.hold_reason(campaign.id),
+        _ => campaign.hold_reason,
+    };
+    Live {
+        counts: counts.unwrap_or_else(|| unsent(campaign.recipients)),
+        segments: segments.unwrap_or_else(|| unsent(units)),
+        hold_reason,
     }
 }
 

@@ -51,6 +51,10 @@ async fn admit(api: &Api, request: &mut Request) -> Result<(), Problem> {
     if access == Some(Access::Public) {
         return check_site(request.method(), request.headers(), api);
     }
+    if !request.method().is_safe() {
+        // Nothing is changed that could not be recorded, where the installation wants that.
+        api.audit.admit().map_err(|_| Problem::new(Code::AuditUnavailable))?;
+    }
     let is_synthetic = matches!(slug.as_deref(), Some("master" | "archive"));
     if access.is_none() && !is_synthetic {
         // No route, or none with this method: axum's own answer.
@@ -127,7 +131,8 @@ async fn key(api: &Api, text: &str) -> Result<engine::model::ApiKey, Problem> {
     if holds && key.credential == digest(secret) { Ok(key) } else { Err(refused()) }
 }
 
-async fn user(api: &Api, id: UserId) -> Result<Option<User>, StoreError> {
+/// An account, also a disabled one.
+pub(crate) async fn user(api: &Api, id: UserId) -> Result<Option<User>, StoreError> {
     match api.catalog.get(Scope::Platform, Kind::User, id.into()).await {
         Ok(Entity::User(user)) => Ok(Some(user)),
         Ok(_) | Err(StoreError::NotFound) => Ok(None),
@@ -180,6 +185,32 @@ async fn member(api: &Api, caller: &Caller, slug: &str, action: Action) -> Resul
     }
     let (caller, workspace, grant) = (caller.clone(), Arc::new(workspace), action.grant(standing));
     Ok(Member { caller, workspace, standing, action, grant })
+}
+
+/// The same member as they stand now, for an answer that goes on: whatever was taken away meanwhile ends it.
+///
+/// # Errors
+/// As at the request's beginning.
+pub(crate) async fn readmit(api: &Api, former: &Member) -> Result<Member, Problem> {
+    let gone = || Problem::new(Code::Unauthenticated);
+    let (kind, id) = match &former.caller.proof {
+        Proof::Login(login) => (Kind::Login, login.id),
+        Proof::Key(key) => (Kind::ApiKey, key.id),
+    };
+    let now = api.now();
+    let proof = match api.catalog.get(Scope::Platform, kind, EntityId(id)).await? {
+        Entity::Login(login) if login.ended_at.is_none() && now < login.expires_at => {
+            Proof::Login(Arc::new(login))
+        }
+        Entity::ApiKey(key) if key.revoked_at.is_none() && key.expires_at.is_none_or(|until| now < until) => {
+            Proof::Key(Arc::new(key))
+        }
+        _ => return Err(gone()),
+    };
+    let user = user(api, former.user_id()).await?.filter(|user| user.disabled_at.is_none());
+    let user = Arc::new(user.ok_or_else(gone)?);
+    let caller = Caller { user, proof, trace: former.caller.trace.clone() };
+    member(api, &caller, &former.workspace.slug, former.action).await
 }
 
 /// The membership that counts now.

@@ -1,6 +1,7 @@
 //! What is measured of requests: how long they took, by route, method and status.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,9 +24,20 @@ pub(crate) struct Measure {
 #[derive(Debug, Default)]
 pub(crate) struct Measures {
     requests: Mutex<BTreeMap<(String, String, u16), Measure>>,
+    login_failures: AtomicU64,
 }
 
 impl Measures {
+    /// Counts a login that was refused.
+    pub(crate) fn login_failure(&self) {
+        self.login_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Logins that were refused.
+    pub(crate) fn login_failures(&self) -> u64 {
+        self.login_failures.load(Ordering::Relaxed)
+    }
+
     /// Counts a request.
     pub(crate) fn request(&self, route: &str, method: &str, status: u16, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

@@ -4,32 +4,46 @@
 //! `permission` is the one table of who may do what, `problem` the closed list of refusals. Nothing here knows SQL or
 //! SMPP, and no handler reaches past the scope of its workspace.
 
+mod account_view;
+mod authoring;
 mod caller;
 mod campaign_view;
 mod document;
 mod event_view;
+mod exports;
 mod fields;
 mod guard;
+mod idempotency;
 mod json;
 #[cfg(test)]
 mod matrix;
 mod measure;
 mod moment;
+mod note;
 mod page;
+mod password_policy;
 mod permission;
 mod platform;
 mod problem;
 mod query;
+mod recipient_view;
+mod reference;
 mod request;
+mod reveals;
 mod roster;
 mod routes;
 mod sealed;
 mod server;
 mod state;
+mod streams;
 #[cfg(test)]
 mod testing;
 mod workspace_change;
 
 pub(crate) use document::document;
+pub(crate) use exports::Shelf;
+pub(crate) use fields::{email, name};
+pub(crate) use measure::Measures;
+pub(crate) use password_policy::password_policy;
 pub(crate) use server::{Plane, Server};
 pub(crate) use state::Reach;

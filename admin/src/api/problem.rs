@@ -115,6 +115,8 @@ codes! {
     WeakPassword = "weak_password", UNPROCESSABLE_ENTITY, "The password is too weak";
     /// Too many failed logins.
     Locked = "locked", LOCKED, "Too many failed logins; try again later";
+    /// The body came too slowly.
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request came too slowly";
     /// Too many requests.
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests; try again later";
     /// A defect.

@@ -1,14 +1,19 @@
 //! The listener of the API and the thread that serves it: apart from the engine's, so that no request slows a bind.
 
+use super::exports::Worker;
 use super::guard;
+use super::idempotency::idempotency;
+use super::measure::Measures;
 use super::problem::{Code, Problem};
 use super::request::{panicked, trace};
 use super::routes::{self, Routes};
 use super::state::{Api, Reach};
+use crate::audit::Recorder;
 use crate::exit::{self, Failure};
 use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
+use engine::model::Credential;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
 use hyper::server::conn::http1;
@@ -43,8 +48,14 @@ pub(crate) struct Plane {
     pub(crate) engine: Engine,
     /// Time.
     pub(crate) clock: Clock,
+    /// Audit events that record no change.
+    pub(crate) audit: Recorder,
     /// What the configuration says.
     pub(crate) reach: Reach,
+    /// What it measures.
+    pub(crate) measures: Arc<Measures>,
+    /// Digest of what must be shown to create the first super admin; `None` when there is one.
+    pub(crate) setup: Option<Credential>,
 }
 
 /// The running API.
@@ -53,15 +64,16 @@ pub(crate) struct Server {
     address: SocketAddr,
     end: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<()>,
+    exports: Worker,
 }
 
 /// The whole API as a service.
 pub(crate) fn router(plane: Plane) -> (Router, Arc<Api>) {
-    let Plane { catalog, journal, engine, clock, reach } = plane;
     let Routes { router, access } = routes::all();
-    let api = Arc::new(Api::new((catalog, journal), (engine, clock), reach, access));
+    let api = Arc::new(Api::new(plane, access));
     let router = Router::from(router)
         .fallback(async || Problem::new(Code::NotFound))
+        .layer(from_fn_with_state(Arc::clone(&api), idempotency))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&api), trace))
@@ -81,11 +93,13 @@ impl Server {
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let (router, api) = router(plane);
+        let exports = Worker::start(api).map_err(refused)?;
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, router(plane).0, ended).await,
+                    Ok(listener) => serve(listener, router, ended).await,
                     Err(error) => tracing::error!(%error, "the API is not served"),
                 }
             });
@@ -93,7 +107,7 @@ impl Server {
             runtime.shutdown_timeout(GRACE);
         };
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(work).map_err(refused)?;
-        Ok(Self { address, end, thread })
+        Ok(Self { address, end, thread, exports })
     }
 
     /// Where it listens.
@@ -108,6 +122,7 @@ impl Server {
         if self.thread.join().is_err() {
             tracing::error!("the API's thread panicked");
         }
+        self.exports.end();
     }
 }
 

@@ -1,15 +1,26 @@
 //! What every handler works with.
 
+use super::authoring::upload::Intakes;
+use super::exports::Shelf;
 use super::guard::Access;
+use super::idempotency::SecretAnswers;
 use super::measure::Measures;
-use crate::accounts::{Logins, Passwords};
+use super::reveals::Reveals;
+use super::server::Plane;
+use super::streams::Streams;
+use crate::accounts::{Lockout, Logins, Passwords};
+use crate::audit::Recorder;
+use crate::privacy::CtnHasher;
 use axum::http::Method;
+use engine::model::Credential;
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
 
 /// To whom each method of each route is open.
 pub(crate) type AccessTable = BTreeMap<(String, String), Access>;
@@ -28,45 +39,75 @@ pub(crate) struct Api {
     pub(crate) logins: Logins,
     /// Passwords of people.
     pub(crate) passwords: Passwords,
+    /// Failed logins.
+    pub(crate) lockout: Mutex<Lockout>,
+    /// Digest of what must be shown to create the first super admin; `None` when there was one at the start.
+    pub(crate) setup: Option<Credential>,
+    /// Answers with a secret, for requests that come again.
+    pub(crate) secret_answers: SecretAnswers,
+    /// Audit events that record no change.
+    pub(crate) audit: Recorder,
     /// What is measured.
-    pub(crate) measures: Measures,
+    pub(crate) measures: Arc<Measures>,
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it, without a slash at the end.
     pub(crate) public_url: Option<String>,
+    /// Names recipients where their numbers are not shown.
+    pub(crate) ctn: CtnHasher,
+    /// Where exported files are.
+    pub(crate) exports: Shelf,
+    /// Who sees full numbers.
+    pub(crate) reveals: Reveals,
+    /// Answers that go on for long.
+    pub(crate) streams: Streams,
+    /// Held by whoever reads every recipient of a campaign for one answer: one at a time.
+    pub(crate) scans: Arc<Semaphore>,
+    /// How many recipient lists are written at once, and where their scratch files go.
+    pub(crate) intakes: Intakes,
     access: AccessTable,
 }
 
 /// What [`Api::new`] is given from the configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reach {
     /// Proxies whose word about the client's address counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Scheme and authority under which browsers reach it.
     pub(crate) public_url: Option<String>,
+    /// Names recipients.
+    pub(crate) ctn: CtnHasher,
+    /// Where exported files are.
+    pub(crate) exports: Shelf,
+    /// A directory on the store's disk for scratch files.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Api {
-    /// Over this store and engine, behind this table of routes.
-    pub(crate) fn new(
-        (catalog, journal): (Arc<dyn Catalog>, Arc<dyn Journal>),
-        (engine, clock): (Engine, Clock),
-        reach: Reach,
-        access: AccessTable,
-    ) -> Self {
-        let Reach { trusted_proxies, public_url } = reach;
-        let logins = Logins::new(Arc::clone(&catalog));
-        let (measures, passwords) = (Measures::default(), Passwords::start());
+    /// Over this ground, behind this table of routes.
+    pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
+        let Plane { catalog, journal, engine, clock, audit, reach, measures, setup } = plane;
+        let Reach { trusted_proxies, public_url, ctn, exports, scratch } = reach;
         Self {
+            logins: Logins::new(Arc::clone(&catalog)),
+            passwords: Passwords::start(),
+            lockout: Mutex::default(),
+            secret_answers: SecretAnswers::default(),
+            measures,
+            setup,
+            reveals: Reveals::default(),
+            streams: Streams::default(),
+            scans: Arc::new(Semaphore::new(1)),
+            trusted_proxies,
+            public_url,
+            ctn,
+            exports,
+            audit,
+            intakes: Intakes::new(scratch),
             catalog,
             journal,
             engine,
             clock,
-            logins,
-            passwords,
-            measures,
-            trusted_proxies,
-            public_url,
             access,
         }
     }

@@ -4,13 +4,16 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use super::exports::{Shelf, Worker};
 use super::server::{Plane, router, serve};
 use super::state::{Api, Reach};
-use crate::accounts::Secret;
+use crate::accounts::{Secret, digest};
+use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder};
 use crate::demo::simulator::Simulator;
+use crate::privacy::CtnHasher;
 use engine::model::{
-    ApiKey, Credential, KeyScope, Membership, Policies, Principal, Role, Terms, User, UserId, Workspace,
-    WorkspaceId,
+    ApiKey, AuditOverflow, Credential, KeyScope, Membership, Policies, Preferences, Principal, Role, Terms,
+    User, UserId, Workspace, WorkspaceId,
 };
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Scope, SqliteStore};
 use engine::{
@@ -25,6 +28,12 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+/// What creates the first super admin.
+pub(crate) const SETUP_TOKEN: &str = "the token of a test";
+
+/// The password of everybody who has one.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
 /// The installation.
 pub(crate) struct House {
     /// The API's state.
@@ -36,6 +45,7 @@ pub(crate) struct House {
     base: String,
     serving: tokio::task::JoinHandle<()>,
     end: oneshot::Sender<()>,
+    exports: Worker,
     engine: Engine,
     _directory: TempDir,
 }
@@ -69,19 +79,30 @@ impl House {
         let journal: Arc<dyn Journal> = Arc::clone(&store) as _;
         let engine =
             Engine::start(config, Arc::clone(&catalog), Arc::clone(&journal), Env::system(1)).await.unwrap();
-        let (reach, clock) = (Reach::default(), Clock::system());
-        let (service, api) = router(Plane { catalog, journal, engine: engine.clone(), clock, reach });
+        let ctn = CtnHasher::keyed([7; 32]);
+        let exports = Shelf::new(directory.path().join("exports"), Duration::from_secs(3600));
+        let scratch = directory.path().join("scratch");
+        std::fs::create_dir(&scratch).unwrap();
+        let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn, exports, scratch };
+        let (clock, measures, setup) = (Clock::system(), Arc::default(), Some(digest(SETUP_TOKEN)));
+        let path = directory.path().join("audit-fallback");
+        let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: AuditOverflow::Drop };
+        let audit = Recorder::open(Arc::clone(&catalog), clock, fallback).unwrap();
+        let plane = Plane { catalog, journal, engine: engine.clone(), clock, audit, reach, measures, setup };
+        let (service, api) = router(plane);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
+        let exports = Worker::start(Arc::clone(&api)).unwrap();
         let (end, ended) = oneshot::channel();
         let serving = tokio::spawn(serve(listener, service, ended));
-        Self { api, store, smsc, base, serving, end, engine, _directory: directory }
+        Self { api, store, smsc, base, serving, end, exports, engine, _directory: directory }
     }
 
     /// Ends it in order.
     pub(crate) async fn close(self) {
         self.end.send(()).unwrap();
         self.serving.await.unwrap();
+        self.exports.end();
         self.engine.shutdown().await;
         self.smsc.stop();
     }
@@ -122,12 +143,29 @@ impl House {
     }
 
     async fn account(&self, email: &str, super_admin: bool) -> Client {
+        let credential = Credential("nobody knows it".to_owned());
+        self.account_with(email, super_admin, credential).await
+    }
+
+    /// A logged-in account of no workspace that can log in with [`PASSWORD`].
+    pub(crate) async fn person(&self, email: &str) -> Client {
+        let credential = self.api.passwords.hash(PASSWORD).await.unwrap();
+        self.person_with(email, credential).await
+    }
+
+    /// A logged-in account of no workspace with this hash of its password.
+    pub(crate) async fn person_with(&self, email: &str, credential: Credential) -> Client {
+        self.account_with(email, false, credential).await
+    }
+
+    async fn account_with(&self, email: &str, super_admin: bool, credential: Credential) -> Client {
         let user = User {
             id: UserId(Uuid::now_v7()),
             email: email.to_owned(),
             name: email.to_owned(),
-            credential: Some(Credential("nobody knows it".to_owned())),
+            credential: Some(credential),
             super_admin,
+            preferences: Preferences::default(),
             version: 0,
             created_at: Timestamp::now(),
             disabled_at: None,
@@ -147,6 +185,11 @@ impl House {
     /// A logged-in super admin.
     pub(crate) async fn super_admin(&self) -> Client {
         self.account("root@example.com", true).await
+    }
+
+    /// One more logged-in super admin.
+    pub(crate) async fn another_super_admin(&self) -> Client {
+        self.account(&format!("root-{}@example.com", Uuid::now_v7()), true).await
     }
 
     /// A logged-in member; `Author` with the flag is "Author+".
@@ -207,6 +250,12 @@ impl House {
 }
 
 impl Client {
+    /// The same with the login that an answer brings in its cookie.
+    pub(crate) fn with_login(&self, answer: &Response) -> Self {
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        Self { header: Some(("cookie", cookie)), ..self.clone() }
+    }
+
     /// A request to a path below `/api/v1`, or to a whole path when it begins with two slashes.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let path = path

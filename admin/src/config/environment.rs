@@ -17,8 +17,11 @@ enum Holds {
 }
 
 /// The keys by section; `channels` has one table for each channel.
-const KEYS: [(&str, &str, Holds); 23] = [
+const KEYS: [(&str, &str, Holds); 32] = [
     ("store", "url", Holds::Text),
+    ("admin", "listen", Holds::Text),
+    ("admin", "public_url", Holds::Text),
+    ("admin", "trusted_proxies", Holds::Texts),
     ("metrics", "listen", Holds::Text),
     ("channels", "name", Holds::Text),
     ("channels", "host", Holds::Text),
@@ -41,6 +44,12 @@ const KEYS: [(&str, &str, Holds); 23] = [
     ("inbound", "start_words", Holds::Texts),
     ("inbound", "region", Holds::Text),
     ("limits", "receipt_timeout_h", Holds::Number),
+    ("limits", "export_hours", Holds::Number),
+    ("privacy", "ctn_hash", Holds::Text),
+    ("privacy", "ctn_key_file", Holds::Text),
+    ("audit", "retention_days", Holds::Number),
+    ("audit", "fallback_path", Holds::Text),
+    ("audit", "overflow", Holds::Text),
 ];
 
 /// Lays the settings among `variables` over `table`.

@@ -4,15 +4,19 @@
 //! version does not know is refused, never ignored.
 
 mod admin;
+mod audit;
 mod channel;
 mod environment;
 mod inbound;
+mod privacy;
 
 use crate::exit::{self, Failure};
 use admin::AdminSection;
+use audit::AuditSection;
 use channel::ChannelSection;
 use engine::{ChannelConfig, InboundConfig, RECEIPT_TIMEOUT};
 use inbound::InboundSection;
+use privacy::PrivacySection;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -21,6 +25,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use admin::Admin;
+pub(crate) use audit::Audit;
+pub(crate) use privacy::Privacy;
 
 /// The commented file that `serve --print-config` prints.
 pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -28,15 +34,21 @@ pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
 /// Where metrics are served unless the file says otherwise.
 const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Keys that later versions know, for a refusal that says so.
-const LATER: [&str; 6] = ["core", "audit", "privacy", "mail", "grafana", "tls"];
+const LATER: [&str; 4] = ["core", "mail", "grafana", "tls"];
 /// Longest wait for a receipt, hours.
 const MOST_RECEIPT_HOURS: u32 = 24 * 30;
+/// How long an exported file is kept unless the file says otherwise, hours: fetched the same day or the next.
+const EXPORT_HOURS: u32 = 24;
+/// Longest that an exported file may be kept, hours: it is a copy of personal data.
+const MOST_EXPORT_HOURS: u32 = 24 * 30;
 
 /// What `serve` needs to know.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// Where the API listens.
     pub(crate) admin: Admin,
+    /// What the audit log is told.
+    pub(crate) audit: Audit,
     /// Directory of the store.
     pub(crate) directory: PathBuf,
     /// Where metrics are served.
@@ -47,6 +59,10 @@ pub(crate) struct Config {
     pub(crate) channel_workspaces: Vec<Vec<String>>,
     /// What holds for all channels.
     pub(crate) settings: Settings,
+    /// How recipients are named where their numbers are not shown.
+    pub(crate) privacy: Privacy,
+    /// How long an exported file is kept.
+    pub(crate) export_kept: Duration,
 }
 
 /// What the engine is told beside its channels.
@@ -69,11 +85,13 @@ impl Default for Settings {
 #[serde(deny_unknown_fields, default)]
 struct Sections {
     admin: AdminSection,
+    audit: AuditSection,
     store: StoreSection,
     metrics: MetricsSection,
     channels: Vec<ChannelSection>,
     inbound: InboundSection,
     limits: LimitsSection,
+    privacy: PrivacySection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -86,6 +104,7 @@ struct StoreSection {
 #[serde(deny_unknown_fields, default)]
 struct LimitsSection {
     receipt_timeout_h: Option<u32>,
+    export_hours: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,6 +165,11 @@ impl Sections {
             }
             channels.push(channel);
         }
+        let export_hours = self.limits.export_hours.unwrap_or(EXPORT_HOURS);
+        if !(1..=MOST_EXPORT_HOURS).contains(&export_hours) {
+            return Err(format!("limits.export_hours is {export_hours}, not 1 to {MOST_EXPORT_HOURS}"));
+        }
+        let export_kept = Duration::from_secs(u64::from(export_hours) * 3600);
         let mut settings = Settings { inbound: self.inbound.check()?, ..Settings::default() };
         if let Some(hours) = self.limits.receipt_timeout_h {
             if !(1..=MOST_RECEIPT_HOURS).contains(&hours) {
@@ -153,8 +177,19 @@ impl Sections {
             }
             settings.receipt_timeout = Duration::from_secs(u64::from(hours) * 3600);
         }
-        let admin = self.admin.check()?;
-        Ok(Config { admin, directory, metrics_listen, channels, channel_workspaces, settings })
+        let (admin, privacy) = (self.admin.check()?, self.privacy.check()?);
+        let audit = self.audit.check(&directory)?;
+        Ok(Config {
+            admin,
+            audit,
+            directory,
+            metrics_listen,
+            channels,
+            channel_workspaces,
+            settings,
+            privacy,
+            export_kept,
+        })
     }
 }
 
@@ -216,6 +251,9 @@ mod tests {
         assert_eq!(config.directory, Path::new("message-center-data"));
         assert_eq!(config.metrics_listen, smallest.metrics_listen);
         assert_eq!(config.admin, smallest.admin);
+        assert_eq!((&config.privacy, config.export_kept), (&smallest.privacy, smallest.export_kept));
+        let audit = |config: &Config| (config.audit.retention_days, config.audit.overflow);
+        assert_eq!(audit(&config), audit(&smallest));
         let (one, other) = (&config.channels[0], &smallest.channels[0]);
         let defaults =
             |c: &ChannelConfig| (c.bind, c.binds, c.window, c.rate_per_s, c.enquire_link, c.message_id);
@@ -275,6 +313,11 @@ mod tests {
             ("MC_CHANNELS__1__WORKSPACES", "north"),
             ("MC_INBOUND__STOP_WORDS", "ENDE"),
             ("MC_LIMITS__RECEIPT_TIMEOUT_H", "1"),
+            ("MC_AUDIT__RETENTION_DAYS", "365"),
+            ("MC_AUDIT__FALLBACK_PATH", "somewhere/else"),
+            ("MC_AUDIT__OVERFLOW", "block"),
+            ("MC_ADMIN__LISTEN", "127.0.0.1:0"),
+            ("MC_ADMIN__TRUSTED_PROXIES", "192.0.2.1, 192.0.2.2"),
             ("MC_LOG", "info"),
             ("HOME", "x"),
         ];
@@ -287,6 +330,10 @@ mod tests {
         assert_eq!(config.channel_workspaces, [vec![], vec!["north".to_owned()]]);
         assert_eq!(config.settings.inbound.stop_words, ["ENDE"]);
         assert_eq!(config.settings.receipt_timeout, Duration::from_secs(3600));
+        assert_eq!((config.admin.listen.port(), config.admin.trusted_proxies.len()), (0, 2));
+        let overflow = engine::model::AuditOverflow::Block;
+        let fallback_path = PathBuf::from("somewhere/else");
+        assert_eq!(config.audit, Audit { retention_days: 365, fallback_path, overflow });
     }
 
     #[test]
@@ -303,6 +350,27 @@ mod tests {
         assert!(listen("public_url = \"https://mc.example.com\"").is_ok());
         for wrong in ["mc.example.com", "https://", "https://a/b", "ftp://a"] {
             assert!(listen(&format!("public_url = {wrong:?}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_way_to_name_recipients_is_one_of_two_and_files_are_kept_for_a_month_at_most() {
+        let section = |section: &str| read(&format!("{section}\n{SMALLEST}"), &[]);
+        assert_eq!(section("").unwrap().privacy, Privacy::default());
+        let chosen = section("[privacy]\nctn_hash = \"plain\"").unwrap().privacy;
+        assert_eq!(chosen.mode, engine::model::CtnHash::Plain);
+        let kept = section("[privacy]\nctn_key_file = \"/run/secrets/ctn\"").unwrap().privacy;
+        assert_eq!(kept.key_file.as_deref(), Some(Path::new("/run/secrets/ctn")));
+        for wrong in
+            ["ctn_hash = \"sha1\"", "ctn_key_file = \"\"", "ctn_hash = \"plain\"\nctn_key_file = \"k\""]
+        {
+            let told = section(&format!("[privacy]\n{wrong}")).unwrap_err();
+            assert!(told.starts_with("f.toml: privacy.ctn_"), "{told}");
+        }
+        assert_eq!(section("[limits]\nexport_hours = 2").unwrap().export_kept, Duration::from_secs(7200));
+        for wrong in [0, 721] {
+            let told = section(&format!("[limits]\nexport_hours = {wrong}")).unwrap_err();
+            assert_eq!(told, format!("f.toml: limits.export_hours is {wrong}, not 1 to 720"));
         }
     }
 

@@ -205,7 +205,7 @@ mod tests {
         let engine = EngineSide {
             recipients: 10,
             parts: 2,
-            progress: Progress { counts, submitted: 10, repeated: 0 },
+            progress: Progress { counts, segments: counts, submitted: 10, repeated: 0 },
             channel,
             elapsed: Duration::from_secs(4),
             sending: Duration::from_secs(2),

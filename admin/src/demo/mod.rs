@@ -56,7 +56,7 @@ async fn demo(options: &DemoOptions, signals: &Signals) -> Result<u8, Failure> {
     };
     let simulator = Simulator::start(options.wants_receipts())?;
     let engine = place.start_engine(vec![channel(options, simulator.address())], Settings::default()).await?;
-    let answering = observer.serve(engine.clone());
+    let answering = observer.serve(engine.clone(), None);
     lines.say(&format!("metrics: {metrics}"));
     let mut follow = Follow::new(&engine, &prepared, (options.wants_receipts(), lines));
     follow.until_bound(signals).await;

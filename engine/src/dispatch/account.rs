@@ -5,8 +5,10 @@
 //! order of arrival and are folded in chunk order. Applying a fact twice gives what applying it once gives.
 
 mod receipts;
+mod traffic;
 mod waits;
 
+pub(crate) use traffic::Hours;
 pub(crate) use waits::Overdue;
 
 use crate::dispatch::charge::{Charges, LocalDays};
@@ -54,6 +56,8 @@ pub(crate) struct Account {
     base_ms: u64,
     status: Vec<u8>,
     counts: [u64; UnitStatus::ALL.len()],
+    /// Units by status, kept where a message may have several; otherwise they are the counts.
+    segments: [u64; UnitStatus::ALL.len()],
     repeated: u64,
     open: BTreeMap<ChunkNo, OpenChunk>,
     saved: Vec<bool>,
@@ -69,6 +73,7 @@ pub(crate) struct Account {
     /// Whether recipients are added while it runs.
     is_growing: bool,
     waits: Waits,
+    traffic: traffic::Saved,
 }
 
 impl Account {
@@ -78,6 +83,8 @@ impl Account {
         let units = recipients * u64::from(parts);
         let mut counts = [0; UnitStatus::ALL.len()];
         counts[UnitStatus::Queued as usize] = recipients;
+        let mut segments = [0; UnitStatus::ALL.len()];
+        segments[UnitStatus::Queued as usize] = units;
         let chunks = recipients.div_ceil(CHUNK_RECIPIENTS as u64);
         Self {
             no,
@@ -86,6 +93,7 @@ impl Account {
             base_ms,
             status: vec![0; usize::try_from(units).unwrap_or(0)],
             counts,
+            segments,
             repeated: 0,
             open: BTreeMap::new(),
             saved: vec![false; usize::try_from(chunks).unwrap_or(0)],
@@ -97,6 +105,7 @@ impl Account {
             never_handed: 0,
             is_growing: false,
             waits: Waits::default(),
+            traffic: BTreeMap::new(),
         }
     }
 
@@ -217,6 +226,7 @@ impl Account {
             *saved = true;
         }
         self.restore_waits(state);
+        self.keep_traffic(self.traffic_of(std::slice::from_ref(state)));
     }
 
     /// Applies an intent that row `row` made durable.
@@ -328,6 +338,7 @@ impl Account {
         self.status.resize(end * parts, UnitStatus::Queued as u8);
         self.units = (end * parts) as u64;
         self.counts[UnitStatus::Queued as usize] += (end - had) as u64;
+        self.segments[UnitStatus::Queued as usize] += ((end - had) * parts) as u64;
         self.saved.resize(end.div_ceil(CHUNK_RECIPIENTS), false);
         let len = self.len_of(chunk);
         if let Some(open) = self.open.get_mut(&chunk) {
@@ -448,8 +459,9 @@ impl Account {
 
     /// Publishes the counts.
     pub(crate) fn publish(&self, tally: &Tally) {
-        for (to, from) in tally.by_status.iter().zip(&self.counts) {
-            to.store(*from, Ordering::Relaxed);
+        let segments = if self.parts == 1 { &self.counts } else { &self.segments };
+        for (cells, counts) in [(&tally.by_status, &self.counts), (&tally.segments, segments)] {
+            cells.iter().zip(counts).for_each(|(to, from)| to.store(*from, Ordering::Relaxed));
         }
         tally.repeated.store(self.repeated, Ordering::Relaxed);
         let unsent = [UnitStatus::Queued, UnitStatus::Intended, UnitStatus::Cancelled, UnitStatus::Skipped];
@@ -494,6 +506,8 @@ impl Account {
             self.counts[status as usize] += 1;
             return Some(before);
         }
+        self.segments[before as usize] -= 1;
+        self.segments[status as usize] += 1;
         let parts = usize::from(self.parts);
         let first = at / parts * parts;
         let was = whole(&self.status[first..first + parts]);

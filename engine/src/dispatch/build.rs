@@ -128,7 +128,14 @@ impl Engine {
             return Err(unfit(ContentChanged)(&EngineError::NotApproved));
         }
         let revision = self.revision_of(campaign).await?;
-        if let Some(why) = unusable(campaign, revision.as_ref(), &[RevisionStatus::Approved]) {
+        let usable: &[RevisionStatus] = match &revision {
+            // Archived behind the approval, it goes on.
+            Some(revision) if revision.archived_at.is_some_and(|at| approved_at(campaign) <= Some(at)) => {
+                &[RevisionStatus::Approved, RevisionStatus::Archived]
+            }
+            _ => &[RevisionStatus::Approved],
+        };
+        if let Some(why) = unusable(campaign, revision.as_ref(), usable) {
             return Err(unfit(SenderNotApproved)(&why));
         }
         Message::new(&campaign.content, 1).map_err(|why| unfit(TextInvalid)(&why))?;
@@ -252,6 +259,11 @@ impl Engine {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// When the last approval was given.
+fn approved_at(campaign: &Campaign) -> Option<jiff::Timestamp> {
+    campaign.approvals.iter().map(|approval| approval.at).max()
 }
 
 /// Why a campaign cannot be sent under this sender revision.

@@ -33,6 +33,10 @@ pub(super) enum Command {
     Pause,
     Resume,
     Cancel,
+    /// Before anything was sent.
+    Withdraw,
+    /// The same, and out of the lists.
+    WithdrawAndArchive,
     Finish,
     Fail(String),
     Expire,
@@ -77,6 +81,34 @@ impl Engine {
         by: &Principal,
     ) -> Result<(), EngineError> {
         self.command((workspace, id), Command::Cancel, by).await
+    }
+
+    /// Cancels a campaign that has not begun to send: `New`, `Building` or `Pending`. Of this and a start exactly one
+    /// wins; when this returns, nothing was sent and nothing ever will be.
+    ///
+    /// # Errors
+    /// [`EngineError::State`], also when a start was first; the store's.
+    pub async fn withdraw(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        self.command((workspace, id), Command::Withdraw, by).await
+    }
+
+    /// Cancels a campaign that has not begun to send, and archives it in the same transaction: two audit events, and
+    /// never one without the other.
+    ///
+    /// # Errors
+    /// As for [`Self::withdraw`]; [`EngineError::State`] also for one that is archived.
+    pub async fn withdraw_and_archive(
+        &self,
+        workspace: WorkspaceId,
+        id: CampaignId,
+        by: &Principal,
+    ) -> Result<(), EngineError> {
+        self.command((workspace, id), Command::WithdrawAndArchive, by).await
     }
 
     /// Goes on with a paused campaign.
@@ -156,6 +188,8 @@ impl Engine {
             Command::Resume => self.resume_now(campaign, by).await,
             Command::Finish => self.finish_now(campaign, by).await,
             Command::Cancel => self.end(campaign, (Move::Cancel, None), by).await,
+            Command::Withdraw => self.withdraw_now(campaign, by).await,
+            Command::WithdrawAndArchive => self.withdraw_and_archive_now(campaign, by).await,
             Command::Fail(reason) => self.end(campaign, (Move::Fail, Some(reason)), by).await,
             Command::Expire => self.end(campaign, (Move::Expire, None), by).await,
         }
@@ -257,6 +291,39 @@ impl Engine {
         self.tell_keeper(KeeperMsg::Tell(no)).await
     }
 
+    /// The compare-and-set alone decides: a start records itself before anything is made ready for sending, and finds
+    /// another version behind this.
+    async fn withdraw_now(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+        if !has_not_begun(campaign.status) {
+            return Err(EngineError::State(campaign.status, "be withdrawn"));
+        }
+        self.record(campaign, (Move::Cancel, None), by).await.map(drop)
+    }
+
+    async fn withdraw_and_archive_now(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+        if !has_not_begun(campaign.status) || campaign.filing.archived_at.is_some() {
+            return Err(EngineError::State(campaign.status, "be cancelled and archived"));
+        }
+        let scope = Scope::Workspace(campaign.workspace_id);
+        let expect = Expect::Version(campaign.state_version);
+        let cancelled = self.moved(campaign, (Move::Cancel, None))?;
+        let behind = Expect::Version(cancelled.state_version);
+        let mut archived = Campaign { state_version: cancelled.state_version + 1, ..cancelled.clone() };
+        archived.filing.archived_at = Some(self.timestamp());
+        archived.filing.archived_by = by.user_id;
+        let change = |campaign, expect, action| Change {
+            scope,
+            expect,
+            entity: Entity::Campaign(Box::new(campaign)),
+            action,
+        };
+        let changes = vec![
+            change(cancelled, expect, Move::Cancel.action()),
+            change(archived, behind, "campaign.archive"),
+        ];
+        Ok(self.0.catalog.apply(changes, by, self.timestamp()).await?)
+    }
+
     /// Stops a campaign for good and settles what it has not sent.
     async fn end(
         &self,
@@ -324,13 +391,24 @@ impl Engine {
     pub(super) async fn record(
         &self,
         campaign: Campaign,
-        (what, reason): (Move, Option<String>),
+        step: (Move, Option<String>),
         by: &Principal,
+    ) -> Result<Campaign, EngineError> {
+        let (what, expect) = (step.0, Expect::Version(campaign.state_version));
+        let changed = self.moved(campaign, step)?;
+        self.apply(changed.clone(), expect, what, by).await?;
+        Ok(changed)
+    }
+
+    /// A campaign behind one move, not recorded yet.
+    fn moved(
+        &self,
+        campaign: Campaign,
+        (what, reason): (Move, Option<String>),
     ) -> Result<Campaign, EngineError> {
         let Some(status) = campaign.status.after(what) else {
             return Err(EngineError::State(campaign.status, what.word()));
         };
-        let expect = Expect::Version(campaign.state_version);
         let mut changed = Campaign {
             status,
             hold_reason: what.hold_reason(),
@@ -345,11 +423,12 @@ impl Engine {
         if status.is_final() {
             changed.ended_at = Some(self.timestamp());
             if !matches!(campaign.status, Status::Sending | Status::Paused) {
+                let units = changed.recipients * u64::from(changed.content.parts.max(1));
                 changed.counts = changed.counts.or_else(|| never_sent(status, changed.recipients));
+                changed.segment_counts = changed.segment_counts.or_else(|| never_sent(status, units));
                 changed.receipts_over = true;
             }
         }
-        self.apply(changed.clone(), expect, what, by).await?;
         Ok(changed)
     }
 
@@ -371,6 +450,11 @@ impl Engine {
         let wall_ms = i64::try_from(self.0.env.clock.now().wall_ms).unwrap_or(i64::MAX);
         jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::MAX)
     }
+}
+
+/// Whether nothing of a campaign can have been sent yet; no way leads back here from `Sending`.
+const fn has_not_begun(status: Status) -> bool {
+    matches!(status, Status::New | Status::Building | Status::Pending)
 }
 
 /// What becomes of units that were not sent when their campaign got this status; `None` when they still may be.

@@ -104,6 +104,8 @@ pub enum EngineError {
 pub struct Progress {
     /// Recipients by state.
     pub counts: Counts,
+    /// Segments by state; parts not yet rendered count as the longest message has them.
+    pub segments: Counts,
     /// Recipients with at least one part handed to the wire.
     pub submitted: u64,
     /// Parts sent again under `at_least_once`.

@@ -8,8 +8,9 @@ mod overdue;
 mod settling;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
-use crate::dispatch::account::{Account, Overdue, Unsent};
+use crate::dispatch::account::{Account, Hours, Overdue, Unsent};
 use crate::dispatch::budget::Purse;
 use crate::dispatch::growth::Growth;
 use crate::dispatch::inbound::{Incoming, Unheard};
@@ -66,6 +67,8 @@ pub(crate) enum KeeperMsg {
     /// Gives up waiting for receipts of one chunk, of units sent before the first of these times; the second is now.
     /// Milliseconds since 1970. Tells what is appended, `None` when no receipt is overdue.
     GiveUpReceipts((u64, u64), oneshot::Sender<Option<(CampaignNo, ChunkNo, Overdue)>>),
+    /// The traffic of those of these campaigns that are held; the time is now, milliseconds since 1970.
+    Traffic(Vec<CampaignNo>, u64, oneshot::Sender<Vec<(CampaignNo, Hours)>>),
     /// Saves everything and trims the journal.
     Compact(oneshot::Sender<Result<(), StoreError>>),
 }
@@ -106,6 +109,8 @@ pub(crate) struct Standing {
     pub(crate) charges: Vec<(Date, u64)>,
     /// Whether a receipt is asked for and may still come in time.
     pub(crate) awaits_receipts: bool,
+    /// What was sent in which hour; told for the record of an end alone.
+    pub(crate) traffic: Hours,
 }
 
 /// What the keeper tells.
@@ -250,6 +255,9 @@ impl Keeper {
             KeeperMsg::GiveUpReceipts(times, reply) => {
                 let _ = reply.send(self.give_up_receipts(times).await?);
             }
+            KeeperMsg::Traffic(nos, now_ms, reply) => {
+                let _ = reply.send(self.traffic(&nos, now_ms).await);
+            }
             KeeperMsg::Compact(reply) => {
                 let result = self.compact().await;
                 let _ = reply.send(result);
@@ -260,10 +268,12 @@ impl Keeper {
 
     /// The columns of a chunk as they are.
     async fn columns(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Option<ChunkState>, StoreError> {
-        match self.held.get(&no).and_then(|held| held.account.open_columns(chunk)) {
-            Some(open) => Ok(Some(open)),
-            None => self.state(no, chunk).await,
+        if let Some(open) = self.held.get(&no).and_then(|held| held.account.open_columns(chunk)) {
+            return Ok(Some(open));
         }
+        let Some(saved) = self.state(no, chunk).await? else { return Ok(None) };
+        let Some(held) = self.held.get(&no) else { return Ok(Some(saved)) };
+        Ok(Some(held.account.with_late(saved)))
     }
 
     /// Saved columns; a store that is away for a moment is waited for, which holds the recorder back.
@@ -289,7 +299,16 @@ impl Keeper {
     pub(crate) fn open(&mut self, account: Box<Account>, tally: Arc<Tally>, watermark: RowSeq) {
         account.publish(&tally);
         // Told also of one that had settled before: its end may not have been recorded.
-        let held = Held { account, tally, watermark, touched: true, told: false, unsent: None, purse: None };
+        let held = Held {
+            account,
+            tally,
+            watermark,
+            touched: true,
+            told: false,
+            unsent: None,
+            purse: None,
+            folded_ms: 0,
+        };
         self.held.insert(held.account.no, held);
     }
 
@@ -342,16 +361,8 @@ impl Keeper {
             is_settled: held.account.is_settled(),
             charges: held.account.charges(),
             awaits_receipts: held.account.awaits_receipts(),
+            traffic: Hours::new(),
         })
-    }
-
-    /// How a campaign stands; what was never sent is in no journal, so that one that has settled is saved first.
-    async fn close(&mut self, no: CampaignNo) -> Result<Standing, StoreError> {
-        let standing = self.standing(no);
-        if standing.is_settled {
-            self.save_settled(no).await?;
-        }
-        Ok(standing)
     }
 
     /// Saves the chunks of one campaign that have settled.

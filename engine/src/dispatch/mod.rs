@@ -62,6 +62,7 @@ mod tenant;
 #[cfg(test)]
 mod testing;
 mod timing;
+mod traffic;
 mod wants;
 mod window;
 

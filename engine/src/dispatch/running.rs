@@ -219,7 +219,7 @@ impl Engine {
             // Settled for the moment: more numbers may come.
             return Ok(());
         }
-        let Standing { is_settled, charges, awaits_receipts } = self.closing(no).await?;
+        let Standing { is_settled, charges, awaits_receipts, traffic } = self.closing(no).await?;
         if !is_settled {
             // What had settled then has grown since; the keeper tells again.
             return Ok(());
@@ -239,9 +239,12 @@ impl Engine {
                 charged: charges,
                 recipients: if campaign.mode == Mode::Trigger { counts.total } else { campaign.recipients },
                 counts: Some(counts),
+                segment_counts: Some(running.tally.segment_counts()),
                 receipts_over: !awaits_receipts,
                 ..campaign
             };
+            // Before the end: until that is recorded, a start finds the campaign and tells its traffic anew.
+            self.put_traffic(&ended, traffic).await?;
             self.apply(ended, expect, what, &Principal::engine()).await?;
         }
         // No actor of it registers behind this: a flow of a campaign that has ended would stay with every link.

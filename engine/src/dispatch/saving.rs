@@ -22,6 +22,8 @@ pub(super) struct Held {
     pub(super) unsent: Option<Unsent>,
     /// Daily limits that learn of its charges.
     pub(super) purse: Option<Arc<Purse>>,
+    /// When waiting receipts were folded for somebody who asked, milliseconds since 1970.
+    pub(super) folded_ms: u64,
 }
 
 /// Where state is saved to, and the recipients that are saved with it.
@@ -53,15 +55,17 @@ pub(super) async fn save(
     }
     let numbers: Vec<ChunkNo> = chunks.iter().map(|c| c.chunk).collect();
     let charges = held.account.charges_saved_with(&numbers);
+    let traffic = held.account.traffic_of(&chunks);
     journal.save_state(no, StateSave { watermark, chunks, charges, recipients: growth.unsaved(no) }).await?;
     held.account.saved(&numbers);
+    held.account.keep_traffic(traffic);
     growth.saved(no);
     held.watermark = watermark;
     Ok(())
 }
 
 /// Folds waiting receipts into the saved columns, chunk by chunk; a failure keeps them in memory.
-async fn fold_late(to: To<'_>, no: CampaignNo, held: &mut Held) -> Result<(), StoreError> {
+pub(super) async fn fold_late(to: To<'_>, no: CampaignNo, held: &mut Held) -> Result<(), StoreError> {
     let late = held.account.take_late();
     let mut chunks = Vec::new();
     let mut failed = None;

@@ -3,9 +3,15 @@
 use crate::dispatch::assembly::Channel;
 use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::engine::{ChannelStatus, Engine, EngineError, Progress};
-use crate::model::{CampaignId, Counts, HoldReason, Status, UnitStatus, WorkspaceId};
+use crate::dispatch::keeper::KeeperMsg;
+use crate::dispatch::route::{RouteError, Routes};
+use crate::model::{
+    Campaign, CampaignId, ChunkNo, ChunkState, Counts, HoldReason, Status, UnitStatus, WorkspaceId,
+};
+use crate::store::{Recipients, StoreError};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::oneshot;
 
 /// What a final receipt can say, in the order of `ChannelStatus::receipts_by_state`.
 pub(crate) const RECEIPT_STATES: [UnitStatus; 5] = [
@@ -27,6 +33,8 @@ pub struct CampaignState {
     pub finished: bool,
     /// Recipients by state.
     pub counts: Counts,
+    /// Segments by state; parts not yet rendered count as the longest message has them.
+    pub segments: Counts,
 }
 
 impl Engine {
@@ -36,6 +44,7 @@ impl Engine {
         let tally = self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()?;
         Some(Progress {
             counts: tally.counts(),
+            segments: tally.segment_counts(),
             submitted: tally.submitted.load(Ordering::Relaxed),
             repeated: tally.repeated.load(Ordering::Relaxed),
         })
@@ -52,9 +61,17 @@ impl Engine {
             Status::Sending => self.hold_reason(id),
             _ => campaign.hold_reason,
         };
-        let unsent = Counts { total: campaign.recipients, queued: campaign.recipients, ..Counts::default() };
-        let counts = live.map(|live| live.counts).or(campaign.counts).unwrap_or(unsent);
-        Ok(CampaignState { status: campaign.status, hold_reason, finished: campaign.finished, counts })
+        let unsent = |queued| Counts { total: queued, queued, ..Counts::default() };
+        let units = campaign.recipients * u64::from(campaign.content.parts.max(1));
+        let counts = live.map(|live| live.counts).or(campaign.counts);
+        let segments = live.map(|live| live.segments).or(campaign.segment_counts);
+        Ok(CampaignState {
+            status: campaign.status,
+            hold_reason,
+            finished: campaign.finished,
+            counts: counts.unwrap_or_else(|| unsent(campaign.recipients)),
+            segments: segments.unwrap_or_else(|| unsent(units)),
+        })
     }
 
     /// Why a campaign that is `Sending` does not send now, if it does not: its calendar or limits first, then what
@@ -86,6 +103,44 @@ impl Engine {
                 let is_empty = rates.iter().any(|bucket| bucket.ready_at(now_ns) > now_ns);
                 is_empty.then_some(HoldReason::RateLimit)
             })
+    }
+
+    /// The recipients of a chunk, with those that no file holds yet.
+    pub(crate) async fn list(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Recipients, StoreError> {
+        match self.0.growth.get(campaign.no, chunk) {
+            Some(recipients) => Ok(recipients),
+            None => self.0.journal.recipients(campaign.no, chunk).await,
+        }
+    }
+
+    /// Where the recipients of a chunk stand, with what is not saved yet.
+    pub(crate) async fn columns(
+        &self,
+        campaign: &Campaign,
+        chunk: ChunkNo,
+    ) -> Result<ChunkState, StoreError> {
+        if self.progress(campaign.id).is_none() {
+            return Ok(self.0.journal.state(campaign.no, chunk).await?.unwrap_or_default());
+        }
+        let ended = || StoreError::Unavailable("the keeper of accounts has ended".to_owned());
+        let (reply, columns) = oneshot::channel();
+        self.tell_keeper(KeeperMsg::Columns(campaign.no, chunk, reply)).await.map_err(|_| ended())?;
+        Ok(columns.await.map_err(|_| ended())?.unwrap_or_default())
+    }
+
+    /// The names of the channels that a campaign of this workspace would be sent over; `pinned` is the only one that
+    /// it wants.
+    ///
+    /// # Errors
+    /// [`RouteError`], in words for the campaign's author.
+    pub fn channels_of(
+        &self,
+        workspace: WorkspaceId,
+        pinned: Option<&str>,
+    ) -> Result<Vec<String>, RouteError> {
+        let routes = Routes::new(&self.0.configured, workspace, pinned)?;
+        let used = (0..=u8::MAX).zip(&self.0.configured).filter(|(at, _)| routes.uses(*at));
+        Ok(used.map(|(_, channel)| channel.name.clone()).collect())
     }
 
     /// What the channels have done.

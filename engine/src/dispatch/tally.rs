@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(super) by_status: [AtomicU64; UnitStatus::ALL.len()],
+    /// The same counted in segments.
+    pub(super) segments: [AtomicU64; UnitStatus::ALL.len()],
     /// Parts that were perhaps sent twice under `at_least_once`.
     pub(crate) repeated: AtomicU64,
     /// Recipients with at least one part handed to the wire.
@@ -16,28 +18,32 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn get(&self, status: UnitStatus) -> u64 {
-        self.by_status[status as usize].load(Ordering::Relaxed)
+    /// Recipients, as the API names their states.
+    pub(crate) fn counts(&self) -> Counts {
+        counts_of(&self.by_status)
     }
 
-    /// The counts as the API names them.
-    pub(crate) fn counts(&self) -> Counts {
-        let by = |s| self.get(s);
-        let mut counts = Counts {
-            total: 0,
-            queued: by(UnitStatus::Queued),
-            in_flight: by(UnitStatus::Intended),
-            sent: by(UnitStatus::Sent),
-            delivered: by(UnitStatus::Delivered),
-            undeliverable: by(UnitStatus::Undeliverable),
-            rejected: by(UnitStatus::Rejected),
-            expired: by(UnitStatus::Expired),
-            cancelled: by(UnitStatus::Cancelled),
-            skipped: by(UnitStatus::Skipped),
-            failed: by(UnitStatus::Failed),
-            unknown: by(UnitStatus::Unknown),
-        };
-        counts.total = self.by_status.iter().map(|n| n.load(Ordering::Relaxed)).sum();
-        counts
+    /// Segments, in the same states.
+    pub(crate) fn segment_counts(&self) -> Counts {
+        counts_of(&self.segments)
+    }
+}
+
+fn counts_of(cells: &[AtomicU64; UnitStatus::ALL.len()]) -> Counts {
+    let by = |status: UnitStatus| cells[status as usize].load(Ordering::Relaxed);
+    let there = UnitStatus::ALL.into_iter().filter(|status| *status != UnitStatus::Absent);
+    Counts {
+        total: there.map(by).sum(),
+        queued: by(UnitStatus::Queued),
+        in_flight: by(UnitStatus::Intended),
+        sent: by(UnitStatus::Sent),
+        delivered: by(UnitStatus::Delivered),
+        undeliverable: by(UnitStatus::Undeliverable),
+        rejected: by(UnitStatus::Rejected),
+        expired: by(UnitStatus::Expired),
+        cancelled: by(UnitStatus::Cancelled),
+        skipped: by(UnitStatus::Skipped),
+        failed: by(UnitStatus::Failed),
+        unknown: by(UnitStatus::Unknown),
     }
 }

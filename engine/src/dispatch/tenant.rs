@@ -117,6 +117,18 @@ impl Engine {
         Ok(tenant)
     }
 
+    /// Recipients that the campaigns of a workspace have used of its present local day, as a plan is made under; 0 is
+    /// left out.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn charged_today(&self, id: WorkspaceId) -> Result<Vec<(Date, u64)>, EngineError> {
+        let tenant = self.tenant(id).await?;
+        let today = tenant.settings().calendar.zone.day_of(self.timestamp());
+        let used = tenant.budget.used(today);
+        Ok(if used > 0 { vec![(today, used)] } else { Vec::new() })
+    }
+
     async fn charge_ended(&self, id: WorkspaceId, tenant: &Tenant) -> Result<(), EngineError> {
         let today = tenant.settings().calendar.zone.day_of(self.timestamp());
         let statuses = [Status::Done, Status::Cancelled, Status::Failed, Status::Expired];

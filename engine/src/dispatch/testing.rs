@@ -33,6 +33,7 @@ pub(crate) fn revision() -> Revision {
         note: None,
         created_at: Timestamp::UNIX_EPOCH,
         decided_at: None,
+        archived_at: None,
     }
 }
 
@@ -104,6 +105,7 @@ pub(crate) fn campaign(mode: Mode) -> Campaign {
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: crate::model::Filing::default(),
     };

@@ -18,6 +18,15 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// How somebody likes to see things.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// IANA zone of the times shown; `None` for the browser's.
+    pub time_zone: Option<String>,
+    /// BCP 47 tag of the language shown; `None` for the browser's.
+    pub language: Option<String>,
+}
+
 /// A person's account, of no workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -31,6 +40,9 @@ pub struct User {
     pub credential: Option<Credential>,
     /// Whether the platform is administered with it.
     pub super_admin: bool,
+    /// How its owner likes to see things.
+    #[serde(default)]
+    pub preferences: Preferences,
     /// Counts changes.
     pub version: u32,
     /// When it was created.

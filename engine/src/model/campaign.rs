@@ -166,8 +166,8 @@ pub struct Upload {
     pub invalid_by_reason: BTreeMap<String, u64>,
     /// Names of the columns, where there are several.
     pub columns: Vec<String>,
-    /// The variables whose values were taken, in order.
-    pub variables: Vec<String>,
+    /// The variables whose values were taken, in order, each with the length of its longest value.
+    pub variables: Vec<Variable>,
     /// Ordered digest of what was taken, hexadecimal.
     pub digest: String,
     /// When it was complete.
@@ -249,6 +249,9 @@ pub struct Campaign {
     pub charged: Vec<(jiff::civil::Date, u64)>,
     /// The exact account, written when it ends and again when its receipts are over.
     pub counts: Option<Counts>,
+    /// The same counted in segments, written with it; parts never rendered count as the longest message has them.
+    #[serde(default)]
+    pub segment_counts: Option<Counts>,
     /// Whether it has ended and no receipt is awaited any more.
     #[serde(default)]
     pub receipts_over: bool,

@@ -2,8 +2,10 @@
 
 use crate::model::{
     Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
-    LoginUse, Membership, PasswordLink, Revision, Sender, Settings, User, Workspace, WorkspaceId,
+    LoginUse, Membership, PasswordLink, Revision, Roster, Sender, Settings, Share, User, Workspace,
+    WorkspaceId,
 };
+use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
 
 /// What an audit event shows in the place of a credential.
@@ -11,8 +13,10 @@ const HIDDEN: &str = "…";
 
 /// The status word of a membership, login, key or link that nobody has ended; time may have.
 pub const ACTIVE: &str = "Active";
-/// The status word of one that was ended.
+/// The status word of one that was ended, and of an account that was disabled.
 pub const ENDED: &str = "Ended";
+/// The status word of an account that administers the platform.
+pub const SUPER_ADMIN: &str = "SuperAdmin";
 
 macro_rules! entities {
     ($($(#[$doc:meta])* $name:ident($body:ty) = $word:literal),+ $(,)?) => {
@@ -101,8 +105,12 @@ entities! {
     Export(Export) = "export",
     /// Who may use a sender address, a platform record.
     Claim(Claim) = "claim",
+    /// A workspace's part in the sharing of a sender address.
+    Share(Share) = "share",
     /// The platform's settings.
     Settings(Settings) = "settings",
+    /// Counts changes of who is super admin.
+    Roster(Roster) = "roster",
     /// The answer to a request that may come again.
     Answer(Answer) = "answer",
 }
@@ -135,7 +143,9 @@ impl Entity {
             Self::Draft(d) => d.id.into(),
             Self::Export(e) => EntityId(e.id),
             Self::Claim(c) => EntityId(c.id),
+            Self::Share(s) => EntityId(s.id),
             Self::Settings(_) => EntityId(Settings::ID),
+            Self::Roster(_) => EntityId(Roster::ID),
             Self::Answer(a) => EntityId(a.id),
         }
     }
@@ -151,6 +161,7 @@ impl Entity {
             | Self::PasswordLink(_)
             | Self::Claim(_)
             | Self::Settings(_)
+            | Self::Roster(_)
             | Self::Answer(_) => None,
             Self::Sender(s) => Some(s.workspace_id),
             Self::Revision(r) => Some(r.workspace_id),
@@ -161,6 +172,7 @@ impl Entity {
             Self::ApiKey(k) => Some(k.workspace_id),
             Self::Draft(d) => Some(d.workspace_id),
             Self::Export(e) => Some(e.workspace_id),
+            Self::Share(s) => Some(s.workspace_id),
         }
     }
 
@@ -174,7 +186,7 @@ impl Entity {
         }
     }
 
-    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership.
+    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership or draft.
     #[must_use]
     pub fn parent(&self) -> Option<EntityId> {
         match self {
@@ -184,10 +196,12 @@ impl Entity {
             | Self::User(_)
             | Self::Invitation(_)
             | Self::LoginUse(_)
-            | Self::Draft(_)
             | Self::Claim(_)
+            | Self::Share(_)
             | Self::Settings(_)
+            | Self::Roster(_)
             | Self::Answer(_) => None,
+            Self::Draft(d) => Some(d.created_by.into()),
             Self::Revision(r) => Some(r.sender_id.into()),
             Self::Membership(m) => Some(m.user_id.into()),
             Self::JoinRequest(j) => Some(j.user_id.into()),
@@ -222,6 +236,8 @@ impl Entity {
             | Self::ApiKey(_)
             | Self::Draft(_)
             | Self::Export(_)
+            | Self::Roster(_)
+            | Self::Share(_)
             | Self::Settings(_) => None,
         }
     }
@@ -245,7 +261,9 @@ impl Entity {
             Self::Draft(d) => d.version,
             Self::Export(e) => e.version,
             Self::Claim(c) => c.version,
+            Self::Share(s) => s.version,
             Self::Settings(s) => s.version,
+            Self::Roster(r) => r.version,
             Self::Answer(a) => a.version,
         }
     }
@@ -264,20 +282,36 @@ impl Entity {
             Self::ApiKey(k) => Some(life(k.revoked_at)),
             Self::PasswordLink(l) => Some(life(l.used_at)),
             Self::Membership(m) => Some(life(m.removed_at)),
+            Self::User(u) if u.disabled_at.is_none() && u.super_admin => Some(SUPER_ADMIN.to_owned()),
+            Self::User(u) => Some(life(u.disabled_at)),
+            Self::Share(s) => Some(life(s.ended_at)),
             Self::Workspace(_)
             | Self::Sender(_)
-            | Self::User(_)
             | Self::LoginUse(_)
             | Self::Claim(_)
             | Self::Settings(_)
+            | Self::Roster(_)
             | Self::Answer(_) => None,
+        }
+    }
+
+    /// Why this stored entity may not become `next`, where its kind has parts that never change.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`].
+    pub(crate) fn check_next(&self, next: &Self) -> Result<(), StoreError> {
+        match (self, next) {
+            (Self::Revision(stored), Self::Revision(next)) => {
+                stored.lost_by(next).map_or(Ok(()), |why| Err(StoreError::Refused(why.to_owned())))
+            }
+            _ => Ok(()),
         }
     }
 
     /// Whether a change of it is an audit event; what only serves the machinery is none.
     #[must_use]
     pub const fn is_audited(&self) -> bool {
-        !matches!(self, Self::LoginUse(_) | Self::Answer(_))
+        !matches!(self, Self::LoginUse(_) | Self::Roster(_) | Self::Answer(_))
     }
 
     /// Whether nothing but the count of changes has changed since `before`: such a change makes others of the same

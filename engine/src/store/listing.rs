@@ -133,6 +133,8 @@ pub struct CampaignQuery {
     pub archived: Archived,
     /// Only those of this creator.
     pub created_by: Option<UserId>,
+    /// Only those that have a sender: one restored into another workspace has none until somebody chooses it.
+    pub only_with_sender: bool,
     /// In which order.
     pub sort: Sort,
     /// Continue behind this place, which a page of the same order gave.
@@ -152,6 +154,7 @@ impl Default for CampaignQuery {
             search: None,
             archived: Archived::Without,
             created_by: None,
+            only_with_sender: false,
             sort: Sort { key: SortKey::Created, direction: Direction::Descending },
             after: None,
             limit: 50,

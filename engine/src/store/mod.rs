@@ -12,19 +12,22 @@ mod entity;
 pub mod fault;
 mod listing;
 mod sqlite;
+mod usage;
 
 pub use audit::{
     AUDIT_SEGMENT, AuditBreak, AuditExpiry, AuditPage, AuditPlace, AuditQuery, AuditReport, MAX_AUDIT_PEOPLE,
     MAX_NOTE_DETAILS, MAX_NOTE_TEXT, MAX_NOTE_WORD, MAX_NOTES, Note,
 };
-pub use entity::{ACTIVE, ENDED, Entity, Kind};
+pub use entity::{ACTIVE, ENDED, Entity, Kind, SUPER_ADMIN};
 pub use listing::{
     AUTHORS_HOURS, ActiveCampaign, Archived, AuthorCount, CampaignCursor, CampaignItem, CampaignPage,
     CampaignQuery, CampaignScope, Direction, MAX_ACTIVE, MAX_AUTHORS, MAX_SCOPE_WORKSPACES, MAX_SEARCH_CHARS,
     NotACursor, Overview, Search, Sort, SortKey,
 };
 pub use sqlite::SqliteStore;
+pub use usage::{CampaignUsage, HourUsage, MAX_HOURS};
 
+use crate::model::traffic::Traffic;
 use crate::model::{
     AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
     Suppression, SuppressionKind, WorkspaceId,
@@ -33,6 +36,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 
 /// What a store call gives back; the embedded backend is ready at once, a remote one is not.
@@ -140,7 +144,8 @@ pub trait Catalog: Send + Sync {
     /// up is no event: with it, changes that must not happen beside each other conflict.
     ///
     /// # Errors
-    /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Unavailable`.
+    /// `Conflict`, `Taken` (also for an id that exists), `NotFound` (absent, or outside the scope), `Refused` (a part of
+    /// an entity that never changes, such as a revision's address), `Unavailable`.
     fn apply<'a>(
         &'a self,
         changes: Vec<Change>,
@@ -168,6 +173,27 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// `Refused` for too many workspaces; `Unavailable`.
     fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview>;
+
+    /// Stores what a campaign has sent in which hour since 1970, in place of what was stored of it; facts of the
+    /// journal, so no audit event.
+    ///
+    /// # Errors
+    /// `NotFound` without such a campaign in the workspace; `Unavailable`.
+    fn put_traffic(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+        hours: Vec<(u32, Traffic)>,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Stored traffic of a workspace hour by hour and campaign by campaign, in this order.
+    ///
+    /// # Errors
+    /// `Refused` for more than [`MAX_HOURS`]; `Unavailable`.
+    fn traffic(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<HourUsage>>;
+
+    /// Stored traffic of a workspace in these hours by campaign.
+    fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>>;
 
     /// Audit events of the scope's own log in order, `seq` above `after`, at most [`MAX_PAGE`]. A change is in the
     /// log of the tenant that the entity is about, else in the platform's; that of a workspace itself in both, unless it
@@ -268,7 +294,7 @@ pub trait Catalog: Send + Sync {
         visit: &'a mut (dyn FnMut(Option<WorkspaceId>, u64, SuppressionKind) + Send),
     ) -> StoreFuture<'a, ()>;
 
-    /// Adds job errors to those of a campaign; the first [`MAX_JOB_ERRORS`](crate::model::MAX_JOB_ERRORS) are kept,
+    /// Adds job errors to those of a campaign or draft; the first [`MAX_JOB_ERRORS`](crate::model::MAX_JOB_ERRORS) are kept,
     /// the others counted.
     ///
     /// # Errors
@@ -280,7 +306,19 @@ pub trait Catalog: Send + Sync {
         errors: Vec<JobError>,
     ) -> StoreFuture<'_, ()>;
 
-    /// Job errors of a campaign in order, `seq` above `after`, at most `limit` of `1..=MAX_PAGE`; `NotFound` without
+    /// Puts these job errors in the place of all that were noted for a campaign or draft: what a new recipient file
+    /// says about its lines. `errors.noted` counts them all, `errors.items` are the first ones.
+    ///
+    /// # Errors
+    /// As for [`Catalog::note_job_errors`].
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Job errors of a campaign or draft in order, `seq` above `after`, at most `limit` of `1..=MAX_PAGE`; `NotFound` without
     /// such a campaign in the scope.
     fn job_errors(
         &self,

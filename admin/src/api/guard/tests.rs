@@ -1,3 +1,5 @@
+//! What the gate lets through, over real HTTP: cookies, unknown routes, the scopes over workspaces.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::api::testing::{House, code, read};
@@ -8,7 +10,7 @@ async fn a_request_is_known_by_its_cookie_and_refused_without() {
     let house = House::open().await;
     let user = house.user("ann@example.com").await;
     let (status, body) = user.get("/me").await;
-    assert_eq!((status, body["email"].as_str()), (200, Some("ann@example.com")));
+    assert_eq!((status, body["user"]["email"].as_str()), (200, Some("ann@example.com")));
     let (status, body) = house.nobody().get("/me").await;
     assert_eq!((status, code(&body)), (401, "unauthenticated"));
     let (status, body) = house.nobody().get("/nowhere").await;

@@ -7,6 +7,7 @@ use crate::api::moment::Moment;
 use crate::api::platform;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::Api;
+use crate::audit::FALLBACK_OCTETS;
 use axum::extract::State;
 use engine::model::{AuditOverflow, Membership, Role, WorkspaceId};
 use engine::store::{ACTIVE, Entity, Kind, MAX_PAGE, Query, SCHEMA_VERSION, Scope};
@@ -63,6 +64,19 @@ pub(crate) struct AuditView {
     /// What happens once the fallback file is full.
     #[schema(value_type = String, example = "drop")]
     overflow: AuditOverflow,
+    /// Octets in the fallback file, which takes events while the store takes none.
+    #[schema(example = 0)]
+    fallback_bytes: u64,
+    /// Most octets of it.
+    #[schema(example = 209_715_200)]
+    fallback_limit_bytes: u64,
+    /// Since when events go through it; `null` while they go to the store.
+    fallback_since: Option<Moment>,
+    /// Whether it takes no more.
+    fallback_full: bool,
+    /// Events that were dropped since the start.
+    #[schema(example = 0)]
+    dropped: u64,
 }
 
 /// A channel.
@@ -145,7 +159,9 @@ async fn show(State(api): State<Arc<Api>>, caller: Caller) -> Result<axum::Json<
         .map(|status| ChannelView::new(status, is_whole))
         .collect();
     let schema = schema(&api).await?;
-    let healthy = up && storing && schema.matches && channels.iter().all(|channel| channel.up);
+    let audit = audit(&api).await?;
+    let is_recorded = audit.fallback_since.is_none() && audit.dropped == 0;
+    let healthy = up && storing && schema.matches && is_recorded && channels.iter().all(|channel| channel.up);
     Ok(axum::Json(Diagnostics {
         scope: if is_whole { "platform" } else { "workspaces" },
         healthy,
@@ -153,7 +169,7 @@ async fn show(State(api): State<Arc<Api>>, caller: Caller) -> Result<axum::Json<
         time: api.now().into(),
         engine,
         schema,
-        audit: audit(&api).await?,
+        audit,
         channels,
     }))
 }
@@ -180,10 +196,16 @@ async fn schema(api: &Api) -> Result<SchemaView, Problem> {
 
 async fn audit(api: &Api) -> Result<AuditView, Problem> {
     let settings = platform::settings(api).await?;
+    let fallback = api.audit.state();
     Ok(AuditView {
         retention_days: settings.audit_retention_days,
         retention_days_in_force: settings.audit_retention_in_force(api.now()),
         overflow: settings.audit_overflow,
+        fallback_bytes: fallback.octets,
+        fallback_limit_bytes: FALLBACK_OCTETS,
+        fallback_since: fallback.since.map(Moment),
+        fallback_full: fallback.is_full,
+        dropped: fallback.dropped,
     })
 }
 

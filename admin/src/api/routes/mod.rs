@@ -4,16 +4,25 @@
 
 mod api_keys;
 mod audit_log;
+mod campaigns;
 mod diagnostics;
+mod drafts;
 mod health;
 mod invitations;
 mod join_requests;
+mod login;
+mod logins;
 mod me;
 mod members;
+mod openapi;
+mod password_links;
 mod platform_settings;
 mod settings;
+mod setup;
 mod suppressions;
+mod users;
 mod workspaces;
+mod writing;
 
 use super::guard::Access;
 use super::permission::Standing;
@@ -77,18 +86,29 @@ impl Routes {
 
 /// All routes.
 pub(crate) fn all() -> Routes {
-    let api = Routes::new()
-        .merge(me::routes())
-        .merge(workspaces::routes())
-        .merge(platform_settings::routes())
-        .merge(settings::routes())
-        .merge(members::routes())
-        .merge(invitations::routes())
-        .merge(join_requests::routes())
-        .merge(api_keys::routes())
-        .merge(suppressions::routes())
-        .merge(audit_log::routes())
-        .merge(diagnostics::routes());
+    let parts = [
+        openapi::routes(),
+        setup::routes(),
+        login::routes(),
+        me::routes(),
+        logins::routes(),
+        users::routes(),
+        password_links::routes(),
+        campaigns::routes(),
+        drafts::routes(),
+        writing::routes(),
+        workspaces::routes(),
+        platform_settings::routes(),
+        settings::routes(),
+        members::routes(),
+        invitations::routes(),
+        join_requests::routes(),
+        api_keys::routes(),
+        suppressions::routes(),
+        audit_log::routes(),
+        diagnostics::routes(),
+    ];
+    let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))
 }
 

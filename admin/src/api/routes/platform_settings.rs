@@ -171,6 +171,7 @@ async fn edit(
     let now = api.now();
     let by = caller.platform_principal();
     let changed = change(&api, (&by, "settings.change"), |settings| body.apply(settings, now)).await?;
+    api.audit.set_overflow(changed.audit_overflow);
     Ok(axum::Json(PlatformSettings::new(changed, now)))
 }
 

@@ -38,6 +38,13 @@ impl Account {
         std::mem::take(&mut self.late)
     }
 
+    /// Saved columns with what waits for them; it still waits.
+    pub(crate) fn with_late(&self, mut saved: ChunkState) -> ChunkState {
+        let late: Vec<Late> = self.late.iter().filter(|late| late.chunk == saved.chunk).copied().collect();
+        self.fold(&mut saved, &late);
+        saved
+    }
+
     /// Takes receipts back whose fold failed.
     pub(crate) fn put_late_back(&mut self, late: Vec<Late>) {
         self.late = late;

@@ -122,7 +122,7 @@ impl Account {
     }
 
     /// The statuses of a chunk.
-    fn octets(&self, chunk: ChunkNo) -> &[u8] {
+    pub(super) fn octets(&self, chunk: ChunkNo) -> &[u8] {
         let from = chunk as usize * self.chunk_units();
         self.status.get(from..from + self.len_of(chunk)).unwrap_or_default()
     }

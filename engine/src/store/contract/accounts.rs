@@ -3,10 +3,12 @@
 use super::Fixture;
 use super::catalog::{A, B, IN_A, IN_B, at, change, create, id};
 use crate::model::{
-    Admission, Answer, Credential, EntityId, Invitation, JoinRequest, Membership, Principal, Role, User,
-    UserId, WorkspaceId,
+    Admission, Answer, Credential, EntityId, Invitation, JoinRequest, Membership, Preferences, Principal,
+    Role, Roster, User, UserId, WorkspaceId,
 };
-use crate::store::{Catalog, Entity, Expect, Kind, MAX_PAGE, Query, Scope, StoreError};
+use crate::store::{
+    ACTIVE, Catalog, ENDED, Entity, Expect, Kind, MAX_PAGE, Query, SUPER_ADMIN, Scope, StoreError,
+};
 
 const SECRET: &str = "$argon2id$of-somebody";
 
@@ -17,6 +19,7 @@ fn user(n: u32, email: &str, version: u32) -> User {
         name: "Somebody".to_owned(),
         credential: Some(Credential(SECRET.to_owned())),
         super_admin: false,
+        preferences: Preferences::default(),
         version,
         created_at: at(),
         disabled_at: None,
@@ -78,6 +81,38 @@ where
     put(Expect::Absent, user(2, "a@example.com", 0)).await.expect("the address is free again");
     let foreign = catalog.get(IN_A, Kind::User, EntityId(id(1))).await.expect_err("of no workspace");
     assert!(matches!(foreign, StoreError::NotFound), "{foreign}");
+}
+
+pub(in crate::store) async fn super_admins_are_listed_and_of_two_changes_of_who_they_are_one_is_first<F>(
+    fixture: &F,
+) where
+    F: Fixture<Store: Catalog>,
+{
+    let catalog = fixture.open().await;
+    let root = |n, email| User { super_admin: true, ..user(n, email, 0) };
+    create(&catalog, Scope::Platform, Entity::User(root(1, "a@example.com"))).await;
+    create(&catalog, Scope::Platform, Entity::User(user(2, "b@example.com", 0))).await;
+    let gone = User { disabled_at: Some(at()), ..root(3, "c@example.com") };
+    create(&catalog, Scope::Platform, Entity::User(gone)).await;
+    let listed = async |status: &str| {
+        let statuses = vec![status.to_owned()];
+        let query = Query { kind: Kind::User, statuses, parent: None, after: None, limit: MAX_PAGE };
+        let page = catalog.list(Scope::Platform, query).await.expect("readable");
+        page.items.iter().map(Entity::id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(SUPER_ADMIN).await, [EntityId(id(1))]);
+    assert_eq!(listed(ACTIVE).await, [EntityId(id(2))]);
+    assert_eq!(listed(ENDED).await, [EntityId(id(3))]);
+    let put = async |n, email| {
+        let roster = change(Scope::Platform, Expect::Absent, Entity::Roster(Roster::default()));
+        let user = change(Scope::Platform, Expect::Absent, Entity::User(root(n, email)));
+        catalog.apply(vec![roster, user], &Principal::engine(), at()).await
+    };
+    put(4, "d@example.com").await.expect("the first");
+    let late = put(5, "e@example.com").await.expect_err("too late");
+    assert!(matches!(late, StoreError::Taken(_)), "{late}");
+    assert_eq!(listed(SUPER_ADMIN).await, [EntityId(id(4)), EntityId(id(1))]);
+    assert_eq!(catalog.audit(Scope::Platform, 0).await.expect("readable").len(), 4, "the roster is no event");
 }
 
 pub(in crate::store) async fn memberships_of_an_account_are_listed_as_far_as_the_scope_reaches<F>(fixture: &F)

@@ -44,6 +44,7 @@ pub(super) fn sender(n: u32, owner: WorkspaceId, name: &str) -> Entity {
         version: 0,
         created_at: at(),
         archived_at: None,
+        active: None,
     })
 }
 
@@ -88,6 +89,7 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
         ended_at: None,
         charged: Vec::new(),
         counts: None,
+        segment_counts: None,
         receipts_over: false,
         filing: crate::model::Filing::default(),
     }))

@@ -3,9 +3,10 @@
 use super::Fixture;
 use super::catalog::{campaign, create};
 use crate::model::{
-    CampaignId, JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS, MAX_JOB_ERRORS, Status, WorkspaceId,
+    CampaignId, CampaignNo, Draft, DraftStatus, JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS,
+    MAX_JOB_ERRORS, Status, UserId, WorkspaceId,
 };
-use crate::store::{Catalog, MAX_PAGE, Scope, StoreError};
+use crate::store::{Catalog, Entity, MAX_PAGE, Scope, StoreError};
 use uuid::Uuid;
 
 const A: WorkspaceId = WorkspaceId(Uuid::from_u128(0xa));
@@ -126,4 +127,36 @@ where
     let expected: Vec<_> = (0..4).map(stored).collect();
     let seen = catalog.job_errors(Scope::Platform, id, 0, 10).await.expect("readable");
     assert_eq!((seen.items, seen.noted), (expected, 4));
+}
+
+pub(in crate::store) async fn a_new_file_replaces_the_job_errors_of_a_draft<F>(fixture: &F)
+where
+    F: Fixture<Store: Catalog>,
+{
+    let (catalog, other) = begin(fixture).await;
+    note(&catalog, other, 0..2).await;
+    let id = CampaignId(Uuid::from_u128(77));
+    let draft = Draft {
+        id,
+        workspace_id: A,
+        no: CampaignNo(9),
+        fields: std::collections::BTreeMap::new(),
+        upload: None,
+        status: DraftStatus::Open,
+        created_by: UserId(Uuid::from_u128(5)),
+        version: 0,
+        created_at: at(),
+        updated_at: at(),
+    };
+    create(&catalog, IN_A, Entity::Draft(draft)).await;
+    let replace = |errors| catalog.replace_job_errors(IN_A, id, errors);
+    replace(JobErrors { items: (0..5).map(error).collect(), noted: 5 }).await.expect("replaced");
+    replace(JobErrors { items: (7..9).map(error).collect(), noted: 40 }).await.expect("replaced");
+    let expected = (7..9).zip(1..).map(|(n, seq)| JobError { seq, ..error(n) }).collect();
+    assert_eq!(all(&catalog, id, 10).await, JobErrors { items: expected, noted: 40 });
+    replace(JobErrors::default()).await.expect("replaced");
+    assert_eq!(all(&catalog, id, 10).await, JobErrors::default());
+    assert_eq!(all(&catalog, other, 10).await.noted, 2);
+    let foreign = catalog.replace_job_errors(IN_B, id, JobErrors::default()).await;
+    assert!(matches!(foreign, Err(StoreError::NotFound)), "{foreign:?}");
 }

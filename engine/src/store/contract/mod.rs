@@ -11,7 +11,9 @@ pub(super) mod catalog;
 pub(super) mod job_errors;
 pub(super) mod journal;
 pub(super) mod lists;
+pub(super) mod revisions;
 pub(super) mod suppressions;
+pub(super) mod traffic;
 
 /// One installation of a backend that can be closed and opened again.
 pub(super) trait Fixture {
@@ -50,6 +52,7 @@ macro_rules! catalog_contract {
         }
         crate::store::contract::contract_tests! { accounts, $fixture,
             an_account_is_found_by_its_email_and_changed_by_one_at_a_time
+            super_admins_are_listed_and_of_two_changes_of_who_they_are_one_is_first
             memberships_of_an_account_are_listed_as_far_as_the_scope_reaches
             one_is_a_member_once_and_may_come_back_when_removed
             one_asks_to_join_once_until_it_is_decided
@@ -64,6 +67,10 @@ macro_rules! catalog_contract {
             a_scope_of_several_workspaces_hides_what_others_created
             an_impossible_list_is_refused
             an_overview_counts_what_is_not_archived_and_ranks_recent_authors
+        }
+        crate::store::contract::contract_tests! { revisions, $fixture,
+            what_a_revision_was_saved_with_never_changes
+            a_revision_moves_on_with_note_and_decision
         }
         crate::store::contract::contract_tests! { audit, $fixture,
             every_log_is_a_chain_of_its_own_that_can_be_checked
@@ -87,11 +94,16 @@ macro_rules! catalog_contract {
             a_call_about_suppressions_has_one_event_without_a_number
             an_impossible_call_about_suppressions_leaves_nothing
         }
+        crate::store::contract::contract_tests! { traffic, $fixture,
+            traffic_is_told_by_hour_and_by_campaign_and_replaced_whole
+            traffic_of_a_campaign_that_is_not_there_is_not_stored
+        }
         crate::store::contract::contract_tests! { job_errors, $fixture,
             job_errors_come_back_in_order_and_in_pages
             only_the_first_job_errors_are_kept_and_all_are_counted
             a_long_detail_is_cut_between_characters
             job_errors_of_another_scope_or_campaign_are_not_there
+            a_new_file_replaces_the_job_errors_of_a_draft
         }
     };
 }

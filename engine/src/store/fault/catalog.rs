@@ -4,14 +4,17 @@
 //! is a fixed time late, and every call can be made to fail for a while.
 
 use super::{FaultPlan, Verdict};
+use crate::model::traffic::Traffic;
 use crate::model::{
     AuditEvent, CampaignId, CampaignNo, EntityId, JobError, JobErrors, Principal, Suppression,
     SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope, Catalog,
-    Change, Entity, Kind, Note, Overview, Page, Query, Scope, StoreError, StoreFuture, SuppressionKey,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope,
+    CampaignUsage, Catalog, Change, Entity, HourUsage, Kind, Note, Overview, Page, Query, Scope, StoreError,
+    StoreFuture, SuppressionKey,
 };
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -113,6 +116,23 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
         self.read(async move { self.inner.overview(scope, now).await })
     }
 
+    fn put_traffic(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+        hours: Vec<(u32, Traffic)>,
+    ) -> StoreFuture<'_, ()> {
+        self.write(move || self.inner.put_traffic(workspace, campaign, hours))
+    }
+
+    fn traffic(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<HourUsage>> {
+        self.read(async move { self.inner.traffic(workspace, hours).await })
+    }
+
+    fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>> {
+        self.read(async move { self.inner.usage(workspace, hours).await })
+    }
+
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
         self.read(async move { self.inner.audit(scope, after).await })
     }
@@ -201,6 +221,15 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
         errors: Vec<JobError>,
     ) -> StoreFuture<'_, ()> {
         self.write(move || self.inner.note_job_errors(scope, campaign, errors))
+    }
+
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()> {
+        self.write(move || self.inner.replace_job_errors(scope, campaign, errors))
     }
 
     fn job_errors(

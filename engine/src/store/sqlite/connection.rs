@@ -59,6 +59,7 @@ pub(super) const CONTROL: Role = Role {
         super::suppression::TABLES,
         super::job_error::TABLES,
         super::campaigns::TABLES,
+        super::traffic::TABLES,
     ],
     cache_kib: 4 * 1024,
     pragmas: "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=16777216;",

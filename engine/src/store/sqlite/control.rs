@@ -67,6 +67,11 @@ impl Control {
                     Ok(before) => before.map(|body| decode(change.entity.kind(), &body)).transpose(),
                     Err(refusal) => return Ok(Err(refusal)),
                 };
+                if let Ok(Some(before)) = &before
+                    && let Err(refusal) = before.check_next(&change.entity)
+                {
+                    return Ok(Err(refusal));
+                }
                 match before {
                     Ok(before) if is_event(&change.entity, before.as_ref()) => {
                         audit::append_change(transaction, change, before.as_ref(), by, at)?;

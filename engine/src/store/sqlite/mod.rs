@@ -17,16 +17,18 @@ mod overview;
 mod suppression;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod upload;
 
+use crate::model::traffic::Traffic;
 use crate::model::{
     AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
     Suppression, SuppressionKind, WorkspaceId,
 };
 use crate::store::{
-    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope, Catalog,
-    Change, Entity, Header, Journal, Kind, Note, Overview, Page, Query, RecipientWriter, Recipients, RowSeq,
-    Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
+    AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope,
+    CampaignUsage, Catalog, Change, Entity, Header, HourUsage, Journal, Kind, Note, Overview, Page, Query,
+    RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
 use bytes::Bytes;
 use campaign_file::CampaignFiles;
@@ -34,6 +36,7 @@ use control::Control;
 use directory::Directory;
 use journal::JournalFile;
 use std::future::ready;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -99,6 +102,23 @@ impl Catalog for SqliteStore {
 
     fn overview(&self, scope: CampaignScope, now: jiff::Timestamp) -> StoreFuture<'_, Overview> {
         Box::pin(ready(self.control.overview(&scope, now)))
+    }
+
+    fn put_traffic(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+        hours: Vec<(u32, Traffic)>,
+    ) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.control.put_traffic(workspace, campaign, &hours)))
+    }
+
+    fn traffic(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<HourUsage>> {
+        Box::pin(ready(self.control.traffic(workspace, &hours)))
+    }
+
+    fn usage(&self, workspace: WorkspaceId, hours: Range<u32>) -> StoreFuture<'_, Vec<CampaignUsage>> {
+        Box::pin(ready(self.control.usage(workspace, &hours)))
     }
 
     fn audit(&self, scope: Scope, after: u64) -> StoreFuture<'_, Vec<AuditEvent>> {
@@ -189,6 +209,15 @@ impl Catalog for SqliteStore {
         errors: Vec<JobError>,
     ) -> StoreFuture<'_, ()> {
         Box::pin(ready(self.control.note_job_errors(scope, campaign, &errors)))
+    }
+
+    fn replace_job_errors(
+        &self,
+        scope: Scope,
+        campaign: CampaignId,
+        errors: JobErrors,
+    ) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.control.replace_job_errors(scope, campaign, &errors)))
     }
 
     fn job_errors(

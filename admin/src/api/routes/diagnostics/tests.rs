@@ -14,7 +14,10 @@ async fn a_super_admin_sees_the_installation_and_an_admin_what_they_use() {
         (&whole["schema"]["matches"], &whole["schema"]["admin"]),
         (&json!(true), &whole["schema"]["core"])
     );
-    assert_eq!(whole["audit"]["retention_days"], 90);
+    assert_eq!(
+        (&whole["audit"]["retention_days"], &whole["audit"]["fallback_bytes"]),
+        (&json!(90), &json!(0))
+    );
     assert_eq!((&whole["channels"][0]["name"], &whole["channels"][0]["binds"]), (&json!("main"), &json!(1)));
     assert!(whole["engine"]["queued"].is_number() && whole["channels"][0]["in_flight"].is_number());
     let (status, own) = admin.get("/diagnostics").await;

@@ -2,12 +2,12 @@
 //!
 //! Of two who accept with one link, one wins: everything is one transaction against the invitation's version.
 
-use crate::accounts::{BUSY_RETRY_S, Owner, Passwords, digest};
+use crate::accounts::{Owner, digest};
 use crate::api::caller::{Caller, Proof};
 use crate::api::fields;
 use crate::api::guard::{self, Access};
 use crate::api::json::Json;
-use crate::api::platform;
+use crate::api::password_policy::chosen;
 use crate::api::problem::{Code, Problem};
 use crate::api::request::Trace;
 use crate::api::roster::{self, Post, admission};
@@ -15,7 +15,7 @@ use crate::api::routes::Routes;
 use crate::api::state::Api;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
-use engine::model::{Admission, Invitation, Principal, Role, User, UserId};
+use engine::model::{Admission, Invitation, Preferences, Principal, Role, User, UserId};
 use engine::store::{Change, Entity, Expect, Kind, Scope, StoreError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -169,24 +169,14 @@ async fn newcomer(api: &Api, invitation: &Invitation, body: &Acceptance) -> Resu
     let name = body.name.as_deref().ok_or_else(|| missing("name"))?;
     let name = fields::name("name", name)?;
     let password = body.password.as_deref().ok_or_else(|| missing("password"))?;
-    let policy = platform::settings(api).await?.password_policy;
-    let owner = Owner { email: &invitation.email, name: &name };
-    Passwords::check_policy(policy, password, owner).map_err(|weak| {
-        Problem::because(Code::WeakPassword, weak.to_string()).with_field(
-            "password",
-            "weak",
-            weak.to_string(),
-        )
-    })?;
-    let credential = api.passwords.hash(password).await.map_err(|busy| {
-        Problem::because(Code::RateLimited, format!("{busy}.")).with_header(header::RETRY_AFTER, BUSY_RETRY_S)
-    })?;
+    let credential = chosen(api, password, Owner { email: &invitation.email, name: &name }).await?;
     Ok(User {
         id: UserId(Uuid::now_v7()),
         email: invitation.email.clone(),
         name,
         credential: Some(credential),
         super_admin: false,
+        preferences: Preferences::default(),
         version: 0,
         created_at: api.now(),
         disabled_at: None,

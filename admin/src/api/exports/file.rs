@@ -1,0 +1,178 @@
+//! One export's file: rows of recipients as CSV or as bare numbers, a chunk at a time.
+//!
+//! CSV is that of RFC 4180. A cell that a spreadsheet would take for a formula begins with an apostrophe: texts of an
+//! SMSC are nothing that this program may run on somebody's desk.
+
+use crate::api::moment::Moment;
+use crate::api::recipient_view::{Numbers, RecipientView, Shower};
+use crate::privacy::CtnHasher;
+use engine::Engine;
+use engine::model::{Campaign, Export, ExportFormat};
+use engine::report::{self, RecipientRow};
+use engine::store::StoreError;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The columns of a CSV file.
+const COLUMNS: [&str; 12] = [
+    "id",
+    "ctn_hash",
+    "number",
+    "status",
+    "error_origin",
+    "error_code",
+    "explanation",
+    "planned_at",
+    "submitted_at",
+    "final_at",
+    "parts",
+    "message_ids",
+];
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unwritten {
+    /// The process ends.
+    #[error("the process ends")]
+    Ending,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+/// Writes the file whole and makes it durable; `is_ending` is asked before every chunk.
+pub(super) async fn write(
+    (engine, ctn): (&Engine, &CtnHasher),
+    (campaign, export): (&Campaign, &Export),
+    path: &Path,
+    is_ending: impl Fn() -> bool,
+) -> Result<Written, Unwritten> {
+    let numbers = if export.full_numbers { Numbers::Full } else { Numbers::Masked };
+    let shower = Shower::new(ctn, campaign, numbers);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = Counted { file: BufWriter::new(file), bytes: 0 };
+    if export.format == ExportFormat::Csv {
+        line(&mut file, COLUMNS.map(str::to_owned))?;
+    }
+    let mut rows = 0;
+    for chunk in 0.. {
+        if is_ending() {
+            return Err(Unwritten::Ending);
+        }
+        let found = match report::recipients_now(engine, campaign, chunk, |_| true).await {
+            Err(StoreError::NotFound) => break,
+            found => found?,
+        };
+        if found.is_empty() {
+            break;
+        }
+        let is_wanted =
+            |row: &&RecipientRow| export.statuses.is_empty() || export.statuses.contains(&row.status);
+        for row in found.iter().filter(is_wanted) {
+            match export.format {
+                ExportFormat::Csv => line(&mut file, cells(shower.show(row), row))?,
+                ExportFormat::Txt => writeln!(file, "{}", numbers.show(row.number))?,
+            }
+            rows += 1;
+        }
+    }
+    let bytes = file.bytes;
+    let whole = file.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    File::sync_all(&whole)?;
+    Ok(Written { rows, bytes })
+}
+
+struct Counted {
+    file: BufWriter<File>,
+    bytes: u64,
+}
+
+impl Write for Counted {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(octets)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn cells(shown: RecipientView, row: &RecipientRow) -> [String; 12] {
+    let time = |at: Option<Moment>| at.map(|Moment(at)| format!("{at:.3}")).unwrap_or_default();
+    let ids: Vec<&str> = row.parts.iter().filter_map(|part| part.message_id.as_deref()).collect();
+    [
+        shown.id.to_string(),
+        shown.ctn_hash,
+        shown.number,
+        shown.status.to_owned(),
+        shown.error_origin.unwrap_or_default().to_owned(),
+        shown.error_code.map(|code| code.to_string()).unwrap_or_default(),
+        shown.explanation.unwrap_or_default().to_owned(),
+        time(shown.planned_at),
+        time(shown.submitted_at),
+        time(shown.final_at),
+        shown.parts.to_string(),
+        ids.join(";"),
+    ]
+}
+
+fn line(file: &mut impl Write, cells: [String; 12]) -> io::Result<()> {
+    for (place, text) in cells.iter().enumerate() {
+        if place > 0 {
+            file.write_all(b",")?;
+        }
+        cell(file, text)?;
+    }
+    file.write_all(b"\r\n")
+}
+
+/// Writes a cell so that it is read back as this text and never run.
+fn cell(file: &mut impl Write, text: &str) -> io::Result<()> {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    if !is_formula && !text.contains(['"', ',', '\r', '\n']) {
+        return file.write_all(text.as_bytes());
+    }
+    file.write_all(if is_formula { b"\"'" } else { b"\"" })?;
+    file.write_all(text.replace('"', "\"\"").as_bytes())?;
+    file.write_all(b"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula_or_breaks_its_line() {
+        let table = [
+            ("", ""),
+            ("491511", "491511"),
+            ("a,b", "\"a,b\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("a\nb", "\"a\nb\""),
+            ("=1+1", "\"'=1+1\""),
+            ("+49", "\"'+49\""),
+            ("-1", "\"'-1\""),
+            ("@sum", "\"'@sum\""),
+            ("\t=1", "\"'\t=1\""),
+            ("\r=1", "\"'\r=1\""),
+            ("=cmd|' /C calc'!A0,\"x\"", "\"'=cmd|' /C calc'!A0,\"\"x\"\"\""),
+        ];
+        for (text, expected) in table {
+            let mut written = Vec::new();
+            cell(&mut written, text).expect("memory takes it");
+            assert_eq!(String::from_utf8(written).expect("text"), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Start, pause, resume, cancel, finish: what people and programs do to a campaign that exists.
+//!
+//! The engine decides; of two that come at once it lets one win. Every answer is the campaign as it is then.
+
+use super::{own, shown_anew};
+use crate::api::caller::Member;
+use crate::api::campaign_view::CampaignView;
+use crate::api::guard::Access;
+use crate::api::permission::{Action, Grant};
+use crate::api::problem::{Code, Problem};
+use crate::api::query::Path;
+use crate::api::routes::Routes;
+use crate::api::state::Api;
+use axum::Json;
+use axum::extract::State;
+use engine::EngineError;
+use engine::model::CampaignId;
+use engine::store::StoreError;
+use std::sync::Arc;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .with(Access::Workspace(Action::CampaignRun), routes!(start))
+        .with(Access::Workspace(Action::CampaignRun), routes!(pause))
+        .with(Access::Workspace(Action::CampaignRun), routes!(resume))
+        .with(Access::Workspace(Action::CampaignRun), routes!(finish))
+        .with(Access::Workspace(Action::CampaignCancel), routes!(cancel))
+}
+
+/// A refusal of the engine; one that lost to somebody else's change is a conflict of states.
+pub(super) fn refused(error: EngineError) -> Problem {
+    match error {
+        EngineError::Store(StoreError::Conflict { .. }) => {
+            Problem::because(Code::StateConflict, "Somebody else changed the campaign at the same moment.")
+        }
+        other => other.into(),
+    }
+}
+
+type Place = Path<(String, Uuid)>;
+type Answer = Result<Json<CampaignView>, Problem>;
+
+/// Starts a campaign that is ready: it sends now, or when its time comes.
+#[utoipa::path(
+    post, path = "/w/{slug}/campaigns/{id}/start", tag = "Campaigns",
+    params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
+    responses((status = 200, body = CampaignView), (status = 422, description = "Its sender is not approved any more"))
+)]
+async fn start(State(api): State<Arc<Api>>, member: Member, Path((_, id)): Place) -> Answer {
+    let id = own(&api, &member, id).await?.id;
+    api.engine.start_campaign(member.workspace.id, id, &member.principal()).await.map_err(refused)?;
+    shown_anew(&api, &member, id).await
+}
+
+/// Pauses: nothing more of it is written to an SMSC behind the answer.
+#[utoipa::path(
+    post, path = "/w/{slug}/campaigns/{id}/pause", tag = "Campaigns",
+    params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
+    responses((status = 200, body = CampaignView))
+)]
+async fn pause(State(api): State<Arc<Api>>, member: Member, Path((_, id)): Place) -> Answer {
+    let id = own(&api, &member, id).await?.id;
+    api.engine.pause(member.workspace.id, id, &member.principal()).await.map_err(refused)?;
+    shown_anew(&api, &member, id).await
+}
+
+/// Goes on with a paused campaign.
+#[utoipa::path(
+    post, path = "/w/{slug}/campaigns/{id}/resume", tag = "Campaigns",
+    params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
+    responses((status = 200, body = CampaignView))
+)]
+async fn resume(State(api): State<Arc<Api>>, member: Member, Path((_, id)): Place) -> Answer {
+    let id = own(&api, &member, id).await?.id;
+    api.engine.resume(member.workspace.id, id, &member.principal()).await.map_err(refused)?;
+    shown_anew(&api, &member, id).await
+}
+
+/// Takes no more numbers for a Trigger campaign; it is done once what it has is sent.
+#[utoipa::path(
+    post, path = "/w/{slug}/campaigns/{id}/finish", tag = "Campaigns",
+    params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
+    responses((status = 200, body = CampaignView))
+)]
+async fn finish(State(api): State<Arc<Api>>, member: Member, Path((_, id)): Place) -> Answer {
+    let id = own(&api, &member, id).await?.id;
+    api.engine.finish(member.workspace.id, id, &member.principal()).await.map_err(refused)?;
+    shown_anew(&api, &member, id).await
+}
+
+/// Cancels: nothing more of it is sent behind the answer. A moderator withdraws only what has not begun to send.
+#[utoipa::path(
+    post, path = "/w/{slug}/campaigns/{id}/cancel", tag = "Campaigns",
+    params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
+    responses((status = 200, body = CampaignView))
+)]
+async fn cancel(State(api): State<Arc<Api>>, member: Member, Path((_, id)): Place) -> Answer {
+    let id: CampaignId = own(&api, &member, id).await?.id;
+    let (workspace, by) = (member.workspace.id, member.principal());
+    let cancelled = match member.grant {
+        Grant::BeforeStart => api.engine.withdraw(workspace, id, &by).await,
+        _ => api.engine.cancel(workspace, id, &by).await,
+    };
+    cancelled.map_err(refused)?;
+    shown_anew(&api, &member, id).await
+}

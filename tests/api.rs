@@ -1,0 +1,13 @@
+//! The admin plane as its users meet it: the program, an SMSC, and nothing but HTTP.
+//!
+//! Every test starts an installation of its own and makes everybody in it through the API.
+
+mod company;
+mod contract;
+mod maintenance;
+mod onboarding;
+mod outage;
+mod people;
+mod reads;
+mod trail;
+mod upload;
