@@ -14,8 +14,8 @@ use crate::observe::{Observed, Observer};
 use crate::place::{self, Place};
 use crate::privacy;
 use crate::signals::Signals;
-use engine::model::{EntityId, Principal, Settings};
-use engine::store::{Catalog, Journal, Note, Scope};
+use engine::model::{AuditOverflow, EntityId, Principal, Settings};
+use engine::store::{Catalog, Entity, Journal, Kind, Note, Scope, StoreError};
 use engine::{Clock, Engine};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -46,6 +46,7 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let ctn = privacy::settle(&*place.store, &config.privacy, &config.directory, first).await?;
     let listener = listen(config.admin.listen)?;
     let audit = recorder(&place, &config.audit)?;
+    audit.set_overflow(overflow(&place, config.audit.overflow).await?);
     let engine = place.start_engine(config.channels, config.settings).await?;
     let Admin { trusted_proxies, public_url, .. } = config.admin;
     let exports = Shelf::new(config.directory.join("exports"), config.export_kept);
@@ -114,6 +115,15 @@ fn recorder(place: &Place, audit: &Audit) -> Result<Recorder, Failure> {
         );
         Failure::new(exit::STORE, sentence)
     })
+}
+
+/// What happens once the fallback file is full: what was set last, the configuration gives the first value only.
+async fn overflow(place: &Place, first: AuditOverflow) -> Result<AuditOverflow, Failure> {
+    match place.store.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await {
+        Ok(Entity::Settings(settings)) => Ok(settings.audit_overflow),
+        Ok(_) | Err(StoreError::NotFound) => Ok(first),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Replays and expires audit events, removes what is over, until it is dropped.

@@ -114,7 +114,6 @@ async fn the_platform_finds_everything(root: &Client, paths: &[String]) -> anyho
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn departments_share_an_installation_and_nothing_else() -> anyhow::Result<()> {
     let service = Service::start(Setting::default()).await?;
     let root = service.set_up().await?;

@@ -135,7 +135,6 @@ fn judge(
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn every_answer_is_one_that_the_document_promises() {
     if schemathesis().is_none() {
         skip!("schemathesis is not installed");

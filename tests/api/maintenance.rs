@@ -39,7 +39,6 @@ async fn department() -> anyhow::Result<(Service, tests::service::Client, Team)>
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn a_maintenance_message_leaves_on_time_and_the_audit_says_who_and_when() -> anyhow::Result<()> {
     let (service, root, team) = department().await?;
     let at = Timestamp::now() + AHEAD;
@@ -75,7 +74,6 @@ async fn a_maintenance_message_leaves_on_time_and_the_audit_says_who_and_when() 
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn a_maintenance_message_that_is_withdrawn_before_its_time_never_leaves() -> anyhow::Result<()> {
     let (service, root, team) = department().await?;
     let at = Timestamp::now() + AHEAD;

@@ -147,7 +147,6 @@ async fn billed(root: &Client, team: &Team, campaign: &Value) -> anyhow::Result<
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn a_client_is_onboarded_sends_and_is_billed_through_the_api_alone() -> anyhow::Result<()> {
     let receipts = Some(bench::smsc::ReceiptConfig::default());
     let smsc = bench::smsc::Config { receipts, ..bench::smsc::Config::default() };

@@ -2,7 +2,7 @@
 //! and in order; what cannot be recorded as a change is refused; and a power cut in between changes nothing of it.
 
 use super::people::{self, Address, Team};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -165,14 +165,12 @@ async fn through_a_power_cut(disk: SmallDisk) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn what_people_do_while_the_store_takes_nothing_is_on_record_once_and_in_order() {
     let Some(disk) = SmallDisk::mount(DISK) else { skip!("a small disk needs the right to mount one") };
     through_an_outage(disk).await.expect("an outage");
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn a_power_cut_while_the_record_is_caught_up_neither_loses_nor_repeats_anything() {
     let Some(disk) = SmallDisk::mount(DISK) else { skip!("a small disk needs the right to mount one") };
     through_a_power_cut(disk).await.expect("an outage");

@@ -75,7 +75,6 @@ fn timed(client: Client, paths: [String; 2], reads: u32) -> anyhow::Result<Vec<D
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn lists_and_overviews_are_read_while_a_campaign_is_sent() -> anyhow::Result<()> {
     let dose = if std::env::var_os("MC_READS").is_some() { LARGE } else { SMALL };
     let mut service = Service::start(Setting::default()).await?;

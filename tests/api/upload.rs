@@ -114,7 +114,6 @@ async fn draft(team: &Team, program: &Client) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn the_memory_of_the_server_does_not_grow_with_the_file() -> anyhow::Result<()> {
     let long: Option<u64> = std::env::var("MC_UPLOAD").ok().map(|lines| lines.parse()).transpose()?;
     let lines = long.unwrap_or(LINES);
@@ -198,7 +197,6 @@ fn break_off(
 }
 
 #[tokio::test]
-#[ignore = "workspaces and invitations are not served yet"]
 async fn a_file_that_breaks_off_leaves_nothing_to_send_and_nothing_on_the_disk() -> anyhow::Result<()> {
     let (service, team, program, secret) = house().await?;
     let draft = draft(&team, &program).await?;

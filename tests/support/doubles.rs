@@ -113,6 +113,10 @@ impl Catalog for Gate {
         self.inner.audit_events(scope, query)
     }
 
+    fn schema_version(&self) -> StoreFuture<'_, u32> {
+        self.inner.schema_version()
+    }
+
     fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
         self.inner.audit_logs(after)
     }

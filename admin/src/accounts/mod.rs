@@ -16,7 +16,7 @@ pub(crate) use links::{end_link, end_links, new_link};
 pub(crate) use lockout::{Barred, Lockout};
 pub(crate) use logins::{Logins, opening};
 pub(crate) use password::{BUSY_RETRY_S, Busy, Passwords, hash_now, is_stale};
-pub(crate) use policy::{Owner, Weak};
+pub(crate) use policy::{MAX_PASSWORD_CHARS, Owner, Weak};
 pub(crate) use purge::{ANSWER_LIFETIME, keep_purging};
 pub(crate) use secret::{Secret, digest, fingerprint, key_text, parse_key};
 pub(crate) use super_admins::SuperAdmins;

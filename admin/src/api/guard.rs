@@ -103,7 +103,7 @@ fn slug(path: &str) -> Option<&str> {
 ///
 /// # Errors
 /// The store's. A key that is not known is a refusal of its own; a cookie that has ended is no login.
-async fn caller(api: &Api, headers: &HeaderMap, trace: Trace) -> Result<Option<Caller>, Problem> {
+pub(crate) async fn caller(api: &Api, headers: &HeaderMap, trace: Trace) -> Result<Option<Caller>, Problem> {
     let now = api.now();
     let (user_id, proof) = if let Some(authorization) = headers.get(header::AUTHORIZATION) {
         let text = authorization.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).map(str::trim);

@@ -9,12 +9,14 @@
 use super::guard::Access;
 use super::permission::{Grant, Standing};
 use super::routes;
+use super::sealed::Seal;
 use super::testing::{Client, House, code, read};
 use crate::accounts::Secret;
 use engine::model::{
     Admission, ApiKey, Campaign, CampaignId, CampaignNo, Content, DeliveryPolicy, Draft, DraftStatus, Export,
-    ExportFormat, ExportStatus, Filing, Invitation, JoinRequest, KeyScope, Mode, Revision, RevisionStatus,
-    Role, Sender, SenderId, SendingRules, Status, UserId, Workspace,
+    ExportFormat, ExportStatus, Filing, Invitation, JoinRequest, KeyScope, Mode, Principal, Revision,
+    RevisionStatus, Role, Sender, SenderId, SendingRules, Status, Suppression, SuppressionKind, UserId,
+    Workspace,
 };
 use engine::store::{Catalog, Entity, Kind, MAX_PAGE, Query, Scope};
 use jiff::Timestamp;
@@ -207,7 +209,7 @@ fn assert_denied((status, body): &(u16, Value), expected: Expected, told: &str) 
 }
 
 /// Everything that a workspace owns, and how long its audit log is.
-async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, usize) {
+async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, Vec<Suppression>, usize) {
     let scope = Scope::Workspace(workspace.id);
     let kinds = [
         Kind::Sender,
@@ -226,7 +228,8 @@ async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, usize) {
         let query = Query { kind, statuses: Vec::new(), parent: None, after: None, limit: MAX_PAGE };
         all.extend(house.store.list(scope, query).await.unwrap().items);
     }
-    (all, house.store.audit(scope, 0).await.unwrap().len())
+    let suppressed = house.store.suppressions(scope, None, MAX_PAGE).await.unwrap();
+    (all, suppressed, house.store.audit(scope, 0).await.unwrap().len())
 }
 
 /// A workspace with things of somebody who is no member.
@@ -262,7 +265,16 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
         ids.extend(segment.map(|segment| (segment, entity.id().to_string())));
         house.put(entity).await;
     }
+    ids.insert("suppressions", suppressed(house, &workspace).await);
     Furnished { workspace, ids }
+}
+
+/// The id of a number that nobody in this workspace writes to.
+async fn suppressed(house: &House, workspace: &Workspace) -> String {
+    let (scope, entry) = (Scope::Workspace(workspace.id), (4_915_112_345_678, SuppressionKind::Block));
+    let by = Principal::engine();
+    house.api.engine.suppress(scope, vec![entry.0], (entry.1, "a test"), &by).await.unwrap();
+    Seal::of(&house.api, scope).await.unwrap().close(entry)
 }
 
 /// A sender with a revision that waits, a campaign of it, a draft and an export.

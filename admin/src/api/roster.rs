@@ -164,7 +164,8 @@ async fn removal(api: &Api, record: Membership, now: Timestamp) -> Result<Vec<Ch
     let keys = keys_of(api, record.workspace_id, record.user_id).await?;
     let expect = Expect::Version(record.version);
     let ended = Membership { removed_at: Some(now), version: record.version + 1, ..record };
-    let mut changes = vec![Change { scope, expect, entity: Entity::Membership(ended), action: "member.remove" }];
+    let mut changes =
+        vec![Change { scope, expect, entity: Entity::Membership(ended), action: "member.remove" }];
     changes.extend(keys.into_iter().map(|key| revocation(key, now)));
     Ok(changes)
 }

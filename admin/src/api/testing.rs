@@ -121,6 +121,13 @@ impl House {
         self.store.apply(vec![change], &Principal::engine(), Timestamp::now()).await.unwrap();
     }
 
+    /// What the audit log of this scope tells, but for what tests have put there: actions in their order.
+    pub(crate) async fn actions(&self, scope: Scope) -> Vec<String> {
+        let events = self.store.audit(scope, 0).await.unwrap();
+        let actions = events.into_iter().map(|event| event.action);
+        actions.filter(|action| action != "test.create").collect()
+    }
+
     /// A workspace.
     pub(crate) async fn workspace(&self, slug: &str) -> Workspace {
         let workspace = Workspace {
@@ -289,6 +296,11 @@ impl Client {
     /// `PATCH` of JSON.
     pub(crate) async fn patch(&self, path: &str, body: Value) -> (u16, Value) {
         self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    /// `PUT` of JSON.
+    pub(crate) async fn put(&self, path: &str, body: Value) -> (u16, Value) {
+        self.send(Method::PUT, path, Some(body)).await
     }
 
     /// `DELETE`.

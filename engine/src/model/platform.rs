@@ -1,6 +1,6 @@
 //! What belongs to the installation and to no workspace: its settings, and who may use which sender address.
 
-use crate::model::WorkspaceId;
+use crate::model::{Credential, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -64,6 +64,9 @@ pub struct Settings {
     pub password_policy: PasswordPolicy,
     /// How long full numbers are kept after a campaign has ended, days; `None` for ever.
     pub number_retention_days: Option<u32>,
+    /// The key of ids that must not show what they name; made when it is needed first.
+    #[serde(default)]
+    pub credential: Option<Credential>,
     /// How recipients are named; `None` before the first start has chosen.
     #[serde(default)]
     pub ctn: Option<CtnChoice>,
@@ -84,6 +87,7 @@ impl Default for Settings {
             audit_overflow: AuditOverflow::default(),
             password_policy: PasswordPolicy::default(),
             number_retention_days: None,
+            credential: None,
             ctn: None,
             version: 0,
         }

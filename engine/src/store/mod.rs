@@ -42,6 +42,9 @@ use std::pin::Pin;
 /// What a store call gives back; the embedded backend is ready at once, a remote one is not.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
+/// Version of the layout of everything stored that this program reads and writes.
+pub const SCHEMA_VERSION: u32 = 4;
+
 /// Most entities in one page of [`Catalog::list`].
 pub const MAX_PAGE: usize = 200;
 
@@ -210,6 +213,9 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// `Refused` for more than [`MAX_AUDIT_PEOPLE`]. `Unavailable`.
     fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage>;
+
+    /// The version of the layout in which everything is stored; this program writes [`SCHEMA_VERSION`].
+    fn schema_version(&self) -> StoreFuture<'_, u32>;
 
     /// The scopes whose own logs hold anything, at most [`MAX_PAGE`], the platform's first; behind `after`.
     fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>>;

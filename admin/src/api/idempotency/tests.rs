@@ -1,3 +1,5 @@
+//! Requests that come twice, over real HTTP: the same answer, one thing made, and never somebody else's answer.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

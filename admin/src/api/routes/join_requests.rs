@@ -220,8 +220,7 @@ async fn decide(
     (request, status): (JoinRequest, Admission),
     admitted: Option<Change>,
 ) -> Result<axum::Json<JoinRequestView>, Problem> {
-    let action =
-        if status == Admission::Accepted { "join_request.approve" } else { "join_request.reject" };
+    let action = if status == Admission::Accepted { "join_request.approve" } else { "join_request.reject" };
     let expect = Expect::Version(request.version);
     let decided = JoinRequest { status, version: request.version + 1, ..request };
     let entity = Entity::JoinRequest(decided.clone());

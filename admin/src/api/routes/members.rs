@@ -135,8 +135,7 @@ async fn put(
     let workspace = by_slug(&api, &slug).await?.id;
     let user = roster::user(&api, user_id).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
     let Placement { role, is_moderator, expires_at } = body;
-    let expires_at =
-        expires_at.map(|text| fields::future("expires_at", &text, api.now())).transpose()?;
+    let expires_at = expires_at.map(|text| fields::future("expires_at", &text, api.now())).transpose()?;
     let post = Post { role, is_moderator, expires_at }.check()?;
     let before = held(&api, workspace, user_id).await?;
     let wish = |record: Option<&Membership>| {

@@ -2,21 +2,31 @@
 //!
 //! Registering adds to the OpenAPI document what all routes share: the login, the refusals, who may call it.
 
+mod api_keys;
+mod audit_log;
 mod campaigns;
+mod diagnostics;
 mod drafts;
 mod health;
+mod invitations;
+mod join_requests;
 mod login;
 mod logins;
 mod me;
+mod members;
 mod moderation;
 mod monitoring;
 mod openapi;
 mod overview;
 mod password_links;
+mod platform_settings;
 mod senders;
+mod settings;
 mod setup;
+mod suppressions;
 mod usage;
 mod users;
+mod workspaces;
 mod writing;
 
 use super::guard::Access;
@@ -97,6 +107,16 @@ pub(crate) fn all() -> Routes {
         monitoring::routes(),
         overview::routes(),
         usage::routes(),
+        workspaces::routes(),
+        platform_settings::routes(),
+        settings::routes(),
+        members::routes(),
+        invitations::routes(),
+        join_requests::routes(),
+        api_keys::routes(),
+        suppressions::routes(),
+        audit_log::routes(),
+        diagnostics::routes(),
     ];
     let api = parts.into_iter().fold(Routes::new(), Routes::merge);
     health::routes().merge(api.nest(BASE))

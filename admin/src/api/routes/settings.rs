@@ -261,8 +261,7 @@ impl PoliciesChange {
 }
 
 fn stop_keywords(words: &[String]) -> Result<Vec<String>, Problem> {
-    let refused =
-        |code: &str, message: String| Problem::field("policies.stop_keywords", code, message);
+    let refused = |code: &str, message: String| Problem::field("policies.stop_keywords", code, message);
     if words.len() > MAX_STOP_KEYWORDS {
         return Err(refused("too_many", format!("At most {MAX_STOP_KEYWORDS} words.")));
     }
@@ -335,7 +334,11 @@ fn region(code: &str) -> Result<String, Problem> {
     let code = code.to_ascii_uppercase();
     let is_code = code.len() == 2 && code.bytes().all(|letter| letter.is_ascii_uppercase());
     if !is_code || Region::new(&code).is_err() {
-        return Err(Problem::field("default_region", "unknown", "No country of this ISO 3166 code is known."));
+        return Err(Problem::field(
+            "default_region",
+            "unknown",
+            "No country of this ISO 3166 code is known.",
+        ));
     }
     Ok(code)
 }

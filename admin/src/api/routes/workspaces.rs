@@ -110,7 +110,12 @@ async fn list(
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewWorkspace {
     /// Lower-case letters, digits and hyphens; not `master` nor `archive`.
-    #[schema(example = "acme-corp", min_length = 1, max_length = 63, pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+    #[schema(
+        example = "acme-corp",
+        min_length = 1,
+        max_length = 63,
+        pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+    )]
     slug: String,
     /// Its name for people.
     #[schema(example = "Acme Corporation", min_length = 1, max_length = 200)]
@@ -207,7 +212,8 @@ impl LimitsChange {
             let message = format!("At most {MAX_RATE_PER_S} segments per second.");
             return Err(Problem::field("rate_per_s", "out_of_range", message));
         }
-        let limits = [("storage_quota_bytes", self.storage_quota_bytes, 0), ("daily_limit", self.daily_limit, 1)];
+        let limits =
+            [("storage_quota_bytes", self.storage_quota_bytes, 0), ("daily_limit", self.daily_limit, 1)];
         for (field, limit, least) in limits {
             if limit.flatten().is_some_and(|limit| !(least..=MAX_EXACT).contains(&limit)) {
                 let message = format!("From {least} to {MAX_EXACT}, or null for no limit.");
@@ -216,7 +222,9 @@ impl LimitsChange {
         }
         let chosen = self.channels.as_deref().unwrap_or_default();
         let known = api.engine.channels();
-        if chosen.len() > MAX_CHANNELS || chosen.iter().any(|name| known.iter().all(|channel| channel.name != *name)) {
+        if chosen.len() > MAX_CHANNELS
+            || chosen.iter().any(|name| known.iter().all(|channel| channel.name != *name))
+        {
             return Err(Problem::field("channels", "unknown", "There is no channel of this name."));
         }
         Ok(())

@@ -145,6 +145,10 @@ impl<C: Catalog> Catalog for FaultCatalog<C> {
         self.read(async move { self.inner.audit_events(scope, query).await })
     }
 
+    fn schema_version(&self) -> StoreFuture<'_, u32> {
+        self.read(async move { self.inner.schema_version().await })
+    }
+
     fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
         self.read(async move { self.inner.audit_logs(after).await })
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Version of the layout of all files; a newer one is refused.
-pub(super) const SCHEMA: i64 = 4;
+pub(super) const SCHEMA: i64 = crate::store::SCHEMA_VERSION as i64;
 
 /// How long a connection waits for another one of this process before it gives up.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

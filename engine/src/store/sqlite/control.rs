@@ -150,6 +150,15 @@ impl Control {
         self.count("epoch")
     }
 
+    pub(super) fn schema_version(&self) -> Result<u32, StoreError> {
+        self.look(|connection| {
+            let stored: i64 =
+                connection.query_row("SELECT value FROM meta WHERE key = 'schema'", [], |row| row.get(0))?;
+            let unreadable = || StoreError::Unusable(format!("the schema version {stored} is none"));
+            Ok(u32::try_from(stored).map_err(|_| unreadable()))
+        })
+    }
+
     fn one(&self, select: &str, kind: Kind, values: impl rusqlite::Params) -> Result<Entity, StoreError> {
         lock(&self.handle)
             .with(|connection| {

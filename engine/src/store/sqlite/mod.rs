@@ -133,6 +133,10 @@ impl Catalog for SqliteStore {
         Box::pin(ready(self.control.audit_events(scope, &query)))
     }
 
+    fn schema_version(&self) -> StoreFuture<'_, u32> {
+        Box::pin(ready(self.control.schema_version()))
+    }
+
     fn audit_logs(&self, after: Option<Scope>) -> StoreFuture<'_, Vec<Scope>> {
         Box::pin(ready(self.control.audit_logs(after)))
     }

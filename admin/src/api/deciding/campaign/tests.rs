@@ -1,3 +1,5 @@
+//! Every decision about a campaign as a table: who, which version, which state, and what comes of it.
+
 use super::*;
 use crate::api::permission::Standing;
 use engine::model::{

@@ -1,3 +1,5 @@
+//! The wizard over real HTTP: fields, uploads whole and cut, preview, submit.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::api::testing::{Client, House, code, read};

@@ -1,3 +1,5 @@
+//! Login and logout: cookies, rotation, the lock after three failures.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::api::testing::{Client, House, PASSWORD, code, read};

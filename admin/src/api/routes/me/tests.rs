@@ -1,3 +1,5 @@
+//! One's own account: who is logged in, passwords, preferences.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::api::testing::{Client, House, PASSWORD, code};

@@ -1,3 +1,5 @@
+//! The queues and the decisions: four eyes, versions, two approvals, a hundred deciders at once.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::api::testing::{Client, House, code};

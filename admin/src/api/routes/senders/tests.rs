@@ -1,3 +1,5 @@
+//! Senders, revisions, shares of addresses: the whole life and every refusal.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::api::testing::{Client, House, code};

@@ -1,3 +1,5 @@
+//! The first super admin: the token, once, and never again.
+
 use crate::api::testing::{House, PASSWORD, SETUP_TOKEN, code};
 use engine::store::{Catalog, Scope};
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Accounts as super admins manage them: creation, links, disabling, and the last super admin.
+
 use crate::api::testing::{Client, House, PASSWORD, code};
 use engine::model::UserId;
 use engine::store::{Catalog, Entity, Kind, MAX_PAGE, Query, Scope};

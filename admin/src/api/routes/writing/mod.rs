@@ -269,9 +269,5 @@ async fn plan(
     let judged = judge_stored(&api, &member, &campaign).await?;
     let list = facts(&campaign);
     let told = outlook(&api, &judged, (campaign.no, list.as_ref())).await?;
-    Ok(axum::Json(if campaign.status == Status::New {
-        told
-    } else {
-        told.planned(campaign.plan.as_ref())
-    }))
+    Ok(axum::Json(if campaign.status == Status::New { told } else { told.planned(campaign.plan.as_ref()) }))
 }

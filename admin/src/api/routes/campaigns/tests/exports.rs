@@ -1,3 +1,5 @@
+//! Exports: queued, complete, masked, expired, and of no use to spreadsheets' formulas.
+
 use super::*;
 use crate::api::exports::Worker;
 use crate::api::testing::{code, read};

@@ -1,3 +1,5 @@
+//! Archive and restore in both modes, and the end of a campaign before it sends.
+
 use super::*;
 use crate::api::testing::code;
 use serde_json::json;

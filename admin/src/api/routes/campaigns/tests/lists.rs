@@ -1,3 +1,5 @@
+//! Lists of campaigns: filters, totals, the views over workspaces, what an author may not see.
+
 use super::*;
 use crate::api::testing::code;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Numbers handed to Trigger campaigns: taken, refused, repeated.
+
 use super::*;
 use crate::api::testing::code;
 use engine::model::KeyScope;

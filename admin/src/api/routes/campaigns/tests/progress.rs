@@ -1,3 +1,5 @@
+//! Progress as a stream: it follows the counts, ends, and is bounded.
+
 use super::*;
 use crate::api::testing::read;
 use reqwest::Method;

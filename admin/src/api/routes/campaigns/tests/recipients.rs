@@ -1,3 +1,5 @@
+//! Recipients: masked, searched, revealed for a time, by filters and pages.
+
 use super::*;
 use crate::api::testing::code;
 use engine::model::{JobError, JobErrorCode, KeyScope, Number, Role};

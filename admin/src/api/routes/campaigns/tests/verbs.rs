@@ -1,3 +1,5 @@
+//! The life cycle by request: who may ask for what in which state.
+
 use super::*;
 use crate::api::testing::code;
 use engine::model::KeyScope;
