@@ -45,14 +45,14 @@ fn what_a_server_leaves_is_sound_until_somebody_changes_it() {
 
     let sound = verify(folder.path());
     assert_eq!(sound.status.code(), Some(0), "{sound:?}");
-    assert!(said(&sound).contains("platform: 2 events (1 to 2): sound, head "), "{sound:?}");
-    assert!(said(&sound).contains("sound: 2 events in 1 logs are what was written"), "{sound:?}");
+    assert!(said(&sound).contains("platform: 3 events (1 to 3): sound, head "), "{sound:?}");
+    assert!(said(&sound).contains("sound: 3 events in 1 logs are what was written"), "{sound:?}");
     assert!(folder.path().join("message-center-data.audit-fallback").exists());
 
     forge(folder.path(), "server.stop", "server.stap");
     let broken = verify(folder.path());
     assert_eq!(broken.status.code(), Some(1), "{broken:?}");
-    assert!(said(&broken).contains("platform: 1 events (1 to 1): BROKEN at event 2"), "{broken:?}");
+    assert!(said(&broken).contains("platform: 2 events (1 to 2): BROKEN at event 3"), "{broken:?}");
     assert!(said(&broken).contains("BROKEN: 1 of 1 logs"), "{broken:?}");
 }
 

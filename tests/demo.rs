@@ -86,7 +86,7 @@ fn get(address: &str, path: &str) -> String {
 fn metrics_address(child: &mut Child) -> String {
     let line =
         child.wait_for_line(DEADLINE, |line| line.contains("metrics: http://")).expect("it says where");
-    let (_, address) = line.split_once("http://").expect("an address");
+    let (_, address) = line.split_once("metrics: http://").expect("an address");
     address.trim_end_matches("/metrics").to_owned()
 }
 

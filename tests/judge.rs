@@ -6,7 +6,7 @@ use bench::smsc::{Config, ReceiptConfig};
 use engine::ChannelConfig;
 use engine::model::{
     Campaign, CampaignId, ChunkState, DeliveryPolicy, EntityId, LocalWindow, Mode, Plan, PlanSpan,
-    QuietHours, Revision, Sender, SuppressionKind, UnitStatus, Workspace, WorkspaceId,
+    QuietHours, Sender, SuppressionKind, UnitStatus, Workspace, WorkspaceId,
 };
 use engine::seed::Seed;
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Kind, Scope, StateSave};
@@ -67,7 +67,6 @@ async fn save(stage: &Stage, campaign: &Campaign, state: ChunkState) {
 enum Lie {
     Workspace(fn(&mut Workspace)),
     Campaign(fn(&mut Campaign)),
-    Revision(fn(&mut Revision)),
     Sender(fn(&mut Sender)),
     Channel(fn(&mut ChannelConfig)),
     /// The first unit's status.
@@ -113,7 +112,7 @@ fn counted_stop(evidence: &mut Evidence) {
     evidence.stops.push(Stop { campaign, at_us: u64::MAX, written: Some(299) });
 }
 
-const LIES: [(&str, Lie); 40] = [
+const LIES: [(&str, Lie); 39] = [
     ("I2", Lie::Evidence(|e| e.campaigns[0].1.as_mut().unwrap().unknown += 1)),
     ("I3", Lie::Evidence(|e| e.traces.push(e.traces[0].clone()))),
     ("I4", Lie::Evidence(|e| e.traces.clear())),
@@ -184,7 +183,6 @@ const LIES: [(&str, Lie); 40] = [
             s.stops.push((s.campaigns[0].0, at_ms));
         }),
     ),
-    ("I11", Lie::Revision(|r| r.saddr = "OTHER".to_owned())),
     ("I11", Lie::Campaign(|c| c.content.saddr = "OTHER".to_owned())),
     ("I12", Lie::Told(|s| s.lines[0].channel.workspaces = vec![WorkspaceId(s.campaigns[0].0.0)])),
     ("I12", Lie::Campaign(|c| c.content.rules.channel = Some("two".to_owned()))),
@@ -221,14 +219,6 @@ fn every_lie_is_found_and_the_truth_is_not() {
                     .await;
                 }
                 Lie::Campaign(with) => doctor_campaign(&stage, &seed, id, *with).await,
-                Lie::Revision(with) => {
-                    doctor(&stage, &seed, Kind::Revision, EntityId(campaign.content.revision_id), |e| {
-                        if let Entity::Revision(r) = e {
-                            with(r)
-                        }
-                    })
-                    .await;
-                }
                 Lie::Sender(with) => {
                     doctor(&stage, &seed, Kind::Sender, campaign.content.sender_id.into(), |e| {
                         if let Entity::Sender(s) = e {

@@ -29,7 +29,8 @@ async fn provided(service: &Service, root: &Client) -> anyhow::Result<(Client, S
     let sender = people::provision(root, SLUG, ADDRESS).await?;
     assert_eq!((sender.text("name"), sender.text("status")), ("ACME", "Approved"));
     let trail = Trail::read(root, SLUG).await?;
-    trail.assert_left(&workspace, ROOT, &["workspace.create"]);
+    // In the platform's log and in the workspace's own.
+    trail.assert_left(&workspace, ROOT, &["workspace.create", "workspace.create"]);
     trail.assert_left(&account, ROOT, &["user.create", "member.add"]);
     let provisioned = trail.one(&sender, "sender_revision.provision");
     assert_eq!((&provisioned["before"], &provisioned["after"]["saddr"]), (&Value::Null, &"ACME".into()));

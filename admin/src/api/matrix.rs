@@ -248,6 +248,7 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
         ("revisions", "1".to_owned()),
         ("users", member.user.to_string()),
         ("logins", Uuid::now_v7().to_string()),
+        ("sender-claims", "Shop".to_owned()),
     ]);
     let mut entities = campaigns(&workspace, creator, numbers);
     entities.extend(people(&workspace, creator, stranger.user));
@@ -302,7 +303,7 @@ fn campaigns(workspace: &Workspace, creator: UserId, [no, draft_no]: [CampaignNo
         snpi: 0,
         status: RevisionStatus::PendingApproval,
         version: 0,
-        created_by: creator,
+        created_by: UserId(Uuid::from_u128(3)),
         submitted_by: None,
         decided_by: None,
         registration_ref: None,
