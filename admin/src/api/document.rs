@@ -29,9 +29,27 @@ pub(crate) fn document() -> serde_json::Value {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("mc_<id>_<secret>").build();
     components.add_security_scheme("api_key", SecurityScheme::Http(bearer));
     let mut document = serde_json::to_value(&api).expect("the document has text keys only");
+    open_flattened(&mut document);
     document["x-problems"] = problems();
     document["x-permissions"] = permissions();
     document
+}
+
+/// A schema that is a part of another one by `allOf` must let the fields of the other parts be, though alone, in a
+/// request, it refuses fields that it does not know.
+fn open_flattened(document: &mut serde_json::Value) {
+    let schemas = document["components"]["schemas"].clone();
+    let Some(all) = document["components"]["schemas"].as_object_mut() else { return };
+    let parts = all.values_mut().filter_map(|schema| schema.get_mut("allOf")?.as_array_mut()).flatten();
+    for part in parts {
+        let name = part["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/"));
+        let Some(target) = name.and_then(|name| schemas.get(name)) else { continue };
+        if target["additionalProperties"] == json!(false) {
+            let mut open = target.clone();
+            open.as_object_mut().map(|fields| fields.remove("additionalProperties"));
+            *part = open;
+        }
+    }
 }
 
 /// Every code that a problem's `type` may end in.

@@ -57,7 +57,8 @@ impl<'a> Registry<'a> {
         if sender.archived_at.is_none() {
             return Ok(sender);
         }
-        Err(Problem::because(Code::StateConflict, "The sender is archived.").with("status", "Archived"))
+        Err(Problem::because(Code::StateConflict, "The sender is archived.")
+            .with("present_status", "Archived"))
     }
 
     /// A revision by the number that it has in its sender.

@@ -116,7 +116,7 @@ impl Case<'_> {
             Status::New => "An archived campaign waits for no decision.".to_owned(),
             status => format!("A campaign that is {status} cannot be decided about."),
         };
-        Err(Problem::because(Code::StateConflict, told).with("status", status.to_string()))
+        Err(Problem::because(Code::StateConflict, told).with("present_status", status.to_string()))
     }
 
     fn seen(&self, version: u32) -> Result<(), Problem> {

@@ -99,7 +99,7 @@ fn refused(revision: &Revision, what: RevisionMove) -> Problem {
         RevisionStatus::Rejected => "rejected",
         status => {
             let told = format!("A revision that is {status:?} cannot {}.", what.word());
-            return Problem::because(Code::StateConflict, told).with("status", format!("{status:?}"));
+            return Problem::because(Code::StateConflict, told).with("present_status", format!("{status:?}"));
         }
     };
     already(decision, revision.decided_by, revision.decided_at)

@@ -44,10 +44,10 @@ pub(crate) struct CampaignEvent {
     /// Ties it to the answer and the logs.
     request_id: Option<String>,
     /// The campaign before; `null` when it was created, and for what changed nothing.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     before: serde_json::Value,
     /// The campaign behind it, or what else there is to know.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     after: serde_json::Value,
 }
 

@@ -39,6 +39,7 @@ pub(super) fn routes() -> Routes {
 
 /// Where a campaign stands.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = CampaignStanding)]
 pub(crate) struct Standing {
     #[schema(value_type = String, example = "Sending")]
     status: Status,
