@@ -39,16 +39,25 @@ pub(crate) fn document() -> serde_json::Value {
 /// request, it refuses fields that it does not know.
 fn open_flattened(document: &mut serde_json::Value) {
     let schemas = document["components"]["schemas"].clone();
-    let Some(all) = document["components"]["schemas"].as_object_mut() else { return };
-    let parts = all.values_mut().filter_map(|schema| schema.get_mut("allOf")?.as_array_mut()).flatten();
-    for part in parts {
-        let name = part["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/"));
-        let Some(target) = name.and_then(|name| schemas.get(name)) else { continue };
-        if target["additionalProperties"] == json!(false) {
-            let mut open = target.clone();
-            open.as_object_mut().map(|fields| fields.remove("additionalProperties"));
-            *part = open;
+    open_parts(&mut document["components"]["schemas"], &schemas);
+}
+
+fn open_parts(value: &mut serde_json::Value, schemas: &serde_json::Value) {
+    if let Some(parts) = value.get_mut("allOf").and_then(serde_json::Value::as_array_mut) {
+        for part in parts {
+            let name = part["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/"));
+            let Some(target) = name.and_then(|name| schemas.get(name)) else { continue };
+            if target["additionalProperties"] == json!(false) {
+                let mut open = target.clone();
+                open.as_object_mut().map(|fields| fields.remove("additionalProperties"));
+                *part = open;
+            }
         }
+    }
+    match value {
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(|inner| open_parts(inner, schemas)),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|inner| open_parts(inner, schemas)),
+        _ => {}
     }
 }
 
