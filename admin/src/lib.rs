@@ -21,6 +21,7 @@ mod observe;
 mod place;
 mod privacy;
 mod serve;
+mod settings;
 mod signals;
 mod usage_report;
 mod user;

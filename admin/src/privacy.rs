@@ -6,8 +6,9 @@
 
 use crate::config::Privacy;
 use crate::exit::{self, Failure};
-use engine::model::{CtnChoice, CtnHash, EntityId, Number, Principal, Settings};
-use engine::store::{Catalog, Change, Entity, Expect, Kind, Scope, StoreError};
+use crate::settings;
+use engine::model::{CtnChoice, CtnHash, Number, Principal, Settings};
+use engine::store::{Catalog, Change, Entity, Expect, Scope};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -80,11 +81,7 @@ pub(crate) async fn settle(
     directory: &Path,
     first: Settings,
 ) -> Result<CtnHasher, Failure> {
-    let stored = match catalog.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await {
-        Ok(Entity::Settings(settings)) => Some(settings),
-        Ok(_) | Err(StoreError::NotFound) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let stored = settings::stored(catalog).await?;
     let chosen = stored.as_ref().and_then(|settings| settings.ctn.as_ref());
     if let Some(chosen) = chosen.filter(|chosen| chosen.mode != privacy.mode) {
         let word = |mode| if mode == CtnHash::Plain { "plain" } else { "keyed" };
@@ -265,8 +262,7 @@ mod tests {
         let store = SqliteStore::open(place.path()).unwrap();
         let first = Settings { audit_retention_days: 30, ..Settings::default() };
         settle(&store, &Privacy::default(), place.path(), first).await.unwrap();
-        let stored = store.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await.unwrap();
-        let Entity::Settings(stored) = stored else { panic!("{stored:?}") };
+        let stored = settings::stored(&store).await.unwrap().unwrap();
         assert_eq!((stored.audit_retention_days, stored.version), (30, 0));
     }
 
@@ -280,8 +276,7 @@ mod tests {
         store.apply(vec![change], &Principal::engine(), Timestamp::now()).await.unwrap();
         let plain = Privacy { mode: CtnHash::Plain, key_file: None };
         settle(&store, &plain, place.path(), Settings::default()).await.unwrap();
-        let stored = store.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await.unwrap();
-        let Entity::Settings(stored) = stored else { panic!("{stored:?}") };
+        let stored = settings::stored(&store).await.unwrap().unwrap();
         assert_eq!((stored.audit_retention_days, stored.version), (7, 1));
         let events = store.audit(Scope::Platform, 0).await.unwrap();
         assert_eq!(events.last().unwrap().action, "settings.choose_ctn_hash");

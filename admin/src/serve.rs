@@ -13,9 +13,10 @@ use crate::lines::Lines;
 use crate::observe::{Observed, Observer};
 use crate::place::{self, Place};
 use crate::privacy;
+use crate::settings;
 use crate::signals::Signals;
 use engine::model::{AuditOverflow, EntityId, Principal, Settings};
-use engine::store::{Catalog, Entity, Journal, Kind, Note, Scope, StoreError};
+use engine::store::{Catalog, Journal, Note, Scope};
 use engine::{Clock, Engine};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -119,11 +120,8 @@ fn recorder(place: &Place, audit: &Audit) -> Result<Recorder, Failure> {
 
 /// What happens once the fallback file is full: what was set last, the configuration gives the first value only.
 async fn overflow(place: &Place, first: AuditOverflow) -> Result<AuditOverflow, Failure> {
-    match place.store.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await {
-        Ok(Entity::Settings(settings)) => Ok(settings.audit_overflow),
-        Ok(_) | Err(StoreError::NotFound) => Ok(first),
-        Err(error) => Err(error.into()),
-    }
+    let settings = settings::stored(&*place.store).await?;
+    Ok(settings.map_or(first, |settings| settings.audit_overflow))
 }
 
 /// Replays and expires audit events, removes what is over, until it is dropped.

@@ -26,7 +26,7 @@ pub(crate) fn create_super_admin(options: &SuperAdminOptions) -> Result<u8, Fail
     let email = api::email("email", &options.email).map_err(|_| wrong("--email is no email address"))?;
     let name = options.name.as_deref().unwrap_or(&email);
     let name =
-        api::name("name", name).map_err(|_| wrong("--name has 1 to 200 characters, none of control"))?;
+        api::line("name", name).map_err(|_| wrong("--name has 1 to 200 characters, none of control"))?;
     let place = Place::open(&config.directory).map_err(|failure| {
         let sentence = format!("{failure}; while a server runs, create accounts in its console");
         Failure::new(failure.code, sentence)

@@ -1,4 +1,4 @@
-//! Values of request bodies that several resources take: names, emails, instants; checked where they come in.
+//! Values of request bodies that several resources take: lines, notes, emails, instants; checked where they come in.
 //!
 //! Every refusal names the field, and none repeats what was sent.
 
@@ -6,28 +6,41 @@ use super::problem::Problem;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
-/// Longest name of anything, characters: it has to fit in a line of a list.
-pub(crate) const MAX_NAME_CHARS: usize = 200;
+/// Longest name or other line of anything, characters: it has to fit in a line of a list.
+pub(crate) const MAX_LINE_CHARS: usize = 200;
+/// Longest note of a moderator, characters: a paragraph.
+pub(crate) const MAX_NOTE_CHARS: usize = 1_000;
 /// Longest email, octets (RFC 5321, 4.5.3.1.3).
 pub(crate) const MAX_EMAIL_OCTETS: usize = 254;
 /// Longest part of an email before the `@`, octets (RFC 5321, 4.5.3.1.1).
 const MAX_LOCAL_OCTETS: usize = 64;
 
-/// A name without blanks around it.
+/// A line of text, such as a name, without blanks around it.
 ///
 /// # Errors
 /// `invalid`: empty, long, or with control characters.
-pub(crate) fn name(field: &str, text: &str) -> Result<String, Problem> {
+pub(crate) fn line(field: &str, text: &str) -> Result<String, Problem> {
+    bounded((field, text), MAX_LINE_CHARS, |c| !c.is_control())
+}
+
+/// A note of several lines, without blanks around it.
+///
+/// # Errors
+/// `invalid` for the field `note`, as for [`line`].
+pub(crate) fn note(text: &str) -> Result<String, Problem> {
+    bounded(("note", text), MAX_NOTE_CHARS, |c| !c.is_control() || c == '\n' || c == '\t')
+}
+
+fn bounded((field, text): (&str, &str), most: usize, allows: fn(char) -> bool) -> Result<String, Problem> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Problem::field(field, "required", "A name is needed."));
+        return Err(Problem::field(field, "required", "Something must be written here."));
     }
-    if text.chars().count() > MAX_NAME_CHARS {
-        let message = format!("A name has at most {MAX_NAME_CHARS} characters.");
-        return Err(Problem::field(field, "too_long", message));
+    if text.chars().count() > most {
+        return Err(Problem::field(field, "too_long", format!("At most {most} characters are possible.")));
     }
-    if text.chars().any(char::is_control) {
-        return Err(Problem::field(field, "control_character", "A name has no control characters."));
+    if !text.chars().all(allows) {
+        return Err(Problem::field(field, "control_character", "Control characters are not possible."));
     }
     Ok(text.to_owned())
 }
@@ -80,13 +93,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_trimmed_bounded_and_of_one_line() {
-        assert_eq!(name("name", " Ann Ölund ").as_deref(), Ok("Ann Ölund"));
-        let longest = "ü".repeat(MAX_NAME_CHARS);
-        assert_eq!(name("name", &longest), Ok(longest.clone()));
-        for wrong in ["", " \t", "a\nb", &format!("{longest}x")] {
-            assert!(name("name", wrong).is_err(), "{wrong:?}");
+    fn a_text_is_trimmed_and_has_its_bounds() {
+        assert_eq!(line("name", " Ann Ölund ").as_deref(), Ok("Ann Ölund"));
+        assert_eq!(note("one\ntwo").as_deref(), Ok("one\ntwo"));
+        assert!(line("name", &"ü".repeat(200)).is_ok() && note(&"x".repeat(1_000)).is_ok());
+        for wrong in ["", " \t", "a\nb", "a\0", &"ü".repeat(201)] {
+            let refused = line("name", wrong).expect_err("it is refused");
+            assert_eq!(refused.fields().collect::<Vec<_>>(), ["name"], "{wrong:?}");
         }
+        assert!(note("a\u{7}").is_err() && note("").is_err() && note(&"x".repeat(1_001)).is_err());
     }
 
     #[test]

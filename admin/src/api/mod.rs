@@ -6,7 +6,6 @@
 
 mod account_view;
 mod authoring;
-mod bounds;
 mod caller;
 mod campaign_view;
 mod deciding;
@@ -47,7 +46,7 @@ mod workspace_change;
 
 pub(crate) use document::document;
 pub(crate) use exports::Shelf;
-pub(crate) use fields::{email, name};
+pub(crate) use fields::{email, line};
 pub(crate) use measure::Measures;
 pub(crate) use password_policy::password_policy;
 pub(crate) use server::{Plane, Server};

@@ -3,19 +3,16 @@
 use super::problem::Problem;
 use super::state::Api;
 use crate::accounts::{Owner, Passwords};
-use engine::model::{Credential, EntityId, PasswordPolicy, Settings};
-use engine::store::{Catalog, Entity, Kind, Scope, StoreError};
+use crate::settings::stored;
+use engine::model::{Credential, PasswordPolicy};
+use engine::store::{Catalog, StoreError};
 
 /// What a password must be now.
 ///
 /// # Errors
 /// The store's.
 pub(crate) async fn password_policy(catalog: &dyn Catalog) -> Result<PasswordPolicy, StoreError> {
-    match catalog.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await {
-        Ok(Entity::Settings(settings)) => Ok(settings.password_policy),
-        Ok(_) | Err(StoreError::NotFound) => Ok(PasswordPolicy::default()),
-        Err(error) => Err(error),
-    }
+    Ok(stored(catalog).await?.unwrap_or_default().password_policy)
 }
 
 /// What to store of a chosen password.

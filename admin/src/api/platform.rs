@@ -3,24 +3,16 @@
 use super::problem::{Code, Problem};
 use super::roster::ATTEMPTS;
 use super::state::Api;
-use engine::model::{EntityId, Principal, Settings};
-use engine::store::{Change, Entity, Expect, Kind, Scope, StoreError};
-
-/// The settings as they are stored, if they are.
-async fn stored(api: &Api) -> Result<Option<Settings>, StoreError> {
-    match api.catalog.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await {
-        Ok(Entity::Settings(settings)) => Ok(Some(settings)),
-        Ok(_) | Err(StoreError::NotFound) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
+use crate::settings::stored;
+use engine::model::{Principal, Settings};
+use engine::store::{Change, Entity, Expect, Scope, StoreError};
 
 /// The settings that hold.
 ///
 /// # Errors
 /// The store's.
 pub(crate) async fn settings(api: &Api) -> Result<Settings, StoreError> {
-    Ok(stored(api).await?.unwrap_or_default())
+    Ok(stored(&*api.catalog).await?.unwrap_or_default())
 }
 
 /// Edits the settings as they are stored now; an edit that changes nothing writes nothing.
@@ -33,7 +25,7 @@ pub(crate) async fn change(
     edit: impl Fn(&mut Settings),
 ) -> Result<Settings, Problem> {
     for _ in 0..ATTEMPTS {
-        let before = stored(api).await?;
+        let before = stored(&*api.catalog).await?;
         let mut after = before.clone().unwrap_or_default();
         edit(&mut after);
         if after == before.clone().unwrap_or_default() {

@@ -2,9 +2,10 @@
 //!
 //! The platform's settings say how long; until somebody made any, the configuration does.
 
+use crate::settings::stored;
 use engine::Clock;
-use engine::model::{EntityId, Principal, Settings, expired_before};
-use engine::store::{Catalog, Entity, Kind, Scope, StoreError};
+use engine::model::{Principal, expired_before};
+use engine::store::{Catalog, StoreError};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +18,8 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// # Errors
 /// Those of the store; what went before is gone.
 pub async fn expire(catalog: &dyn Catalog, first_days: u32, now: Timestamp) -> Result<u64, StoreError> {
-    let settings = catalog.get(Scope::Platform, Kind::Settings, EntityId(Settings::ID)).await;
-    let days = match settings {
-        Ok(Entity::Settings(settings)) => settings.audit_retention_in_force(now),
-        Ok(_) | Err(StoreError::NotFound) => first_days,
-        Err(error) => return Err(error),
-    };
+    let settings = stored(catalog).await?;
+    let days = settings.map_or(first_days, |settings| settings.audit_retention_in_force(now));
     let mut events = 0;
     loop {
         let expiry = catalog.expire_audit(expired_before(days, now), &Principal::engine(), now).await?;

@@ -130,7 +130,7 @@ async fn create(
     Json(body): Json<NewKey>,
 ) -> Result<(StatusCode, axum::Json<CreatedKey>), Problem> {
     let now = api.now();
-    let name = fields::name("name", &body.name)?;
+    let name = fields::line("name", &body.name)?;
     let mut scopes = body.scopes;
     scopes.sort_unstable();
     scopes.dedup();

@@ -312,7 +312,7 @@ struct Checked {
 
 impl SettingsChange {
     fn check(self) -> Result<Checked, Problem> {
-        let name = self.name.as_deref().map(|name| fields::name("name", name)).transpose()?;
+        let name = self.name.as_deref().map(|name| fields::line("name", name)).transpose()?;
         let zone = |name: &String| {
             let zone = Zone::named(name);
             zone.map(|zone| zone.name().to_owned())

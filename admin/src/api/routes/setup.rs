@@ -70,7 +70,7 @@ async fn setup(
     if digest(&first.token) != *expected {
         return Err(Problem::because(Code::Unauthenticated, "The setup token is wrong."));
     }
-    let (email, name) = (fields::email("email", &first.email)?, fields::name("name", &first.name)?);
+    let (email, name) = (fields::email("email", &first.email)?, fields::line("name", &first.name)?);
     let credential = chosen(&api, &first.password, Owner { email: &email, name: &name }).await?;
     let now = api.now();
     let user = User {

@@ -5,7 +5,7 @@
 
 use super::Routes;
 use crate::api::caller::{Caller, Member};
-use crate::api::fields::name;
+use crate::api::fields::line;
 use crate::api::guard::Access;
 use crate::api::json::Json;
 use crate::api::moment::Moment;
@@ -190,7 +190,7 @@ async fn write(
 }
 
 fn reason(text: &str) -> Result<String, Problem> {
-    let reason = name("reason", text)?;
+    let reason = line("reason", text)?;
     // What begins like this is taken back by a keyword of the handset.
     if reason.starts_with(KEYWORD_SOURCE) {
         return Err(Problem::field("reason", "reserved", "This beginning marks what handsets asked for."));

@@ -115,7 +115,7 @@ async fn create(
     caller: Caller,
     Json(new): Json<NewUser>,
 ) -> Result<impl IntoResponse, Problem> {
-    let (email, name) = (fields::email("email", &new.email)?, fields::name("name", &new.name)?);
+    let (email, name) = (fields::email("email", &new.email)?, fields::line("name", &new.name)?);
     let places = places(&api, new.memberships).await?;
     let credential = match &new.password {
         Some(password) => Some(chosen(&api, password, Owner { email: &email, name: &name }).await?),
@@ -251,7 +251,7 @@ async fn change(
 fn changed(before: &User, asked: UserChange, now: Timestamp) -> Result<User, Problem> {
     let mut after = before.clone();
     if let Some(name) = &asked.name {
-        after.name = fields::name("name", name)?;
+        after.name = fields::line("name", name)?;
     }
     after.super_admin = asked.super_admin.unwrap_or(before.super_admin);
     match asked.disabled {

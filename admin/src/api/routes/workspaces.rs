@@ -135,7 +135,7 @@ async fn create(
     let workspace = Workspace {
         id: WorkspaceId(Uuid::now_v7()),
         slug: slug(body.slug)?,
-        name: fields::name("name", &body.name)?,
+        name: fields::line("name", &body.name)?,
         time_zone: "UTC".to_owned(),
         weight: 1,
         rate_per_s: 0,
@@ -258,7 +258,7 @@ async fn limit(
 ) -> Result<axum::Json<WorkspaceView>, Problem> {
     let workspace = by_slug(&api, &slug).await?;
     body.check(&api)?;
-    let name = body.name.as_deref().map(|name| fields::name("name", name)).transpose()?;
+    let name = body.name.as_deref().map(|name| fields::line("name", name)).transpose()?;
     let by = caller.platform_principal();
     let hand = Hand { scope: Scope::Platform, by: &by, action: "workspace.limits" };
     let edit = |workspace: &mut Workspace| {

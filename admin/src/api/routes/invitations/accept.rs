@@ -167,7 +167,7 @@ async fn existing(
 async fn newcomer(api: &Api, invitation: &Invitation, body: &Acceptance) -> Result<User, Problem> {
     let missing = |field: &str| Problem::field(field, "required", "A new account needs it.");
     let name = body.name.as_deref().ok_or_else(|| missing("name"))?;
-    let name = fields::name("name", name)?;
+    let name = fields::line("name", name)?;
     let password = body.password.as_deref().ok_or_else(|| missing("password"))?;
     let credential = chosen(api, password, Owner { email: &invitation.email, name: &name }).await?;
     Ok(User {

@@ -1,10 +1,10 @@
 //! Approving and rejecting campaigns: a pure decision, written by compare-and-set.
 
-use crate::api::bounds;
 use crate::api::caller::Member;
 use crate::api::campaign_view::{CampaignView, campaign_view};
 use crate::api::deciding::campaign::Case;
 use crate::api::deciding::{Judge, MAX_TRIES};
+use crate::api::fields;
 use crate::api::guard::Access;
 use crate::api::json::Json;
 use crate::api::permission::Action;
@@ -87,7 +87,7 @@ async fn reject(
     Path((_, id)): Path<(String, Uuid)>,
     Json(body): Json<Rejection>,
 ) -> Result<axum::Json<CampaignView>, Problem> {
-    let note = bounds::note(&body.note)?;
+    let note = fields::note(&body.note)?;
     let campaign = decide(&api, &member, id, Decision::Reject(body.version, &note)).await?;
     Ok(axum::Json(campaign_view(&api, &campaign, member.workspace.policies.approvals_required)))
 }

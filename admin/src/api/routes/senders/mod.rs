@@ -10,9 +10,9 @@ mod view;
 pub(crate) use view::RevisionView;
 
 use super::Routes;
-use crate::api::bounds;
 use crate::api::caller::Member;
 use crate::api::deciding::MAX_TRIES;
+use crate::api::fields;
 use crate::api::guard::Access;
 use crate::api::json::Json;
 use crate::api::page::{self, Listed, bad_cursor};
@@ -124,7 +124,7 @@ async fn create(
     Json(new): Json<NewSender>,
 ) -> Result<(StatusCode, axum::Json<SenderView>), Problem> {
     let now = api.now();
-    let sender = new_sender(&member.workspace, bounds::line("name", &new.name)?, now);
+    let sender = new_sender(&member.workspace, fields::line("name", &new.name)?, now);
     let registry = Registry::new(&api, member.workspace.id);
     let change = registry.change(Expect::Absent, Entity::Sender(sender.clone()), "sender.create");
     api.catalog.apply(vec![change], &member.principal(), now).await?;

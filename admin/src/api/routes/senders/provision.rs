@@ -2,9 +2,9 @@
 
 use super::revisions::{next_n, source};
 use super::view::{SenderView, sender_view};
-use crate::api::bounds;
 use crate::api::caller::Caller;
 use crate::api::deciding::MAX_TRIES;
+use crate::api::fields;
 use crate::api::guard::Access;
 use crate::api::json::Json;
 use crate::api::problem::{Code, Problem};
@@ -62,8 +62,8 @@ async fn provision(
     Json(new): Json<Provision>,
 ) -> Result<(StatusCode, axum::Json<SenderView>), Problem> {
     source(&new.saddr, new.ston, new.snpi)?;
-    let name = bounds::line("name", &new.name)?;
-    let registration_ref = bounds::line("registration_ref", &new.registration_ref)?;
+    let name = fields::line("name", &new.name)?;
+    let registration_ref = fields::line("registration_ref", &new.registration_ref)?;
     let new = Provision { name, registration_ref, ..new };
     let workspace = workspace(&api, &slug).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
     let registry = Registry::new(&api, workspace.id);

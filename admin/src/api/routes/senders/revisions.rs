@@ -1,9 +1,9 @@
 //! Revisions of a sender: saved, submitted, decided about by somebody else, withdrawn.
 
 use super::view::RevisionView;
-use crate::api::bounds;
 use crate::api::caller::Member;
 use crate::api::deciding::{Judge, MAX_TRIES, revision};
+use crate::api::fields;
 use crate::api::guard::Access;
 use crate::api::json::Json;
 use crate::api::permission::Action;
@@ -104,7 +104,7 @@ pub(super) fn source(saddr: &str, ston: u8, snpi: u8) -> Result<(), Problem> {
 fn checked(new: NewRevision) -> Result<NewRevision, Problem> {
     source(&new.saddr, new.ston, new.snpi)?;
     let registration_ref =
-        new.registration_ref.as_deref().map(|text| bounds::line("registration_ref", text)).transpose()?;
+        new.registration_ref.as_deref().map(|text| fields::line("registration_ref", text)).transpose()?;
     Ok(NewRevision { registration_ref, ..new })
 }
 
@@ -179,7 +179,7 @@ async fn reject(
     Path((_, id, n)): Place,
     Json(body): Json<Note>,
 ) -> Answer {
-    let note = bounds::note(&body.note)?;
+    let note = fields::note(&body.note)?;
     decided((&api, &member), (id, n), Step::Reject(&note)).await.map(answer)
 }
 
@@ -197,7 +197,7 @@ async fn withdraw(
     Path((_, id, n)): Place,
     Json(body): Json<Note>,
 ) -> Answer {
-    let note = bounds::note(&body.note)?;
+    let note = fields::note(&body.note)?;
     let (workspace, by) = (member.workspace.id, member.principal());
     match decided((&api, &member), (id, n), Step::Withdraw(&note)).await {
         Ok(withdrawn) => {
