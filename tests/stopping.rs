@@ -83,8 +83,7 @@ async fn a_campaign_cancelled_as_soon_as_it_was_started_sends_nothing_more() {
         story.rig.go().await.unwrap();
         story.rig.cancel().await.unwrap();
         story.stays_still().await;
-        story.until(|s| s.rig.counts().in_flight == 0).await;
-        let end = story.close().await;
+        let end = story.end().await;
         assert_eq!(end.counts.sent + end.counts.cancelled, 500);
     }
 }
@@ -98,9 +97,8 @@ async fn everything_queued_of_a_cancelled_campaign_is_cancelled_and_the_sum_is_e
     let counts = story.rig.counts();
     assert_eq!((sum(&counts), counts.queued), (10_000, 0), "{counts:?}");
     story.stays_still().await;
-    story.until(|s| s.rig.counts().in_flight == 0).await;
     assert_eq!(story.status().await, Status::Cancelled);
-    let end = story.close().await;
+    let end = story.end().await;
     assert_eq!(end.counts.sent, end.accepted());
     assert_eq!(end.counts.sent + end.counts.cancelled, 10_000);
 }
@@ -117,7 +115,7 @@ async fn a_campaign_cancelled_in_mid_flight_stays_so_over_a_restart() {
     story.until(|s| s.rig.engine.channels()[0].up.iter().all(|up| *up)).await;
     story.stays_still().await;
     assert_eq!(story.status().await, Status::Cancelled);
-    let end = story.close().await;
+    let end = story.end().await;
     assert_eq!(end.counts.sent + end.counts.unknown + end.counts.cancelled, 10_000);
 }
 
@@ -203,8 +201,7 @@ async fn what_is_refused_for_now_after_a_cancel_is_cancelled_too() {
     let story = Story::tell(config, 10_000, RigOptions::default()).await;
     story.until_submits(100).await;
     story.rig.cancel().await.unwrap();
-    story.until(|s| s.rig.counts().in_flight == 0).await;
-    let end = story.close().await;
+    let end = story.end().await;
     assert!(end.struck(Fault::Throttled) > 10);
     assert_eq!((end.counts.queued, end.counts.sent + end.counts.cancelled), (0, 10_000));
 }
