@@ -51,6 +51,9 @@ async fn things(root: &Client, service: &Service, team: &Team) -> anyhow::Result
     let revision = json!({"saddr": "Second", "ston": 5, "snpi": 0, "submit": true});
     let path = team.path(&format!("/senders/{}/revisions", sender.as_str().unwrap_or_default()));
     team.admin.post(&path, revision).await?.expect(201)?;
+    let template = made("/templates", json!({"name": "Code"}), 201).await?;
+    let version = json!({"text": "Your code is {code}.", "submit": true});
+    made(&format!("/templates/{}/versions", template.as_str().unwrap_or_default()), version, 201).await?;
     let invitation = json!({"email": "somebody@example.com", "role": "Author"});
     let invitation = made("/invitations", invitation, 201).await?;
     let key = json!({"name": "program", "scopes": ["campaigns:read"]});
@@ -67,6 +70,8 @@ async fn things(root: &Client, service: &Service, team: &Team) -> anyhow::Result
         ("drafts", vec![draft]),
         ("senders", vec![sender, team.sender.clone().into()]),
         ("revisions", vec![json!(1)]),
+        ("templates", vec![template]),
+        ("versions", vec![json!(1)]),
         ("invitations", vec![invitation]),
         ("api-keys", vec![key]),
         ("join-requests", vec![wish.body["id"].clone()]),

@@ -14,9 +14,9 @@ use super::testing::{Client, House, code, read};
 use crate::accounts::Secret;
 use engine::model::{
     Admission, ApiKey, Campaign, CampaignId, CampaignNo, Content, DeliveryPolicy, Draft, DraftStatus, Export,
-    ExportFormat, ExportStatus, Filing, Invitation, JoinRequest, KeyScope, Mode, Principal, Revision,
-    RevisionStatus, Role, Sender, SenderId, SendingRules, Status, Suppression, SuppressionKind, UserId,
-    Workspace,
+    ExportFormat, ExportStatus, Filing, Invitation, JoinRequest, KeyScope, MessageTemplate, Mode, Principal,
+    Revision, RevisionStatus, Role, Sender, SenderId, SendingRules, Status, Suppression, SuppressionKind,
+    TemplateId, TemplateVersion, UserId, Workspace,
 };
 use engine::store::{Catalog, Entity, Kind, MAX_PAGE, Query, Scope};
 use jiff::Timestamp;
@@ -214,6 +214,8 @@ async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, Vec<Suppr
     let kinds = [
         Kind::Sender,
         Kind::Revision,
+        Kind::Template,
+        Kind::TemplateVersion,
         Kind::Campaign,
         Kind::Membership,
         Kind::Invitation,
@@ -246,15 +248,18 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
     let mut ids = BTreeMap::from([
         ("members", member.user.to_string()),
         ("revisions", "1".to_owned()),
+        ("versions", "1".to_owned()),
         ("users", member.user.to_string()),
         ("logins", Uuid::now_v7().to_string()),
         ("sender-claims", "Shop".to_owned()),
     ]);
     let mut entities = campaigns(&workspace, creator, numbers);
+    entities.extend(templates(&workspace, creator));
     entities.extend(people(&workspace, creator, stranger.user));
     for entity in entities {
         let segment = match &entity {
             Entity::Sender(_) => Some("senders"),
+            Entity::Template(_) => Some("templates"),
             Entity::Campaign(_) => Some("campaigns"),
             Entity::Draft(_) => Some("drafts"),
             Entity::Export(_) => Some("exports"),
@@ -348,6 +353,39 @@ fn campaigns(workspace: &Workspace, creator: UserId, [no, draft_no]: [CampaignNo
         Entity::Draft(draft),
         Entity::Export(export),
     ]
+}
+
+/// A template with a version that waits.
+fn templates(workspace: &Workspace, created_by: UserId) -> [Entity; 2] {
+    let (template_id, workspace_id, created_at) =
+        (TemplateId(Uuid::now_v7()), workspace.id, Timestamp::now());
+    let template = MessageTemplate {
+        id: template_id,
+        workspace_id,
+        name: "Code".to_owned(),
+        created_by,
+        version: 0,
+        created_at,
+        archived_at: None,
+        active: None,
+    };
+    let version = TemplateVersion {
+        id: Uuid::now_v7(),
+        template_id,
+        workspace_id,
+        n: 1,
+        text: "Your code is {code}.".to_owned(),
+        status: RevisionStatus::PendingApproval,
+        state_version: 0,
+        created_by: UserId(Uuid::from_u128(3)),
+        submitted_by: None,
+        decided_by: None,
+        note: None,
+        created_at,
+        decided_at: None,
+        archived_at: None,
+    };
+    [Entity::Template(template), Entity::TemplateVersion(version)]
 }
 
 /// An invitation, a request to join and a key.

@@ -40,6 +40,7 @@ mod server;
 mod state;
 mod stream;
 mod streams;
+mod templates;
 #[cfg(test)]
 mod testing;
 mod workspace_change;

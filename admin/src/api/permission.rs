@@ -117,6 +117,12 @@ actions! {
     SenderArchive = "Archive senders": No No No Yes No, None;
     /// Approve, reject and withdraw revisions; never one's own.
     SenderDecide = "Approve and reject sender revisions": No Yes Yes Yes No, None;
+    /// Read message templates.
+    TemplateRead = "Read message templates": Yes Yes Yes Yes Yes, Some(KeyScope::CampaignsRead);
+    /// Create templates, submit versions, archive.
+    TemplateWrite = "Create message templates, submit versions": Own Own No Yes No, None;
+    /// Approve and reject versions of templates; never one's own.
+    TemplateDecide = "Approve and reject template versions": No Yes Yes Yes No, None;
     /// The moderation queue.
     ModerationRead = "Read the moderation queue": No Yes Yes Yes Yes, None;
     /// Members, invitations, join requests, suppressions, settings: look.
@@ -145,8 +151,8 @@ mod tests {
 
     #[test]
     fn no_key_approves_manages_or_reveals() {
-        for action in [Action::CampaignDecide, Action::SenderDecide, Action::WorkspaceManage, Action::Reveal]
-        {
+        let decides = [Action::CampaignDecide, Action::SenderDecide, Action::TemplateDecide];
+        for action in decides.into_iter().chain([Action::WorkspaceManage, Action::Reveal]) {
             assert_eq!(action.key_scope(), None, "{}", action.word());
         }
     }

@@ -221,7 +221,9 @@ pub(super) async fn apply(
 ) -> Result<bool, Problem> {
     match api.catalog.apply(changes, by, now).await {
         Ok(()) => Ok(true),
-        Err(StoreError::Conflict { .. } | StoreError::Taken(CLAIM_KEY | "revision number")) => Ok(false),
+        Err(
+            StoreError::Conflict { .. } | StoreError::Taken(CLAIM_KEY | "revision number" | "version number"),
+        ) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

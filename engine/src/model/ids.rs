@@ -49,6 +49,10 @@ id!(
     SenderId
 );
 id!(
+    /// A message template; its texts live in its versions.
+    TemplateId
+);
+id!(
     /// A person or program with an account.
     UserId
 );

@@ -17,6 +17,7 @@ mod schedule;
 mod sender;
 mod source;
 mod suppression;
+mod template;
 pub mod traffic;
 mod unit;
 pub mod values;
@@ -30,7 +31,7 @@ pub use campaign::{
     Mode, RetryRule, SendingRules, Upload, Variable,
 };
 pub use draft::{Draft, DraftStatus, Export, ExportFormat, ExportStatus};
-pub use ids::{CampaignId, EntityId, Number, SenderId, UserId, WorkspaceId};
+pub use ids::{CampaignId, EntityId, Number, SenderId, TemplateId, UserId, WorkspaceId};
 pub use job_error::{JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS, MAX_JOB_ERRORS};
 pub use lifecycle::{HoldReason, Move, Status};
 pub use platform::{
@@ -43,6 +44,7 @@ pub use source::{
     MAX_DIGITS, MAX_NAME_CHARS, MAX_TON, NPIS, SourceFault, TON_ALPHANUMERIC, check_source, skeleton,
 };
 pub use suppression::{MAX_SOURCE_CHARS, Suppression, SuppressionKind};
+pub use template::{MessageTemplate, TemplateStatus, TemplateVersion};
 pub use unit::{CHUNK_RECIPIENTS, ChunkNo, ChunkState, Incarnation, NO_TIME, Run, UnitStatus};
 pub use values::{MAX_ROW_OCTETS, MAX_VALUE_CHARS, MAX_VARIABLES, Row, ValueFault, Values};
 pub use workspace::{Policies, Terms, Workspace};

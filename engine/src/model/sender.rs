@@ -100,7 +100,7 @@ impl Revision {
     }
 }
 
-/// The life of a revision.
+/// The life of a revision, and of a version of a message template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RevisionStatus {
     /// Saved, not submitted.

@@ -2,8 +2,8 @@
 
 use crate::model::{
     Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
-    LoginUse, Membership, PasswordLink, Revision, Roster, Sender, Settings, Share, User, Workspace,
-    WorkspaceId,
+    LoginUse, Membership, MessageTemplate, PasswordLink, Revision, Roster, Sender, Settings, Share,
+    TemplateVersion, User, Workspace, WorkspaceId,
 };
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,10 @@ entities! {
     Sender(Sender) = "sender",
     /// A revision of a sender.
     Revision(Revision) = "revision",
+    /// A message template.
+    Template(MessageTemplate) = "template",
+    /// A version of a message template.
+    TemplateVersion(TemplateVersion) = "template_version",
     /// A campaign.
     Campaign(Box<Campaign>) = "campaign",
     /// An account, a platform record.
@@ -131,6 +135,8 @@ impl Entity {
             Self::Workspace(w) => w.id.into(),
             Self::Sender(s) => s.id.into(),
             Self::Revision(r) => EntityId(r.id),
+            Self::Template(t) => t.id.into(),
+            Self::TemplateVersion(v) => EntityId(v.id),
             Self::Campaign(c) => c.id.into(),
             Self::User(u) => u.id.into(),
             Self::Membership(m) => EntityId(m.id),
@@ -165,6 +171,8 @@ impl Entity {
             | Self::Answer(_) => None,
             Self::Sender(s) => Some(s.workspace_id),
             Self::Revision(r) => Some(r.workspace_id),
+            Self::Template(t) => Some(t.workspace_id),
+            Self::TemplateVersion(v) => Some(v.workspace_id),
             Self::Campaign(c) => Some(c.workspace_id),
             Self::Membership(m) => Some(m.workspace_id),
             Self::Invitation(i) => Some(i.workspace_id),
@@ -186,12 +194,14 @@ impl Entity {
         }
     }
 
-    /// What it belongs to beside its workspace: the sender of a revision, the account of a membership or draft.
+    /// What it belongs to beside its workspace: the sender of a revision, the template of a version, the account of a
+    /// membership or draft.
     #[must_use]
     pub fn parent(&self) -> Option<EntityId> {
         match self {
             Self::Workspace(_)
             | Self::Sender(_)
+            | Self::Template(_)
             | Self::Campaign(_)
             | Self::User(_)
             | Self::Invitation(_)
@@ -203,6 +213,7 @@ impl Entity {
             | Self::Answer(_) => None,
             Self::Draft(d) => Some(d.created_by.into()),
             Self::Revision(r) => Some(r.sender_id.into()),
+            Self::TemplateVersion(v) => Some(v.template_id.into()),
             Self::Membership(m) => Some(m.user_id.into()),
             Self::JoinRequest(j) => Some(j.user_id.into()),
             Self::Login(l) => Some(l.user_id.into()),
@@ -219,6 +230,11 @@ impl Entity {
             Self::Workspace(w) => Some(("slug", w.slug.clone())),
             Self::Sender(s) => Some(("sender name", format!("{}/{}", s.workspace_id, s.name.to_lowercase()))),
             Self::Revision(r) => Some(("revision number", format!("{}/{}", r.sender_id, r.n))),
+            Self::Template(t) if t.archived_at.is_some() => None,
+            Self::Template(t) => {
+                Some(("template name", format!("{}/{}", t.workspace_id, t.name.to_lowercase())))
+            }
+            Self::TemplateVersion(v) => Some(("version number", format!("{}/{}", v.template_id, v.n))),
             Self::Campaign(c) => Some(("campaign number", c.no.0.to_string())),
             Self::User(u) => Some(("email", u.email.clone())),
             Self::Membership(m) if m.removed_at.is_some() => None,
@@ -250,6 +266,8 @@ impl Entity {
             Self::Workspace(w) => w.version,
             Self::Sender(s) => s.version,
             Self::Revision(r) => r.version,
+            Self::Template(t) => t.version,
+            Self::TemplateVersion(v) => v.state_version,
             Self::User(u) => u.version,
             Self::Membership(m) => m.version,
             Self::Invitation(i) => i.version,
@@ -274,6 +292,8 @@ impl Entity {
         match self {
             Self::Campaign(c) => Some(c.status.to_string()),
             Self::Revision(r) => Some(format!("{:?}", r.status)),
+            Self::Template(t) => Some(format!("{:?}", t.status())),
+            Self::TemplateVersion(v) => Some(format!("{:?}", v.status)),
             Self::Invitation(i) => Some(format!("{:?}", i.status)),
             Self::JoinRequest(j) => Some(format!("{:?}", j.status)),
             Self::Draft(d) => Some(format!("{:?}", d.status)),
@@ -300,12 +320,12 @@ impl Entity {
     /// # Errors
     /// [`StoreError::Refused`].
     pub(crate) fn check_next(&self, next: &Self) -> Result<(), StoreError> {
-        match (self, next) {
-            (Self::Revision(stored), Self::Revision(next)) => {
-                stored.lost_by(next).map_or(Ok(()), |why| Err(StoreError::Refused(why.to_owned())))
-            }
-            _ => Ok(()),
-        }
+        let lost = match (self, next) {
+            (Self::Revision(stored), Self::Revision(next)) => stored.lost_by(next),
+            (Self::TemplateVersion(stored), Self::TemplateVersion(next)) => stored.lost_by(next),
+            _ => None,
+        };
+        lost.map_or(Ok(()), |why| Err(StoreError::Refused(why.to_owned())))
     }
 
     /// Whether a change of it is an audit event; what only serves the machinery is none.

@@ -1,7 +1,7 @@
 //! What becomes of a sender revision that is submitted, decided about, archived or withdrawn.
 
 use super::{Judge, already};
-use crate::api::problem::{Code, Problem};
+use crate::api::problem::Problem;
 use engine::model::{Revision, RevisionMove, RevisionStatus, UserId};
 use jiff::Timestamp;
 
@@ -93,22 +93,18 @@ fn moved(revision: &Revision, what: RevisionMove) -> Result<Revision, Problem> {
 
 /// Why a move leads nowhere: what was decided is named.
 fn refused(revision: &Revision, what: RevisionMove) -> Problem {
-    let decision = match revision.status {
-        RevisionStatus::Approved if what != RevisionMove::Submit => "approved",
-        RevisionStatus::Rejected if is_withdrawn(revision) => "withdrawn",
-        RevisionStatus::Rejected => "rejected",
-        status => {
-            let told = format!("A revision that is {status:?} cannot {}.", what.word());
-            return Problem::because(Code::StateConflict, told).with("present_status", format!("{status:?}"));
-        }
-    };
-    already(decision, revision.decided_by, revision.decided_at)
+    let (by, at) = (revision.decided_by, revision.decided_at);
+    if is_withdrawn(revision) {
+        return already("withdrawn", by, at);
+    }
+    super::refused("revision", (revision.status, what), (by, at))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::permission::Standing;
+    use crate::api::problem::Code;
     use engine::model::{SenderId, WorkspaceId};
     use uuid::Uuid;
 

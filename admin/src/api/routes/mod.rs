@@ -24,6 +24,7 @@ mod senders;
 mod settings;
 mod setup;
 mod suppressions;
+mod templates;
 mod usage;
 mod users;
 mod workspaces;
@@ -104,6 +105,7 @@ pub(crate) fn all() -> Routes {
         writing::routes(),
         moderation::routes(),
         senders::routes(),
+        templates::routes(),
         monitoring::routes(),
         overview::routes(),
         usage::routes(),

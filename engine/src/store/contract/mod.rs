@@ -13,6 +13,7 @@ pub(super) mod journal;
 pub(super) mod lists;
 pub(super) mod revisions;
 pub(super) mod suppressions;
+pub(super) mod templates;
 pub(super) mod traffic;
 
 /// One installation of a backend that can be closed and opened again.
@@ -71,6 +72,10 @@ macro_rules! catalog_contract {
         crate::store::contract::contract_tests! { revisions, $fixture,
             what_a_revision_was_saved_with_never_changes
             a_revision_moves_on_with_note_and_decision
+        }
+        crate::store::contract::contract_tests! { templates, $fixture,
+            what_a_template_version_was_saved_with_never_changes
+            a_template_is_listed_where_it_stands_and_archived_gives_its_name_free
         }
         crate::store::contract::contract_tests! { audit, $fixture,
             every_log_is_a_chain_of_its_own_that_can_be_checked

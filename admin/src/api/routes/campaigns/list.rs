@@ -1,6 +1,6 @@
 //! Lists of campaigns: a workspace's, every workspace's for super admins, the archive of whoever asks; and one campaign.
 
-use super::{shown, visible};
+use super::visible;
 use crate::api::caller::{Caller, Member};
 use crate::api::campaign_view::{CampaignView, campaign_view};
 use crate::api::guard::Access;
@@ -11,6 +11,7 @@ use crate::api::problem::{Code, Problem};
 use crate::api::query::{Path, Query};
 use crate::api::routes::Routes;
 use crate::api::state::Api;
+use crate::api::templates::{TemplateMatch, Templates};
 use axum::Json;
 use axum::extract::State;
 use engine::model::{EntityId, Mode, Role, Status, Workspace, WorkspaceId};
@@ -242,19 +243,31 @@ async fn list(
     page(&mut workspaces, (CampaignScope::Workspace(member.workspace.id), None), query).await
 }
 
+/// A campaign by itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CampaignDetail {
+    #[serde(flatten)]
+    campaign: CampaignView,
+    /// The approved template version that its text is, to the character; the values of its variables are not compared.
+    matches_template: Option<TemplateMatch>,
+}
+
 /// One campaign.
 #[utoipa::path(
     get, path = "/w/{slug}/campaigns/{id}", tag = "Campaigns",
     params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
-    responses((status = 200, body = CampaignView))
+    responses((status = 200, body = CampaignDetail))
 )]
 async fn one(
     State(api): State<Arc<Api>>,
     member: Member,
     Path((_, id)): Path<(String, Uuid)>,
-) -> Result<Json<CampaignView>, Problem> {
+) -> Result<Json<CampaignDetail>, Problem> {
     let campaign = visible(&api, &member, id).await?;
-    Ok(shown(&api, &member, &campaign))
+    let matches = Templates::new(&api, member.workspace.id).matches().await?;
+    let matches_template = matches.of(&campaign.content.text);
+    let campaign = campaign_view(&api, &campaign, member.workspace.policies.approvals_required);
+    Ok(Json(CampaignDetail { campaign, matches_template }))
 }
 
 /// The campaigns of every workspace, for super admins; nothing can be changed here.

@@ -6,10 +6,11 @@ mod tests;
 
 use super::Routes;
 use super::senders::RevisionView;
+use super::templates::VersionView;
 use crate::api::caller::Member;
 use crate::api::campaign_view::{CampaignView, campaign_view};
 use crate::api::deciding::campaign::{Case, may_decide};
-use crate::api::deciding::{Judge, revision};
+use crate::api::deciding::{Judge, revision, version};
 use crate::api::guard::Access;
 use crate::api::moment::Moment;
 use crate::api::page::{PageQuery, bad_cursor};
@@ -18,9 +19,10 @@ use crate::api::problem::{Code, Problem};
 use crate::api::query::Query;
 use crate::api::registry::Registry;
 use crate::api::state::Api;
+use crate::api::templates::{Matches, TemplateMatch, Templates};
 use axum::Json;
 use axum::extract::State;
-use engine::model::{Revision, Status};
+use engine::model::{Revision, Status, TemplateVersion};
 use engine::store::{
     Archived, CampaignItem, CampaignPage, CampaignQuery, CampaignScope, Direction, Sort, SortKey,
 };
@@ -28,11 +30,13 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .with(Access::Workspace(Action::ModerationRead), routes!(campaigns))
         .with(Access::Workspace(Action::ModerationRead), routes!(revisions))
+        .with(Access::Workspace(Action::ModerationRead), routes!(templates))
         .merge(decisions::routes())
 }
 
@@ -45,6 +49,9 @@ pub(crate) struct Waiting {
     /// Sender revisions.
     #[schema(example = 1)]
     revisions: u64,
+    /// Versions of message templates.
+    #[schema(example = 1)]
+    templates: u64,
 }
 
 /// A page of what waits.
@@ -54,7 +61,7 @@ pub(crate) struct Queue<T> {
     items: Vec<T>,
     /// For the next page; `null` at the end.
     next_cursor: Option<String>,
-    /// Of both kinds, on all pages.
+    /// Of every kind, on all pages.
     counts: Waiting,
 }
 
@@ -91,6 +98,9 @@ pub(crate) struct QueuedCampaign {
     recipients: u64,
     /// When it would begin to send, if its schedule tells.
     starts_at: Option<Moment>,
+    /// The approved template version that its text is, to the character; the values of its variables are not compared.
+    /// It says what is known already, the decision is still to be made.
+    matches_template: Option<TemplateMatch>,
     #[serde(flatten)]
     mandate: Mandate,
 }
@@ -109,6 +119,20 @@ pub(crate) struct QueuedRevision {
     mandate: Mandate,
 }
 
+/// A version of a message template that waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QueuedTemplate {
+    #[serde(flatten)]
+    version: VersionView,
+    /// The name of its template.
+    #[schema(example = "Login code")]
+    template_name: String,
+    /// Whether its template was archived: it can only be rejected then.
+    template_archived: bool,
+    #[serde(flatten)]
+    mandate: Mandate,
+}
+
 /// Lists the campaigns that wait for a decision.
 #[utoipa::path(
     get, path = "/w/{slug}/moderation/campaigns", tag = "Moderation",
@@ -122,14 +146,20 @@ async fn campaigns(
     let after = query.cursor.as_deref().map(|text| text.parse().map_err(|_| bad_cursor())).transpose()?;
     let wanted = CampaignQuery { after, limit: query.limit()?, ..waiting() };
     let page = page(&api, &member, wanted).await?;
-    let registry = Registry::new(&api, member.workspace.id);
-    let revisions = registry.pending().await?.len() as u64;
+    let (registry, templates) = of_workspace(&api, &member);
+    let matches = templates.matches().await?;
     let mut items = Vec::with_capacity(page.items.len());
     for item in page.items {
-        items.push(queued_campaign((&api, &member), registry, item).await?);
+        items.push(queued_campaign((&api, &member), (registry, &matches), item).await?);
     }
-    let counts = Waiting { campaigns: page.filtered_total, revisions };
+    let revisions = registry.pending().await?.len() as u64;
+    let templates = templates.pending().await?.len() as u64;
+    let counts = Waiting { campaigns: page.filtered_total, revisions, templates };
     Ok(Json(Queue { items, next_cursor: page.next.map(|next| next.to_string()), counts }))
+}
+
+fn of_workspace<'a>(api: &'a Api, member: &Member) -> (Registry<'a>, Templates<'a>) {
+    (Registry::new(api, member.workspace.id), Templates::new(api, member.workspace.id))
 }
 
 /// Campaigns that wait, the oldest first. One without a sender waits for its author.
@@ -154,7 +184,7 @@ async fn page(api: &Api, member: &Member, query: CampaignQuery) -> Result<Campai
 
 async fn queued_campaign(
     (api, member): (&Api, &Member),
-    registry: Registry<'_>,
+    (registry, matches): (Registry<'_>, &Matches),
     item: CampaignItem,
 ) -> Result<QueuedCampaign, Problem> {
     let CampaignItem { campaign, sender_name, starts_at } = item;
@@ -166,7 +196,8 @@ async fn queued_campaign(
     let mandate = Mandate::of(may, case.may_approve(&judge), may_decide(&campaign, &judge).map(drop));
     let view = campaign_view(api, &campaign, required);
     let (recipients, starts_at) = (campaign.recipients, starts_at.map(Moment));
-    Ok(QueuedCampaign { campaign: view, sender_name, recipients, starts_at, mandate })
+    let matches_template = matches.of(&campaign.content.text);
+    Ok(QueuedCampaign { campaign: view, sender_name, recipients, starts_at, matches_template, mandate })
 }
 
 /// Lists the sender revisions that wait for a decision.
@@ -179,20 +210,34 @@ async fn revisions(
     member: Member,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Queue<QueuedRevision>>, Problem> {
-    let (limit, after) = (query.limit()?, query.after()?);
-    let registry = Registry::new(&api, member.workspace.id);
+    let (registry, templates) = of_workspace(&api, &member);
     let pending = registry.pending().await?;
-    let campaigns = page(&api, &member, CampaignQuery { limit: 1, ..waiting() }).await?.filtered_total;
-    let counts = Waiting { campaigns, revisions: pending.len() as u64 };
-    let mut behind = pending.into_iter().filter(|revision| after.is_none_or(|id| revision.id > id.0));
-    let mut items = Vec::new();
-    let mut last = None;
-    for revision in behind.by_ref().take(limit) {
-        last = Some(revision.id);
+    let revisions = pending.len() as u64;
+    let templates = templates.pending().await?.len() as u64;
+    let counts = Waiting { campaigns: waiting_campaigns(&api, &member).await?, revisions, templates };
+    let (page, next_cursor) = cut(pending, |revision| revision.id, &query)?;
+    let mut items = Vec::with_capacity(page.len());
+    for revision in page {
         items.push(queued_revision(&member, registry, revision).await?);
     }
-    let next_cursor = last.filter(|_| behind.next().is_some()).map(|id| id.to_string());
     Ok(Json(Queue { items, next_cursor, counts }))
+}
+
+async fn waiting_campaigns(api: &Api, member: &Member) -> Result<u64, Problem> {
+    Ok(page(api, member, CampaignQuery { limit: 1, ..waiting() }).await?.filtered_total)
+}
+
+/// The page of everything that waits, the oldest first, and the cursor of the next one.
+fn cut<T>(
+    pending: Vec<T>,
+    id: fn(&T) -> Uuid,
+    query: &PageQuery,
+) -> Result<(Vec<T>, Option<String>), Problem> {
+    let (limit, after) = (query.limit()?, query.after()?);
+    let mut behind = pending.into_iter().filter(|item| after.is_none_or(|after| id(item) > after.0));
+    let page: Vec<T> = behind.by_ref().take(limit).collect();
+    let next = page.last().map(id).filter(|_| behind.next().is_some());
+    Ok((page, next.map(|id| id.to_string())))
 }
 
 async fn queued_revision(
@@ -210,4 +255,44 @@ async fn queued_revision(
     let mandate = Mandate::of(member.may(Action::SenderDecide), may_approve, may_decide);
     let sender_name = sender.name;
     Ok(QueuedRevision { revision: waiting.into(), sender_name, sender_archived, mandate })
+}
+
+/// Lists the versions of message templates that wait for a decision.
+#[utoipa::path(
+    get, path = "/w/{slug}/moderation/templates", tag = "Moderation",
+    params(("slug" = String, Path), PageQuery), responses((status = 200, body = Queue<QueuedTemplate>))
+)]
+async fn templates(
+    State(api): State<Arc<Api>>,
+    member: Member,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Queue<QueuedTemplate>>, Problem> {
+    let (registry, templates) = of_workspace(&api, &member);
+    let pending = templates.pending().await?;
+    let (revisions, waiting) = (registry.pending().await?.len() as u64, pending.len() as u64);
+    let campaigns = waiting_campaigns(&api, &member).await?;
+    let counts = Waiting { campaigns, revisions, templates: waiting };
+    let (page, next_cursor) = cut(pending, |version| version.id, &query)?;
+    let mut items = Vec::with_capacity(page.len());
+    for version in page {
+        items.push(queued_template(&member, templates, version).await?);
+    }
+    Ok(Json(Queue { items, next_cursor, counts }))
+}
+
+async fn queued_template(
+    member: &Member,
+    templates: Templates<'_>,
+    waiting: TemplateVersion,
+) -> Result<QueuedTemplate, Problem> {
+    let template = templates.template(waiting.template_id.0).await?;
+    let template_archived = template.archived_at.is_some();
+    let may_decide = version::may_decide(&waiting, &Judge::of(member));
+    let may_approve = match may_decide {
+        Ok(()) if template_archived => Err(Problem::new(Code::StateConflict)),
+        ref other => other.clone(),
+    };
+    let mandate = Mandate::of(member.may(Action::TemplateDecide), may_approve, may_decide);
+    let template_name = template.name;
+    Ok(QueuedTemplate { version: waiting.into(), template_name, template_archived, mandate })
 }

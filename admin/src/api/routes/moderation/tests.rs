@@ -346,7 +346,11 @@ async fn the_queue_shows_the_oldest_first_with_counts_and_what_one_may_do() {
         assert_eq!(admin.post(&format!("/w/acme/senders/{sender}/revisions"), body).await.0, 201);
     }
     let (status, first) = admin.get("/w/acme/moderation/campaigns?limit=1").await;
-    assert_eq!((status, &first["counts"]), (200, &json!({ "campaigns": 2, "revisions": 2 })), "{first}");
+    assert_eq!(
+        (status, &first["counts"]),
+        (200, &json!({ "campaigns": 2, "revisions": 2, "templates": 0 })),
+        "{first}"
+    );
     let item = &first["items"][0];
     assert_eq!(
         (&item["id"], &item["may_decide"], &item["may_reject"]),
@@ -377,7 +381,7 @@ async fn the_queue_shows_the_oldest_first_with_counts_and_what_one_may_do() {
         (&first["items"][0]["saddr"], &first["items"][0]["may_decide"]),
         (&json!("News1"), &json!(true))
     );
-    assert_eq!(first["counts"], json!({ "campaigns": 2, "revisions": 2 }));
+    assert_eq!(first["counts"], json!({ "campaigns": 2, "revisions": 2, "templates": 0 }));
     let cursor = first["next_cursor"].as_str().unwrap();
     let (_, second) = admin.get(&format!("/w/acme/moderation/revisions?cursor={cursor}")).await;
     assert_eq!(
@@ -397,7 +401,7 @@ async fn the_queue_is_for_moderators_and_only_looked_at_by_super_admins() {
     let (root, flagged) = (house.super_admin().await, house.member(&acme, "Author+").await);
     let other = house.workspace("other").await;
     let foreign = house.member(&other, "Admin").await;
-    for tab in ["campaigns", "revisions"] {
+    for tab in ["campaigns", "revisions", "templates"] {
         let path = format!("/w/acme/moderation/{tab}");
         assert_eq!(author.get(&path).await.0, 403);
         assert_eq!(flagged.get(&path).await.0, 200);

@@ -7,6 +7,7 @@ mod revisions;
 mod tests;
 mod view;
 
+pub(crate) use revisions::Note;
 pub(crate) use view::RevisionView;
 
 use super::Routes;

@@ -60,7 +60,7 @@ pub(crate) struct NewRevision {
 pub(crate) struct Note {
     /// For those whom it concerns.
     #[schema(min_length = 1, max_length = 1000, example = "The carrier does not know it.")]
-    note: String,
+    pub(crate) note: String,
 }
 
 type Answer = Result<axum::Json<RevisionView>, Problem>;
