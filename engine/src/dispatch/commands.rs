@@ -458,7 +458,7 @@ const fn has_not_begun(status: Status) -> bool {
 }
 
 /// What becomes of units that were not sent when their campaign got this status; `None` when they still may be.
-pub(super) fn unsent(status: Status) -> Option<Unsent> {
+pub(crate) fn unsent(status: Status) -> Option<Unsent> {
     use crate::model::record::reason::TOO_LATE;
     match status {
         Status::Cancelled | Status::Failed => Some(Unsent { status: UnitStatus::Cancelled, reason: 0 }),

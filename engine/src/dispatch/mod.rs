@@ -69,6 +69,7 @@ mod window;
 pub(crate) use account::whole;
 pub use breaker::BreakerState;
 pub(crate) use columns::for_each_id;
+pub(crate) use commands::unsent;
 pub use config::{BindKind, ChannelConfig};
 pub use engine::{ChannelStatus, Engine, EngineConfig, EngineError, Progress};
 pub use env::{Clock, Dial, Env, Net, Now, Tcp, Wire, Workers};
