@@ -297,6 +297,10 @@ impl Journal for Slow {
         Box::pin(async { Ok(()) })
     }
 
+    fn lists(&self, after: CampaignNo) -> StoreFuture<'_, Vec<CampaignNo>> {
+        self.inner.lists(after)
+    }
+
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
         self.inner.remove(no)
     }

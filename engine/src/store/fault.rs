@@ -296,6 +296,13 @@ impl<J: Journal> Journal for FaultJournal<J> {
         })
     }
 
+    fn lists(&self, after: CampaignNo) -> StoreFuture<'_, Vec<CampaignNo>> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.lists(after).await
+        })
+    }
+
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.refuse()?;

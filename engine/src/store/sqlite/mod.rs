@@ -280,6 +280,10 @@ impl Journal for SqliteStore {
         Box::pin(ready(self.journal.maintain()))
     }
 
+    fn lists(&self, after: CampaignNo) -> StoreFuture<'_, Vec<CampaignNo>> {
+        Box::pin(ready(self.campaigns.lists(after)))
+    }
+
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
         Box::pin(ready(self.campaigns.remove(no)))
     }
