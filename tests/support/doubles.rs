@@ -301,6 +301,10 @@ impl Journal for Slow {
         self.inner.lists(after)
     }
 
+    fn free_octets(&self) -> StoreFuture<'_, Option<u64>> {
+        self.inner.free_octets()
+    }
+
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
         self.inner.remove(no)
     }

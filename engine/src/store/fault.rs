@@ -303,6 +303,13 @@ impl<J: Journal> Journal for FaultJournal<J> {
         })
     }
 
+    fn free_octets(&self) -> StoreFuture<'_, Option<u64>> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.free_octets().await
+        })
+    }
+
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.refuse()?;

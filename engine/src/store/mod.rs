@@ -460,6 +460,12 @@ pub trait Journal: Send + Sync {
     /// `Unavailable`.
     fn lists(&self, after: CampaignNo) -> StoreFuture<'_, Vec<CampaignNo>>;
 
+    /// Octets that the disk of the lists has left; `None` for a store whose disk is not of this machine.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn free_octets(&self) -> StoreFuture<'_, Option<u64>>;
+
     /// Removes everything of a campaign.
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()>;
 }

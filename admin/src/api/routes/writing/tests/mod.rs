@@ -4,6 +4,7 @@
 
 mod create;
 mod edits;
+mod large;
 mod limits;
 mod lists;
 mod looks;
