@@ -3,7 +3,7 @@
 //! `command` reads the command line and starts one of the commands: `demo` (one campaign against a simulated SMSC) or
 //! `serve` (the engine on a configured store). `config` reads the configuration, `observe` serves metrics and health,
 //! `audit` keeps what is worth an event and changes nothing, `audit_verify` checks the logs, `privacy` names recipients
-//! where numbers are not shown, `exit` and `signals` say how the program ends. The store and SMPP belong to the engine;
+//! where numbers are not shown, `leftovers` removes lists that nobody owns, `exit` and `signals` say how the program ends. The store and SMPP belong to the engine;
 //! only `demo` knows the simulator.
 
 mod accounts;
@@ -14,6 +14,7 @@ mod command;
 mod config;
 mod demo;
 mod exit;
+mod leftovers;
 mod lines;
 mod log;
 mod month;

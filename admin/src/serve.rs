@@ -9,6 +9,7 @@ use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::command::ServeOptions;
 use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
 use crate::exit::{self, Failure};
+use crate::leftovers;
 use crate::lines::Lines;
 use crate::observe::{Observed, Observer};
 use crate::place::{self, Place};
@@ -53,6 +54,8 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let exports = Shelf::new(config.directory.join("exports"), config.export_kept);
     let scratch = place.scratch()?;
     let reach = Reach { trusted_proxies, public_url, ctn, exports, scratch };
+    // Its number is given before any list of this run is written.
+    let leftovers = leftovers(&place).await?;
     let (measures, token) = (Arc::default(), setup_token(&place).await?);
     let plane = plane(&place, &engine, (reach, audit.clone()));
     let setup = token.as_ref().map(Secret::credential);
@@ -71,7 +74,8 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     if let Some(token) = token {
         Lines::Out.say(&format!("there is no super admin yet; setup token: {}", token.reveal()));
     }
-    let upkeep = upkeep(&place, &audit, config.audit.retention_days);
+    let mut upkeep = upkeep(&place, &audit, config.audit.retention_days);
+    upkeep.spawn(leftovers);
     record(&audit, "server.start").await;
     let answering = observer.serve(Observed {
         engine: engine.clone(),
@@ -103,6 +107,13 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     record(&audit, "server.stop").await;
     drop(upkeep);
     done
+}
+
+/// What removes the recipient lists that earlier runs left to nobody.
+async fn leftovers(place: &Place) -> Result<impl Future<Output = ()> + use<>, Failure> {
+    let first = place.store.next_campaign_no().await?;
+    let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
+    Ok(leftovers::sweep(catalog, Arc::clone(&place.store) as _, first))
 }
 
 fn recorder(place: &Place, audit: &Audit) -> Result<Recorder, Failure> {

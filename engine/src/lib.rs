@@ -14,8 +14,9 @@ pub mod store;
 pub mod text;
 
 pub use dispatch::{
-    BindKind, BreakerState, CampaignState, ChannelConfig, ChannelStatus, Clock, Dial, Engine, EngineConfig,
-    EngineError, Env, InboundConfig, KEYWORD_SOURCE, Latency, LiveCampaign, MAX_PUSH, MessageError, Net, Now,
-    Progress, Push, PushError, RECEIPT_TIMEOUT, RouteError, Serving, Tcp, Wire, Workers, boot_id, parts_of,
+    BindKind, BreakerState, CampaignState, ChannelConfig, ChannelStatus, Check, Clock, Dial, Engine,
+    EngineConfig, EngineError, Env, InboundConfig, KEYWORD_SOURCE, Latency, LiveCampaign, MAX_PUSH,
+    MessageError, Net, Now, Progress, Push, PushError, RECEIPT_TIMEOUT, RouteError, Serving, Tcp, Wire,
+    Workers, boot_id, parts_of,
 };
 pub use pdu::MessageIdForm;

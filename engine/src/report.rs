@@ -6,7 +6,7 @@
 //! read in one transaction with the next: the rows are true of some recent time each, the counts are not exact.
 //! Of an ended campaign they are exact, but for receipts that still come.
 
-use crate::dispatch::{Engine, for_each_id, whole};
+use crate::dispatch::{Engine, for_each_id, unsent, whole};
 use crate::model::explain::{explain_message, explain_receipt, is_engine_reason};
 use crate::model::{CHUNK_RECIPIENTS, Campaign, ChunkNo, ChunkState, MAX_PARTS, NO_TIME, Number, UnitStatus};
 use crate::store::{Journal, Recipients, StoreError};
@@ -165,7 +165,7 @@ pub async fn recipients(
 ) -> Result<Vec<RecipientRow>, StoreError> {
     let list = journal.recipients(campaign.no, chunk).await?;
     let state = journal.state(campaign.no, chunk).await?.unwrap_or_default();
-    Ok(rows(campaign, chunk, &list, &state))
+    Ok(rows(campaign, chunk, &list, state))
 }
 
 /// The same with what the engine knows and no file holds yet, so that it agrees with the live counts. Only those whose
@@ -185,12 +185,13 @@ pub async fn recipients_now(
         return Ok(Vec::new());
     }
     let state = engine.columns(campaign, chunk).await?;
-    let rows = rows(campaign, chunk, &list, &state).into_iter().zip(places);
+    let rows = rows(campaign, chunk, &list, state).into_iter().zip(places);
     Ok(rows.filter_map(|(row, is_wanted)| is_wanted.then_some(row)).collect())
 }
 
-fn rows(campaign: &Campaign, chunk: ChunkNo, list: &Recipients, state: &ChunkState) -> Vec<RecipientRow> {
+fn rows(campaign: &Campaign, chunk: ChunkNo, list: &Recipients, state: ChunkState) -> Vec<RecipientRow> {
     let parts = parts_of(campaign);
+    let state = &ended(campaign, list.numbers.len() * parts, state);
     let base_ms = campaign.created_at.as_millisecond();
     let ids = texts(state);
     let has_id: Vec<bool> = ids.iter().map(Option::is_some).collect();
@@ -220,6 +221,18 @@ fn rows(campaign: &Campaign, chunk: ChunkNo, list: &Recipients, state: &ChunkSta
         }
     };
     list.numbers.iter().enumerate().map(row).collect()
+}
+
+/// The columns of `units` of a campaign that may be over: what no column speaks of then ended with it.
+fn ended(campaign: &Campaign, units: usize, mut state: ChunkState) -> ChunkState {
+    let Some(unsent) = unsent(campaign.status) else { return state };
+    let untouched = state.status.len()..units;
+    if unsent.reason != 0 {
+        let places = untouched.clone().filter_map(|unit| u16::try_from(unit).ok());
+        state.errors.extend(places.map(|unit| (unit, unsent.reason)));
+    }
+    state.status.extend(untouched.map(|_| unsent.status as u8));
+    state
 }
 
 fn parts_of(campaign: &Campaign) -> usize {

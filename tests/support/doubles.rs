@@ -297,6 +297,14 @@ impl Journal for Slow {
         Box::pin(async { Ok(()) })
     }
 
+    fn lists(&self, after: CampaignNo) -> StoreFuture<'_, Vec<CampaignNo>> {
+        self.inner.lists(after)
+    }
+
+    fn free_octets(&self) -> StoreFuture<'_, Option<u64>> {
+        self.inner.free_octets()
+    }
+
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
         self.inner.remove(no)
     }

@@ -82,7 +82,7 @@ pub(crate) struct CampaignView {
     approved_at: Option<Moment>,
     started_at: Option<Moment>,
     ended_at: Option<Moment>,
-    /// Why it failed.
+    /// Why it failed, or what its pre-flight lacks while that holds it.
     reason: Option<String>,
     rejection_note: Option<String>,
     archived_at: Option<Moment>,

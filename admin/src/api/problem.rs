@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use engine::EngineError;
 use engine::store::StoreError;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 /// What every `type` begins with; relative, so that it resolves inside an installation without internet.
@@ -93,6 +94,8 @@ codes! {
     IdempotencyPending = "idempotency_pending", CONFLICT, "The first request with this idempotency key has no known outcome";
     /// The campaign is not sending.
     NotStarted = "not_started", CONFLICT, "The campaign takes no numbers now";
+    /// The campaign is large, and something that it needs is missing.
+    PreflightFailed = "preflight_failed", CONFLICT, "The pre-flight of the large campaign says no";
     /// What was exported is gone.
     Gone = "gone", GONE, "It has expired";
     /// The body is longer than allowed.
@@ -282,6 +285,11 @@ impl From<EngineError> for Problem {
             EngineError::Store(error) => error.into(),
             EngineError::State(..) | EngineError::NotApproved | EngineError::TooLate => {
                 Self::because(Code::StateConflict, told)
+            }
+            EngineError::Preflight(missing) => {
+                let check = |check: engine::Check| json!({ "name": check.name, "ok": check.ok, "detail": check.detail });
+                let checks: Vec<_> = missing.into_iter().map(check).collect();
+                Self::because(Code::PreflightFailed, told).with("checks", checks)
             }
             EngineError::Sender(_) => Self::because(Code::SenderNotApproved, told),
             EngineError::NotBuilt(_) | EngineError::Route(_) | EngineError::Message(_) => {

@@ -3,6 +3,7 @@
 //! Everything is read from the store: credentials alone cannot send. What does not hold fails the campaign with the
 //! reason in words; a store that cannot be read leaves it where it is, to be built again.
 
+use crate::dispatch::commands::Command;
 use crate::dispatch::engine::{Engine, EngineError};
 use crate::dispatch::message::Message;
 use crate::intake::ListHasher;
@@ -99,10 +100,17 @@ impl Engine {
                 return Err(EngineError::NotBuilt(why));
             }
         }
-        let started = if starts { self.start_campaign(workspace, id, by).await } else { Ok(()) };
+        let started = match starts {
+            true => self.command((workspace, id), Command::AutoStart, by).await,
+            false => Ok(()),
+        };
         // Behind the start: the calendar starts it only when this could not.
         self.look_at(workspace, id);
-        started
+        match started {
+            // It is held with its reason, and the calendar asks again.
+            Err(EngineError::Preflight(_)) => Ok(()),
+            started => started,
+        }
     }
 
     /// Notes what went wrong with a campaign's work; its status tells it too, so a store that is away only costs the
@@ -199,9 +207,18 @@ impl Engine {
             return Err(EngineError::NotApproved);
         }
         Message::new(&campaign.content, 1)?;
-        let revision = self.revision_of(campaign).await?;
         let usable = [RevisionStatus::Approved, RevisionStatus::Archived];
-        unusable(campaign, revision.as_ref(), &usable).map_or(Ok(()), |why| Err(EngineError::Sender(why)))
+        self.unusable_sender(campaign, &usable).await?.map_or(Ok(()), |why| Err(EngineError::Sender(why)))
+    }
+
+    /// Why a campaign cannot be sent under the sender revision that it names, unless that stands as one of these.
+    pub(super) async fn unusable_sender(
+        &self,
+        campaign: &Campaign,
+        usable_as: &[RevisionStatus],
+    ) -> Result<Option<&'static str>, EngineError> {
+        let revision = self.revision_of(campaign).await?;
+        Ok(unusable(campaign, revision.as_ref(), usable_as))
     }
 
     /// Stops and fails every campaign that sends, or would send, under a sender revision which was withdrawn; which

@@ -20,6 +20,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Pause before a look that the store prevented is repeated; doubled each time up to [`LOOK_EVERY`].
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// Pause before a held campaign's pre-flight is asked again: a few reads, soon after a channel is bound.
+const PREFLIGHT_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
 /// A campaign by owner and id.
 pub(super) type Whose = (WorkspaceId, CampaignId);
 
@@ -212,6 +215,8 @@ impl Engine {
                 self.look_at(workspace, id);
                 Ok(None)
             }
+            // It is held with its reason.
+            Err(EngineError::Preflight(_)) => Ok(self.timestamp().checked_add(PREFLIGHT_AGAIN).ok()),
             Err(EngineError::NotBuilt(reason)) => {
                 tracing::warn!(campaign = %id, reason, "not built");
                 Ok(None)

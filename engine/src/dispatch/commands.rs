@@ -28,6 +28,8 @@ const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub(super) enum Command {
     Start,
+    /// It wants to start by itself.
+    AutoStart,
     /// The time of a started one has come.
     Send,
     Pause,
@@ -46,7 +48,8 @@ impl Engine {
     /// Starts a campaign that is `Pending`: it is `Sending` when this returns, or armed until its time comes.
     ///
     /// # Errors
-    /// [`EngineError::State`], [`EngineError::NotApproved`], [`EngineError::Sender`], the store's.
+    /// [`EngineError::State`], [`EngineError::NotApproved`], [`EngineError::Sender`], [`EngineError::Preflight`] for a
+    /// large one, the store's.
     pub async fn start_campaign(
         &self,
         workspace: WorkspaceId,
@@ -158,7 +161,8 @@ impl Engine {
         by: &Principal,
     ) -> Result<(), EngineError> {
         let (engine, by) = (self.clone(), by.clone());
-        detached(async move {
+        // Boxed: whoever waits for it holds a pointer, not the state of every command.
+        detached(Box::pin(async move {
             let mut tries = 0;
             loop {
                 let campaign = engine.campaign(workspace, id).await?;
@@ -171,7 +175,7 @@ impl Engine {
                     return done;
                 }
             }
-        })
+        }))
         .await
     }
 
@@ -183,7 +187,8 @@ impl Engine {
     ) -> Result<(), EngineError> {
         match command {
             Command::Start => self.start_now(campaign, by).await,
-            Command::Send => self.send(campaign, by).await,
+            Command::AutoStart => self.start_by_itself(campaign, by).await,
+            Command::Send => self.send_or_hold(campaign, by).await,
             Command::Pause => self.stop(campaign, (Move::Pause, None), by).await,
             Command::Resume => self.resume_now(campaign, by).await,
             Command::Finish => self.finish_now(campaign, by).await,
@@ -196,10 +201,25 @@ impl Engine {
     }
 
     async fn start_now(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+        self.check_startable(&campaign).await?;
+        // Also for one that is only armed: whoever starts it can still mend what is missing.
+        self.require_go(&campaign).await?;
+        self.begin_or_arm(campaign, by).await
+    }
+
+    async fn start_by_itself(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+        self.check_startable(&campaign).await?;
+        self.begin_or_arm(campaign, by).await
+    }
+
+    async fn check_startable(&self, campaign: &Campaign) -> Result<(), EngineError> {
         if campaign.status.after(Move::Start).is_none() || campaign.started {
             return Err(EngineError::State(campaign.status, Move::Start.word()));
         }
-        self.check_started(&campaign).await?;
+        self.check_started(campaign).await
+    }
+
+    async fn begin_or_arm(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
         let (workspace, id) = (campaign.workspace_id, campaign.id);
         let calendar = self.tenant(workspace).await?.settings().calendar.clone();
         let gate = Gate::new(campaign.mode, &campaign.content.rules, &calendar);
@@ -210,7 +230,7 @@ impl Engine {
             GateState::Closed { why: HoldReason::Scheduled, .. } if is_timed => {
                 self.record(Campaign { started: true, ..campaign }, (Move::Arm, None), by).await.map(drop)
             }
-            GateState::Open { .. } | GateState::Closed { .. } => self.send(campaign, by).await,
+            GateState::Open { .. } | GateState::Closed { .. } => self.send_or_hold(campaign, by).await,
         };
         self.look_at(workspace, id);
         started
@@ -411,12 +431,16 @@ impl Engine {
         };
         let mut changed = Campaign {
             status,
-            hold_reason: what.hold_reason(),
+            hold_reason: if what == Move::Hold { campaign.hold_reason } else { what.hold_reason() },
             state_version: campaign.state_version + 1,
             stop_gen: campaign.stop_gen + u32::from(what.stops()),
             reason: reason.or(campaign.reason),
             ..campaign
         };
+        if matches!(what, Move::Start | Move::Cancel) {
+            // Why it was held says nothing about what it is now.
+            changed.reason = None;
+        }
         if what == Move::Start {
             changed.filing.started_at = changed.filing.started_at.or_else(|| Some(self.timestamp()));
         }
@@ -458,7 +482,7 @@ const fn has_not_begun(status: Status) -> bool {
 }
 
 /// What becomes of units that were not sent when their campaign got this status; `None` when they still may be.
-pub(super) fn unsent(status: Status) -> Option<Unsent> {
+pub(crate) fn unsent(status: Status) -> Option<Unsent> {
     use crate::model::record::reason::TOO_LATE;
     match status {
         Status::Cancelled | Status::Failed => Some(Unsent { status: UnitStatus::Cancelled, reason: 0 }),

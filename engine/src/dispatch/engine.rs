@@ -21,6 +21,7 @@ use crate::dispatch::mark::MarkDir;
 use crate::dispatch::matcher::{Early, Matcher};
 use crate::dispatch::message::MessageError;
 use crate::dispatch::opt_out;
+use crate::dispatch::preflight::{Check, names};
 use crate::dispatch::recorder::Recorder;
 use crate::dispatch::recovery::{Found, recover};
 use crate::dispatch::route::RouteError;
@@ -82,6 +83,9 @@ pub enum EngineError {
     /// Its time has passed.
     #[error("the campaign's time has passed")]
     TooLate,
+    /// It is large, and this is missing.
+    #[error("the campaign is large and its pre-flight says no: {}", names(.0))]
+    Preflight(Vec<Check>),
     /// No channel takes it.
     #[error(transparent)]
     Route(#[from] RouteError),

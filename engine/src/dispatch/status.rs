@@ -1,11 +1,11 @@
 //! What the engine tells about itself: campaigns, channels, times, whether it goes on, whether it stores, what waits.
 
 use crate::dispatch::assembly::Channel;
-use crate::dispatch::breaker::BreakerState;
 use crate::dispatch::config::ChannelConfig;
 use crate::dispatch::engine::{ChannelStatus, Engine, EngineError, Progress};
 use crate::dispatch::keeper::KeeperMsg;
 use crate::dispatch::latency::Latency;
+use crate::dispatch::preflight::takes_units;
 use crate::dispatch::route::{RouteError, Routes};
 use crate::dispatch::running::Running;
 use crate::model::{
@@ -115,13 +115,9 @@ impl Engine {
             // A Trigger campaign that has nothing to send waits for nothing.
             return running.cells.hold().filter(|why| *why != HoldReason::DailyLimit);
         }
-        let is_up = |channel: &Channel| {
-            let is_bound = channel.links.iter().any(|link| link.up.load(Ordering::Relaxed));
-            is_bound && channel.cells.breaker() != BreakerState::Open
-        };
         let is_reachable = self.routes(&running.campaign).is_ok_and(|routes| {
             let channels = (0..=u8::MAX).zip(&self.0.channels);
-            channels.filter(|(at, _)| routes.uses(*at)).any(|(_, channel)| is_up(channel))
+            channels.filter(|(at, _)| routes.uses(*at)).any(|(_, channel)| takes_units(channel))
         });
         let now_ns = self.0.env.clock.now().mono_us.saturating_mul(1_000);
         let rates = running.rates.lock().unwrap_or_else(PoisonError::into_inner).clone();

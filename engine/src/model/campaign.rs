@@ -241,7 +241,7 @@ pub struct Campaign {
     pub finished: bool,
     /// Which row is due when, for Spread: made when it is built, made anew by an outage.
     pub plan: Option<Plan>,
-    /// Why it failed or was rejected.
+    /// Why it failed or was rejected, or what its pre-flight lacks while that holds it.
     pub reason: Option<String>,
     /// When it ended.
     pub ended_at: Option<jiff::Timestamp>,

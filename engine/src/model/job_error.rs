@@ -84,6 +84,8 @@ codes! {
     BindRefused = "bind_refused", "The SMSC refuses a bind that the campaign needs.";
     /// Its schedule cannot be kept.
     PlanInfeasible = "plan_infeasible", "The schedule cannot be kept with the campaign's limits, days and quiet hours.";
+    /// It is large and its pre-flight says no.
+    Preflight = "preflight", "The campaign is large and its pre-flight says no; it starts by itself once that says go.";
     /// Its time ended before it was done.
     WindowOver = "window_over", "The time of the campaign ended before everything was sent.";
     /// The store could not be read or written.

@@ -61,6 +61,8 @@ pub enum Move {
     Arm,
     /// Begins to send: started by a person or by auto-start, and its time has come.
     Start,
+    /// It is large and its pre-flight says no: it starts by itself once that says go.
+    Hold,
     /// Paused by a person.
     Pause,
     /// Resumed by a person.
@@ -103,7 +105,7 @@ impl Status {
             (New, Move::Approve) => Building,
             (New, Move::Reject) => Cancelled,
             (Building, Move::Built) => Pending,
-            (Pending, Move::Arm) => Pending,
+            (Pending, Move::Arm | Move::Hold) => Pending,
             (Pending, Move::Start) => Sending,
             (Sending, Move::Pause) => Paused,
             (Paused, Move::Resume) => Sending,
@@ -127,12 +129,13 @@ impl Status {
 
 impl Move {
     /// Every move, in the order of life.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Approve,
         Self::Reject,
         Self::Built,
         Self::Arm,
         Self::Start,
+        Self::Hold,
         Self::Pause,
         Self::Resume,
         Self::Cancel,
@@ -152,6 +155,7 @@ impl Move {
             Self::Reject => "be rejected",
             Self::Built => "be built",
             Self::Arm | Self::Start => "start",
+            Self::Hold => "be held",
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Cancel => "cancel",
@@ -173,6 +177,7 @@ impl Move {
             Self::Built => "campaign.built",
             Self::Arm => "campaign.arm",
             Self::Start => "campaign.start",
+            Self::Hold => "campaign.hold",
             Self::Pause => "campaign.pause",
             Self::Resume => "campaign.resume",
             Self::Cancel => "campaign.cancel",
@@ -217,16 +222,16 @@ mod tests {
     ///
     /// `N`ew, `B`uilding, `P`ending, `S`ending, pa`U`sed, `D`one, `C`ancelled, `F`ailed, `E`xpired.
     const TABLE: &str = "
-              approve reject built arm start pause resume cancel finish respread complete receipts fail expire
-        N     B       C      .     .   .     .     .      C      .      .        .        .        .    E
-        B     .       .      P     .   .     .     .      C      .      .        .        .        F    .
-        P     .       .      .     P   S     .     .      C      .      .        .        .        F    E
-        S     .       .      .     .   .     U     .      C      S      S        D        .        F    E
-        U     .       .      .     .   .     .     S      C      U      .        D        .        F    E
-        D     .       .      .     .   .     .     .      .      .      .        .        D        .    .
-        C     .       .      .     .   .     .     .      .      .      .        .        C        .    .
-        F     .       .      .     .   .     .     .      .      .      .        .        F        .    .
-        E     .       .      .     .   .     .     .      .      .      .        .        E        .    .
+              approve reject built arm start hold pause resume cancel finish respread complete receipts fail expire
+        N     B       C      .     .   .     .    .     .      C      .      .        .        .        .    E
+        B     .       .      P     .   .     .    .     .      C      .      .        .        .        F    .
+        P     .       .      .     P   S     P    .     .      C      .      .        .        .        F    E
+        S     .       .      .     .   .     .    U     .      C      S      S        D        .        F    E
+        U     .       .      .     .   .     .    .     S      C      U      .        D        .        F    E
+        D     .       .      .     .   .     .    .     .      .      .      .        .        D        .    .
+        C     .       .      .     .   .     .    .     .      .      .      .        .        C        .    .
+        F     .       .      .     .   .     .    .     .      .      .      .        .        F        .    .
+        E     .       .      .     .   .     .    .     .      .      .      .        .        E        .    .
     ";
 
     fn status(letter: &str) -> Option<Status> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::record::reason;
-use crate::model::{CampaignNo, DeliveryPolicy, Mode, SendingRules};
+use crate::model::{CampaignNo, DeliveryPolicy, Mode, SendingRules, Status};
 use crate::seed::{CampaignSeed, Seed};
 use crate::store::{Catalog, Entity, Kind, Scope, SqliteStore, StateSave};
 use pdu::PackedId;
@@ -218,5 +218,37 @@ proptest! {
             let listed: BTreeMap<_, _> = errors.items.iter().map(|e| (e.error, e.recipients)).collect();
             assert_eq!(listed, expected);
         });
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_not_sent_to_when_a_campaign_ended_stands_where_its_counts_say() {
+    for parts in [1, 2] {
+        let (_directory, store, campaign) = place(parts, 3).await;
+        let ends = [
+            (Status::New, UnitStatus::Queued, None),
+            (Status::Sending, UnitStatus::Queued, None),
+            (Status::Cancelled, UnitStatus::Cancelled, None),
+            (Status::Failed, UnitStatus::Cancelled, None),
+            (Status::Expired, UnitStatus::Expired, Some(reason::TOO_LATE)),
+        ];
+        for (status, expected, code) in ends {
+            let campaign = Campaign { status, ..campaign.clone() };
+            let rows = recipients(&store, &campaign, 0).await.expect("rows");
+            let stands =
+                |row: &RecipientRow| (row.status, row.error.map(|error| error.code), row.parts.len());
+            let found: Vec<_> = rows.iter().map(stands).collect();
+            assert_eq!(found, [(expected, code, parts); 3], "{status}");
+        }
+        // What a column speaks of stays as it is.
+        let sent = columns(0, &vec![(UnitStatus::Delivered, 0, "1"); parts]);
+        store
+            .save_state(NO, StateSave { watermark: 1, chunks: vec![sent], ..StateSave::default() })
+            .await
+            .expect("saved");
+        let campaign = Campaign { status: Status::Cancelled, ..campaign };
+        let rows = recipients(&store, &campaign, 0).await.expect("rows");
+        let found: Vec<_> = rows.iter().map(|row| row.status).collect();
+        assert_eq!(found, [UnitStatus::Delivered, UnitStatus::Cancelled, UnitStatus::Cancelled]);
     }
 }

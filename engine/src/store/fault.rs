@@ -296,6 +296,20 @@ impl<J: Journal> Journal for FaultJournal<J> {
         })
     }
 
+    fn lists(&self, after: CampaignNo) -> StoreFuture<'_, Vec<CampaignNo>> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.lists(after).await
+        })
+    }
+
+    fn free_octets(&self) -> StoreFuture<'_, Option<u64>> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.free_octets().await
+        })
+    }
+
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.refuse()?;

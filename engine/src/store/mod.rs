@@ -454,6 +454,18 @@ pub trait Journal: Send + Sync {
     /// Housekeeping off the commit path: folds the write-ahead logs. Called between commits by its own worker.
     fn maintain(&self) -> StoreFuture<'_, ()>;
 
+    /// Numbers of stored lists in order, above `after`, at most [`MAX_PAGE`]; also those that no campaign owns.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn lists(&self, after: CampaignNo) -> StoreFuture<'_, Vec<CampaignNo>>;
+
+    /// Octets that the disk of the lists has left; `None` for a store whose disk is not of this machine.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn free_octets(&self) -> StoreFuture<'_, Option<u64>>;
+
     /// Removes everything of a campaign.
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()>;
 }

@@ -61,7 +61,7 @@ pub(crate) async fn take(
     let stored = tokio::task::spawn_blocking(work).await.map_err(|_| Problem::new(Code::Internal))??;
     Ok(Taken {
         stored,
-        bytes: recipients.iter().map(octets).sum(),
+        bytes: octets(&recipients),
         lines: recipients.len() as u64,
         duplicate: reading.duplicate,
         invalid: reading.invalid_by_reason.values().sum(),
@@ -72,9 +72,13 @@ pub(crate) async fn take(
     })
 }
 
-fn octets(recipient: &RecipientBody) -> u64 {
-    let values: usize = recipient.variables.values().map(String::len).sum();
-    (recipient.number.len() + values) as u64
+/// Octets that recipients count of their workspace's storage.
+pub(crate) fn octets(recipients: &[RecipientBody]) -> u64 {
+    let of = |recipient: &RecipientBody| {
+        let values: usize = recipient.variables.values().map(String::len).sum();
+        (recipient.number.len() + values) as u64
+    };
+    recipients.iter().map(of).sum()
 }
 
 fn read(recipients: &[RecipientBody], names: &[String], region: Option<&Region>, at: Timestamp) -> Reading {

@@ -1,10 +1,10 @@
 //! Receives a recipient file over HTTP: its media type, how it says it is to be read, and how long it may be.
 //!
 //! 50 MiB with a person's login, 1 GiB with an API key, the limit itself allowed (C21); never more than is left of the
-//! workspace's quota, which counts the octets of the files that its open drafts and its campaigns came from. What says
-//! itself that it is too long is refused before it is read.
+//! workspace's quota. What says itself that it is too long is refused before it is read.
 
 use super::judge::names_in;
+use super::quota;
 use super::upload::{self, Taken, drain};
 use crate::api::caller::{Member, Proof};
 use crate::api::problem::{Code, Problem};
@@ -14,8 +14,7 @@ use axum::http::{HeaderMap, header};
 use engine::intake::{
     CONSOLE_MAX_BYTES, Delimiter, Format, Header, Limits, NumberColumn, Options, SERVER_MAX_BYTES,
 };
-use engine::model::{DraftStatus, MAX_VARIABLES, WorkspaceId};
-use engine::store::{Entity, Kind, MAX_PAGE, Query, Scope, StoreError};
+use engine::model::MAX_VARIABLES;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -81,10 +80,7 @@ async fn prepare(
     let mut options = options(&query, format)?;
     options.variables = variables(&query, text)?;
     options.default_region.clone_from(&workspace.policies.default_region);
-    let left = match workspace.terms.storage_quota_bytes {
-        None => u64::MAX,
-        Some(quota) => quota.saturating_sub(stored_octets(api, workspace.id).await?),
-    };
+    let left = quota::left(api, workspace).await?;
     let over = if left < most { Code::QuotaExceeded } else { Code::TooLarge };
     options.limits = Limits { max_bytes: most.min(left), ..Limits::default() };
     check_length(headers, most.min(left), over)?;
@@ -165,30 +161,6 @@ fn variables(query: &FileQuery, text: Option<&str>) -> Result<Vec<String>, Probl
         return Err(Problem::new(Code::BadParameter).with_field("variables", "too_many", message));
     }
     Ok(names)
-}
-
-/// Octets of the files that open drafts and campaigns of a workspace came from. Cost: reads all of them.
-async fn stored_octets(api: &Api, workspace: WorkspaceId) -> Result<u64, StoreError> {
-    let mut octets: u64 = 0;
-    let kinds = [(Kind::Draft, vec![format!("{:?}", DraftStatus::Open)]), (Kind::Campaign, Vec::new())];
-    for (kind, statuses) in kinds {
-        let mut after = None;
-        loop {
-            let query = Query { kind, statuses: statuses.clone(), parent: None, after, limit: MAX_PAGE };
-            let page = api.catalog.list(Scope::Workspace(workspace), query).await?;
-            let uploads = page.items.iter().filter_map(|entity| match entity {
-                Entity::Draft(draft) => draft.upload.as_ref(),
-                Entity::Campaign(campaign) => campaign.filing.upload.as_ref(),
-                _ => None,
-            });
-            octets = uploads.fold(octets, |sum, upload| sum.saturating_add(upload.bytes));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-    }
-    Ok(octets)
 }
 
 #[cfg(test)]

@@ -62,6 +62,12 @@ impl Intakes {
         drop(self.permits.acquire_many(all).await.expect("the semaphore is never closed"));
     }
 
+    /// How many lists are being written.
+    #[cfg(test)]
+    pub(crate) fn under_way(&self) -> usize {
+        MAX_INTAKES - self.permits.available_permits()
+    }
+
     /// The right to write one list.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::Fixture;
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState};
-use crate::store::{Header, Journal, MAX_VALUES_OCTETS, Recipients, StateSave, StoreError};
+use crate::store::{Header, Journal, MAX_PAGE, MAX_VALUES_OCTETS, Recipients, StateSave, StoreError};
 use jiff::civil::{Date, date};
 
 const NO: CampaignNo = CampaignNo(7);
@@ -215,4 +215,33 @@ pub(in crate::store) async fn a_failing_save_is_whole_or_not_at_all(
         assert!(holds(journal, &before, total).await);
     }
     failures
+}
+
+pub(in crate::store) async fn every_stored_list_is_named_in_pages_and_no_other<F>(fixture: &F)
+where
+    F: Fixture<Store: Journal>,
+{
+    let journal = fixture.open().await;
+    let write =
+        |no: u32, announced: u64| journal.write_recipients(CampaignNo(no), announced).expect("begins");
+    assert_eq!(journal.lists(CampaignNo(0)).await.expect("readable"), []);
+    let last = 2 * u32::try_from(MAX_PAGE).expect("a page is small");
+    for no in 1..=last {
+        // Every hundredth has a file of its own.
+        write(no, if no % 100 == 0 { 3 * FULL } else { 0 }).finish().expect("an empty list");
+    }
+    let under_way = write(1_000, 3 * FULL);
+    journal.remove(CampaignNo(7)).await.expect("removed");
+    journal.remove(CampaignNo(200)).await.expect("removed");
+    let (mut found, mut after) = (Vec::new(), CampaignNo(0));
+    loop {
+        let page = journal.lists(after).await.expect("readable");
+        assert!(page.len() <= MAX_PAGE, "{}", page.len());
+        let Some(newest) = page.last() else { break };
+        after = *newest;
+        found.extend(page);
+    }
+    let expected = (1..=last).filter(|no| ![7, 200].contains(no)).map(CampaignNo);
+    assert_eq!(found, expected.collect::<Vec<_>>());
+    drop(under_way);
 }

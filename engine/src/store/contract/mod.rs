@@ -139,6 +139,7 @@ macro_rules! journal_contract {
             a_list_grows_with_charges_and_watermark
             what_would_leave_a_gap_in_a_list_saves_nothing
             a_header_survives_a_restart_and_not_a_new_upload
+            every_stored_list_is_named_in_pages_and_no_other
         }
     };
 }

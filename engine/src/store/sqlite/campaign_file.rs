@@ -7,12 +7,14 @@
 use super::connection::{
     self, CAMPAIGN_READER, CAMPAIGN_READERS, CAMPAIGN_WRITER, CAMPAIGN_WRITERS, Handle, Role, SMALL,
 };
+use super::control::sql_limit;
 use super::directory::Directory;
 use super::lock;
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState};
-use crate::store::{Header, MAX_VALUES_OCTETS, Recipients, StateSave, StoreError};
+use crate::store::{Header, MAX_PAGE, MAX_VALUES_OCTETS, Recipients, StateSave, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 /// The same in every campaign file. A row in `campaign` says that the upload is complete.
@@ -185,6 +187,26 @@ impl CampaignFiles {
             Ok(Ok(()))
         })?
     }
+
+    /// The numbers of complete lists above `after` in order, a page of them.
+    pub(super) fn lists(&self, after: CampaignNo) -> Result<Vec<CampaignNo>, StoreError> {
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        let mut found: Vec<CampaignNo> = lock(&self.own).range(behind).take(MAX_PAGE).copied().collect();
+        let mut readers = lock(&self.readers);
+        let small = readers.handle(&self.directory, Home::Small).with(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT campaign FROM campaign WHERE campaign > ?1 ORDER BY campaign LIMIT ?2",
+                )?
+                .query_map((after.0, sql_limit(MAX_PAGE)), |row| row.get(0).map(CampaignNo))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        found.extend(small);
+        found.sort_unstable();
+        found.truncate(MAX_PAGE);
+        Ok(found)
+    }
+
     /// Removes the campaign and makes an upload of it that is under way fail.
     pub(super) fn remove(&self, no: CampaignNo) -> Result<(), StoreError> {
         let mut uploads = lock(&self.uploads);

@@ -59,6 +59,14 @@ impl Directory {
         Ok(names)
     }
 
+    /// Octets that its disk has left for this user.
+    pub(super) fn free_octets(&self) -> Result<u64, StoreError> {
+        let disk = rustix::fs::statvfs(&self.path).map_err(|e| {
+            StoreError::Unavailable(format!("the disk of {} cannot be looked at: {e}", self.path.display()))
+        })?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Removes a file; an absent one is fine.
     pub(super) fn unlink(&self, name: &str) -> Result<(), StoreError> {
         let path = self.file(name);

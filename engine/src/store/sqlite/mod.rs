@@ -280,6 +280,14 @@ impl Journal for SqliteStore {
         Box::pin(ready(self.journal.maintain()))
     }
 
+    fn lists(&self, after: CampaignNo) -> StoreFuture<'_, Vec<CampaignNo>> {
+        Box::pin(ready(self.campaigns.lists(after)))
+    }
+
+    fn free_octets(&self) -> StoreFuture<'_, Option<u64>> {
+        Box::pin(ready(self.campaigns.directory.free_octets().map(Some)))
+    }
+
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {
         Box::pin(ready(self.campaigns.remove(no)))
     }

@@ -3,23 +3,28 @@
 //! Recipients are copied a chunk at a time, so that memory stays at one chunk. The campaign exists once they are
 //! durable; a copy that ends early leaves nothing behind.
 
+use crate::api::authoring::quota;
 use crate::api::caller::Member;
 use crate::api::permission::Standing;
 use crate::api::problem::Problem;
 use crate::api::state::Api;
 use engine::model::{
-    Campaign, CampaignId, CampaignNo, ChunkNo, Content, Filing, Mode, SenderId, Status, Workspace,
+    Campaign, CampaignId, CampaignNo, ChunkNo, Content, Filing, Mode, SenderId, Status, Upload, Workspace,
 };
 use engine::store::{Change, Entity, Expect, Scope, StoreError};
 use uuid::Uuid;
 
 /// Copies it into `target`; the caller is Admin there, which was checked.
+///
+/// # Errors
+/// `quota_exceeded`, where the target has no room for the recipients; the store's.
 pub(super) async fn copy(
     api: &Api,
     member: &Member,
     original: &Campaign,
     target: &Workspace,
 ) -> Result<Campaign, Problem> {
+    quota::check(api, target, quota::of_campaign(original)).await?;
     let no = api.catalog.next_campaign_no().await?;
     let recipients = recipients(api, original, no).await?;
     let made = anew(original, (no, recipients), (target, member), api.now());
@@ -72,6 +77,9 @@ fn anew(
         snpi: 0,
         ..original.content.clone()
     };
+    // The list counts here like a file that came now.
+    let upload = original.filing.upload.clone();
+    let upload = upload.map(|upload| Upload { at: now, by: member.user_id(), ..upload });
     let mut content = nobody;
     // Channels serve workspaces: the one that it was pinned to may not serve this one.
     content.rules.channel = None;
@@ -103,6 +111,6 @@ fn anew(
         counts: None,
         segment_counts: None,
         receipts_over: false,
-        filing: Filing { restored_from: Some(original.id), ..Filing::default() },
+        filing: Filing { restored_from: Some(original.id), upload, ..Filing::default() },
     }
 }

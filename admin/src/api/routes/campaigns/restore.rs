@@ -46,9 +46,12 @@ pub(crate) struct Restore {
 
 /// Takes a campaign out of the archive.
 #[utoipa::path(
-    post, path = "/w/{slug}/campaigns/{id}/restore", tag = "Campaigns", request_body = Restore,
+    post, path = "/w/{slug}/campaigns/{id}/restore", tag = "Campaigns", request_body = Option<Restore>,
     params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
-    responses((status = 200, body = CampaignView, description = "The same campaign, or a new one in the chosen workspace"))
+    responses(
+        (status = 200, body = CampaignView, description = "The same campaign, or a new one in the chosen workspace"),
+        (status = 413, description = "The chosen workspace has no room for the recipients", content_type = "application/problem+json")
+    )
 )]
 async fn restore(
     State(api): State<Arc<Api>>,

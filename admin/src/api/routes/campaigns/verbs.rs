@@ -42,11 +42,17 @@ pub(super) fn refused(error: EngineError) -> Problem {
 type Place = Path<(String, Uuid)>;
 type Answer = Result<Json<CampaignView>, Problem>;
 
-/// Starts a campaign that is ready: it sends now, or when its time comes.
+/// Starts a campaign that is ready: it sends now, or when its time comes. A large one starts only when its pre-flight says
+/// go; else the refusal is `preflight_failed` and its `checks` tell what is missing.
 #[utoipa::path(
     post, path = "/w/{slug}/campaigns/{id}/start", tag = "Campaigns",
     params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
-    responses((status = 200, body = CampaignView), (status = 422, description = "Its sender is not approved any more"))
+    responses(
+        (status = 200, body = CampaignView),
+        (status = 409, description = "Its state does not allow it, or it is large and its pre-flight says no",
+            content_type = "application/problem+json"),
+        (status = 422, description = "Its sender is not approved any more")
+    )
 )]
 async fn start(State(api): State<Arc<Api>>, member: Member, Path((_, id)): Place) -> Answer {
     let id = own(&api, &member, id).await?.id;

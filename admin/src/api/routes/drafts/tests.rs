@@ -38,7 +38,7 @@ pub(in crate::api::routes) async fn sender(
 }
 
 /// Another revision of a sender.
-async fn revision(
+pub(in crate::api::routes) async fn revision(
     house: &House,
     workspace: &Workspace,
     (sender_id, n, saddr): (SenderId, u32, &str),
@@ -80,7 +80,12 @@ pub(in crate::api::routes) async fn set_workspace(
     house.store.apply(vec![change], &Principal::engine(), Timestamp::now()).await.unwrap();
 }
 
-async fn put(client: &Client, path: &str, media: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+pub(in crate::api::routes) async fn put(
+    client: &Client,
+    path: &str,
+    media: &str,
+    body: impl Into<reqwest::Body>,
+) -> (u16, Value) {
     let request = client.request(Method::PUT, path).header("content-type", media).body(body);
     read(request.send().await.unwrap()).await
 }
@@ -99,7 +104,7 @@ async fn actions(house: &House, workspace: &Workspace) -> Vec<String> {
 }
 
 /// Files in the store's directory that belong to lists or to uploads under way.
-fn list_files(house: &House) -> Vec<String> {
+pub(in crate::api::routes) fn list_files(house: &House) -> Vec<String> {
     let directory = house.api.intakes.scratch.parent().unwrap().to_owned();
     let names = |path| {
         std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -113,7 +118,7 @@ fn list_files(house: &House) -> Vec<String> {
 }
 
 /// So many different numbers, a line each.
-fn lines(count: u64) -> String {
+pub(in crate::api::routes) fn lines(count: u64) -> String {
     (0..count).map(|n| format!("+49151{n:08}\n")).collect()
 }
 
@@ -422,7 +427,7 @@ async fn what_says_that_it_is_too_long_is_refused_before_it_is_sent_and_a_key_ma
 }
 
 /// A connection on which the head of an upload was sent.
-async fn raw(client: &Client, path: &str, length: u64) -> tokio::net::TcpStream {
+pub(in crate::api::routes) async fn raw(client: &Client, path: &str, length: u64) -> tokio::net::TcpStream {
     let request = client.request(Method::PUT, &format!("/{path}")).build().unwrap();
     let (host, port) = (request.url().host_str().unwrap(), request.url().port().unwrap());
     let mut stream = tokio::net::TcpStream::connect((host, port)).await.unwrap();

@@ -5,7 +5,7 @@ use crate::api::authoring::fields::{Fields, RecipientBody, WholeCampaign};
 use crate::api::authoring::judge::{Bench, Judgement, ListFacts, judge, names_in};
 use crate::api::authoring::list::discard;
 use crate::api::authoring::upload::Taken;
-use crate::api::authoring::{inline, rejects};
+use crate::api::authoring::{inline, quota, rejects};
 use crate::api::caller::Member;
 use crate::api::campaign_view::CampaignView;
 use crate::api::json::Json;
@@ -68,6 +68,9 @@ async fn take(
 ) -> Result<Option<Taken>, Problem> {
     if recipients.is_empty() {
         return Ok(None);
+    }
+    if recipients.len() <= inline::MAX_RECIPIENTS {
+        quota::check(api, &member.workspace, inline::octets(&recipients)).await?;
     }
     let names = fields.text.get().and_then(|text| names_in(text).ok()).unwrap_or_default();
     let region = member.workspace.policies.default_region.as_deref();

@@ -6,6 +6,8 @@
 mod create;
 mod preflight;
 mod resend;
+#[cfg(test)]
+mod tests;
 
 use super::Routes;
 use super::drafts::UploadView;
@@ -227,11 +229,12 @@ async fn replace_list(
             return Err(problem);
         }
     };
-    record(api, member, (&before, &next), "recipients.upload").await?;
+    let recorded = record(api, member, (&before, &next), "recipients.upload").await;
     if next.no != no {
-        // Its columns were more than the text needs: a narrower copy took its place.
+        // Its columns were more than the text needs: a narrower copy has taken its place, recorded or not.
         discard(api, no).await;
     }
+    recorded?;
     rejects::keep(api, member.scope(), before.id, taken.rejects).await;
     Ok(UploadView::new(&upload, taken.sample))
 }

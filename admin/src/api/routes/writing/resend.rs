@@ -9,6 +9,7 @@ use crate::api::authoring::edit::{Author, new_campaign};
 use crate::api::authoring::fields::{Fields, Given, ModeName};
 use crate::api::authoring::judge::{Bench, Judgement, ListFacts, judge};
 use crate::api::authoring::list::{Copying, Stored, copy, discard};
+use crate::api::authoring::quota;
 use crate::api::caller::Member;
 use crate::api::campaign_view::CampaignView;
 use crate::api::json::Json;
@@ -123,6 +124,7 @@ async fn again(
     member: &Member,
     (first, stored): (&Campaign, &Stored),
 ) -> Result<Judgement, Problem> {
+    quota::check(api, &member.workspace, quota::of_list(stored.recipients)).await?;
     let fields = Fields {
         mode: Given::Value(ModeName(Mode::OnDemand)),
         start_at: Given::Absent,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::testing::code;
+use engine::model::Terms;
 use serde_json::json;
 
 #[tokio::test]
@@ -104,4 +105,51 @@ async fn a_campaign_whose_author_is_gone_goes_where_somebody_says() {
     assert_eq!((status, body["archived_at"].is_null()), (200, true));
     assert_eq!(body["created_by"], stage.admin.user.to_string());
     stage.house.close().await;
+}
+
+#[tokio::test]
+async fn a_campaign_is_restored_elsewhere_only_as_far_as_the_quota_there_goes() {
+    let stage = Stage::open().await;
+    let id = stage.new_one(Like::of(Mode::OnDemand, 5_000)).await;
+    stage.author.post(&path(id, "/archive"), json!({})).await;
+    let second = stage.house.workspace("second").await;
+    stage.house.join(&second, &stage.admin, "Admin").await;
+    // No file tells how long the list is: it counts sixteen octets a recipient.
+    let octets = 5_000 * 16;
+    let quota = |workspace: &Workspace, octets: u64| Workspace {
+        terms: Terms { storage_quota_bytes: Some(octets), ..Terms::default() },
+        version: workspace.version + 1,
+        ..workspace.clone()
+    };
+    let tight = quota(&second, octets - 1);
+    stage.change(Entity::Workspace(tight.clone())).await;
+    let lists = stage.house.store.lists(CampaignNo(0)).await.unwrap();
+    let (status, body) = stage.admin.post(&path(id, "/restore"), json!({"workspace": "second"})).await;
+    assert_eq!((status, code(&body)), (413, "quota_exceeded"), "{body}");
+    assert_eq!(stage.house.store.lists(CampaignNo(0)).await.unwrap(), lists, "nothing is left of the copy");
+    assert_eq!(stage.admin.get("/w/second/campaigns").await.1["workspace_total"], 0);
+    let roomy = quota(&tight, 2 * octets - 1);
+    stage.change(Entity::Workspace(roomy)).await;
+    let (status, body) = stage.admin.post(&path(id, "/restore"), json!({"workspace": "second"})).await;
+    assert_eq!((status, &body["counts"]["total"]), (200, &json!(5_000)), "{body}");
+    // What was restored there counts there.
+    let (status, body) = stage.admin.post(&path(id, "/restore"), json!({"workspace": "second"})).await;
+    assert_eq!((status, code(&body)), (413, "quota_exceeded"), "{body}");
+    // At home it is the same record and takes no more than before.
+    let (status, body) = stage.admin.post(&path(id, "/restore"), json!({"workspace": "mine"})).await;
+    assert_eq!((status, body["archived_at"].is_null()), (200, true), "{body}");
+    stage.house.close().await;
+}
+
+#[test]
+fn the_body_of_a_restore_is_documented_as_optional() {
+    let document = crate::api::document();
+    let restore = &document["paths"]["/api/v1/w/{slug}/campaigns/{id}/restore"]["post"]["requestBody"];
+    assert_ne!(restore["required"], true, "{restore}");
+    assert!(
+        restore["content"]["application/json"]["schema"].to_string().contains("#/components/schemas/Restore"),
+        "{restore}"
+    );
+    let archive = &document["paths"]["/api/v1/w/{slug}/campaigns/{id}/resend"]["post"]["requestBody"];
+    assert_eq!(archive["required"], true, "those that need one say so: {archive}");
 }
