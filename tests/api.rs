@@ -2,8 +2,10 @@
 //!
 //! Every test starts an installation of its own and makes everybody in it through the API.
 
+mod calendar;
 mod company;
 mod contract;
+mod hostile;
 mod maintenance;
 mod onboarding;
 mod outage;

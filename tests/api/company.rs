@@ -113,6 +113,41 @@ async fn the_platform_finds_everything(root: &Client, paths: &[String]) -> anyho
     Ok(())
 }
 
+/// What a department's settings and its audit log are, for a comparison.
+async fn standing(team: &Team) -> anyhow::Result<(Value, usize)> {
+    let settings = team.admin.get(&team.path("/settings")).await?.expect(200)?.body;
+    Ok((settings, team.admin.all(&team.path("/audit")).await?.len()))
+}
+
+/// Who reviews, and how many must, is each department's own matter, also for somebody who reviews in two.
+async fn reviewers_are_each_departments_own(service: &Service, teams: &[Team]) -> anyhow::Result<()> {
+    let (hr, it) = (&teams[0], &teams[1]);
+    let email = "reviewer@corporate.example.com";
+    let reviewer = people::invite(service, &hr.admin, hr.slug, (email, "Moderator")).await?;
+    let invitation = json!({"email": email, "role": "Moderator"});
+    let invitation = it.admin.post(&it.path("/invitations"), invitation).await?.expect(201)?;
+    let (_, token) = invitation.text("link").split_once('#').unwrap_or_default();
+    reviewer.post("/invitations/accept", json!({"token": token})).await?.expect(200)?;
+
+    let before = standing(it).await?;
+    let role = json!({"role": "Author"});
+    hr.admin.patch(&hr.path(&format!("/members/{}", reviewer.id)), role).await?.expect(200)?;
+    let policies = json!({"policies": {"approvals_required": 2}});
+    hr.admin.patch(&hr.path("/settings"), policies).await?.expect(200)?;
+    assert_eq!(standing(it).await?, before);
+
+    let fields = json!({"name": "Review", "mode": "OnDemand", "text": "Hello", "auto_start": false});
+    for (team, place, expected) in [(hr, 2, 403), (it, 3, 200)] {
+        let numbers = [FIRST_NUMBER + 90_000 + place];
+        let campaign = people::submitted(team, &team.author, fields.clone(), numbers).await?;
+        let decided = people::approve(team, &reviewer, &campaign).await?;
+        assert_eq!(decided.status, expected, "{}: {}", team.slug, decided.body);
+        let queue = reviewer.get(&team.path("/moderation/campaigns")).await?;
+        assert_eq!(queue.status, expected, "{}: {}", team.slug, queue.body);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn departments_share_an_installation_and_nothing_else() -> anyhow::Result<()> {
     let service = Service::start(Setting::default()).await?;
@@ -122,5 +157,6 @@ async fn departments_share_an_installation_and_nothing_else() -> anyhow::Result<
     each_sees_its_own(&teams, &paths).await?;
     nobody_poses_as_another(&teams).await?;
     authors_are_told_apart(&service, &root, &teams[1]).await?;
-    the_platform_finds_everything(&root, &paths).await
+    the_platform_finds_everything(&root, &paths).await?;
+    reviewers_are_each_departments_own(&service, &teams).await
 }

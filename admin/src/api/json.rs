@@ -82,7 +82,20 @@ fn explain(path: &str, cause: &serde_json::Error) -> Problem {
         return Problem::field(&inside(named), "required", "This field is required.");
     }
     let field = if path == "." { "body" } else { path };
-    Problem::field(field, "wrong_type", format!("This value cannot be used: {told}."))
+    // What stands before it repeats what was sent.
+    let wanted =
+        told.rsplit_once(", expected ").map(|(_, wanted)| format!(" Expected is {}.", plain(wanted)));
+    let message = format!("This value cannot be used.{}", wanted.unwrap_or_default());
+    Problem::field(field, "wrong_type", message)
+}
+
+/// What a parser expects, in words of the document rather than of the language.
+fn plain(wanted: &str) -> &str {
+    match wanted {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number within its limits",
+        wanted if wanted.starts_with("struct ") => "an object",
+        wanted => wanted,
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +117,20 @@ mod tests {
     struct Inner {
         #[expect(dead_code, reason = "only read")]
         count: u8,
+    }
+
+    #[test]
+    fn what_was_sent_is_not_repeated_and_what_is_wanted_is_told() {
+        let table = [
+            (r#"{"name":["secret, expected by nobody"]}"#, "Expected is a string."),
+            (r#"{"name":"a","inner":{"count":70000}}"#, "Expected is a whole number within its limits."),
+            (r#"{"name":"a","inner":"secret, expected by nobody"}"#, "Expected is an object."),
+        ];
+        for (text, wanted) in table {
+            let problem = format!("{:?}", read::<Outer>(text.as_bytes()).expect_err("a wrong type"));
+            assert!(problem.contains(wanted), "{problem}");
+            assert!(!problem.contains("secret") && !problem.contains("70000"), "{problem}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::findings::Findings;
 use engine::model::{Campaign, DeliveryPolicy, Lane, Mode, Schedule};
 use engine::text::MAX_TEXT_CHARS;
 use jiff::civil::DateTime;
+use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -76,7 +77,10 @@ impl<'de> Deserialize<'de> for ModeName {
             "ontime" | "scheduled" => Mode::OnTime,
             "spread" => Mode::Spread,
             "trigger" => Mode::Trigger,
-            _ => return Err(serde::de::Error::custom("a mode is OnDemand, OnTime, Spread or Trigger")),
+            _ => {
+                let unknown = Unexpected::Other("a word");
+                return Err(D::Error::invalid_value(unknown, &"OnDemand, OnTime, Spread or Trigger"));
+            }
         };
         Ok(Self(mode))
     }

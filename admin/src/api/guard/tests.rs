@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::api::testing::{House, code, read};
+use engine::model::{ApiKey, KeyScope, Membership};
+use engine::store::{Catalog, Entity, Kind, Query, Scope};
+use jiff::Timestamp;
 use reqwest::Method;
 
 #[tokio::test]
@@ -43,6 +46,31 @@ async fn the_scopes_over_workspaces_change_nothing() {
         assert_eq!(user.post(path, serde_json::json!({})).await.0, 404);
         let (status, body) = root.post(path, serde_json::json!({})).await;
         assert_eq!((status, code(&body)), (403, "read_only_scope"), "{path}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_was_given_for_a_time_ends_with_it() {
+    let house = House::open().await;
+    let workspace = house.workspace("shop").await;
+    let lent = house.member(&workspace, "Author").await;
+    let program = house.key(&workspace, &lent, &[KeyScope::CampaignsRead]).await;
+    for (client, kind, expected) in [(&program, Kind::ApiKey, 401), (&lent, Kind::Membership, 404)] {
+        assert_eq!(client.get("/w/shop/campaigns").await.0, 200, "{kind:?}");
+        let query = Query { kind, statuses: Vec::new(), parent: None, after: None, limit: 2 };
+        let mut page = house.store.list(Scope::Workspace(workspace.id), query).await.unwrap();
+        assert_eq!(page.items.len(), 1);
+        let now = Timestamp::now();
+        let over = match page.items.remove(0) {
+            Entity::ApiKey(key) => Entity::ApiKey(ApiKey { expires_at: Some(now), version: 1, ..key }),
+            Entity::Membership(place) => {
+                Entity::Membership(Membership { expires_at: Some(now), version: 1, ..place })
+            }
+            other => panic!("{other:?}"),
+        };
+        house.change(over, 0).await;
+        assert_eq!(client.get("/w/shop/campaigns").await.0, expected, "{kind:?}");
     }
     house.close().await;
 }
