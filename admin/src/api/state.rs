@@ -118,8 +118,7 @@ impl Api {
 
     /// The wall clock.
     pub(crate) fn now(&self) -> Timestamp {
-        let wall_ms = i64::try_from(self.clock.now().wall_ms).unwrap_or(i64::MAX);
-        Timestamp::from_millisecond(wall_ms).unwrap_or(Timestamp::MAX)
+        self.clock.timestamp()
     }
 
     /// To whom this method of this route is open; `None` when there is no such route.

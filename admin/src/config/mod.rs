@@ -9,6 +9,7 @@ mod channel;
 mod environment;
 mod inbound;
 mod privacy;
+mod secret;
 
 use crate::exit::{self, Failure};
 use admin::AdminSection;
