@@ -41,7 +41,7 @@ mod state;
 mod stream;
 mod streams;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod workspace_change;
 
 pub(crate) use document::document;
