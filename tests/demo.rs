@@ -270,7 +270,12 @@ fn what_serve_cannot_use_is_told_in_one_sentence() {
     };
     let printed = String::from_utf8(run(&["serve", "--print-config"]).stdout).expect("text");
     assert_refused(&serve("[store\n", &[]), 78, "mc.toml, line 1, column 7");
-    assert_refused(&serve(&format!("{printed}[mail]\n"), &[]), 78, "mail is not supported yet");
+    assert_refused(&serve(&format!("{printed}[grafana]\n"), &[]), 78, "grafana is not supported yet");
+    assert_refused(
+        &serve(&format!("{printed}[mail]\n"), &[]),
+        78,
+        "admin.public_url is missing: with [mail]",
+    );
     assert_refused(&serve(&printed, &[("MC_STORE__URL", "mongodb://h/d")]), 78, "not supported yet");
     assert_refused(&serve(&printed, &[("MC_STORE__COLOUR", "x")]), 78, "MC_STORE__COLOUR");
     assert_refused(&serve(&printed, &[("MC_STORE__URL", "sqlite:no/such/place")]), 74, "does not exist");

@@ -86,6 +86,7 @@ async fn metrics(State(observed): State<Observed>) -> impl IntoResponse {
         audit_dropped: fallback.map_or(0, |state| state.dropped),
         campaigns: campaigns(&*catalog).await,
         login_failures: measures.login_failures(),
+        mails: measures.mails(),
         api: Some(measures.snapshot()),
         ..snapshot(&engine)
     };

@@ -4,13 +4,14 @@
 //! awaited, everything is saved; that is the orderly end and its exit code is 0.
 
 use crate::accounts::{Secret, SuperAdmins, keep_purging};
-use crate::api::{Plane, Reach, Server, Shelf};
+use crate::api::{Measures, Plane, Reach, Server, Shelf};
 use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::command::ServeOptions;
-use crate::config::{Admin, Audit, Config, DEFAULT_FILE};
+use crate::config::{Admin, Audit, Config, DEFAULT_FILE, Mail};
 use crate::exit::{self, Failure};
 use crate::leftovers;
 use crate::lines::Lines;
+use crate::mail::{Ground, Mailer, Policy, Worker};
 use crate::observe::{Observed, Observer};
 use crate::place::{self, Place};
 use crate::privacy;
@@ -57,7 +58,8 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     // Its number is given before any list of this run is written.
     let leftovers = leftovers(&place).await?;
     let (measures, token) = (Arc::default(), setup_token(&place).await?);
-    let plane = plane(&place, &engine, (reach, audit.clone()));
+    let (post, mailer) = post(&place, (&audit, &measures), config.mail)?;
+    let plane = plane(&place, &engine, (reach, audit.clone(), mailer));
     let setup = token.as_ref().map(Secret::credential);
     let server = Server::start(listener, Plane { measures: Arc::clone(&measures), setup, ..plane })?;
     let (unknown, unsent) = engine.recovered();
@@ -89,6 +91,7 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
         code = signals.first() => Ok(code),
     };
     server.end();
+    let posting = tokio::task::spawn_blocking(|| post.map(Worker::end));
     let done = match ended {
         Ok(code) => {
             tracing::info!(signal = code - 128, "draining");
@@ -103,6 +106,8 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
             Err(Failure::new(exit::ENGINE, format!("the engine has given up: {reason}")))
         }
     };
+    // It logs what it leaves.
+    let _ = posting.await;
     answering.abort();
     record(&audit, "server.stop").await;
     drop(upkeep);
@@ -163,11 +168,27 @@ async fn record(audit: &Recorder, action: &str) {
     }
 }
 
-fn plane(place: &Place, engine: &Engine, (reach, audit): (Reach, Recorder)) -> Plane {
+/// Who sends mails, where the site has mail, and who takes letters for it.
+fn post(
+    place: &Place,
+    (audit, measures): (&Recorder, &Arc<Measures>),
+    mail: Option<Mail>,
+) -> Result<(Option<Worker>, Mailer), Failure> {
+    let Some(mail) = mail else { return Ok((None, Mailer::off())) };
+    let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
+    let ground =
+        Ground { catalog, audit: audit.clone(), measures: Arc::clone(measures), clock: Clock::system() };
+    let worker = Worker::start(mail, ground, Policy::USUAL)
+        .map_err(|error| Failure::new(exit::UNAVAILABLE, format!("mail did not start: {error}")))?;
+    let mailer = worker.mailer();
+    Ok((Some(worker), mailer))
+}
+
+fn plane(place: &Place, engine: &Engine, (reach, audit, mail): (Reach, Recorder, Mailer)) -> Plane {
     let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
     let journal: Arc<dyn Journal> = Arc::clone(&place.store) as _;
     let (engine, clock, measures) = (engine.clone(), Clock::system(), Arc::default());
-    Plane { catalog, journal, engine, clock, audit, reach, measures, setup: None }
+    Plane { catalog, journal, engine, clock, audit, mail, reach, measures, setup: None }
 }
 
 /// What lets somebody create the first super admin; `None` when there is one. Each start makes a new one.

@@ -104,6 +104,12 @@ const LOGIN_FAILURES: Metric = Metric {
     kind: MetricType::Counter,
     labels: &[],
 };
+const MAILS: Metric = Metric {
+    name: "mc_mail_total",
+    help: "Mails with links by how they ended: sent, failed (given up), void (its link no longer worked), refused (not queued).",
+    kind: MetricType::Counter,
+    labels: &["result"],
+};
 const CAMPAIGNS: Metric = Metric {
     name: "mc_campaigns",
     help: "Campaigns that are not archived, by status, over all workspaces.",
@@ -152,6 +158,8 @@ pub struct Snapshot {
     pub audit_dropped: u64,
     /// Logins that were refused.
     pub login_failures: u64,
+    /// Mails by the name of their ending.
+    pub mails: Vec<(&'static str, u64)>,
     /// Campaigns by the name of their status; none when they could not be counted.
     pub campaigns: Vec<(String, u64)>,
     /// What the API has answered; `None` where no API is served.
@@ -251,6 +259,8 @@ impl Collector for Snapshot {
         write(&mut encoder, &QUEUE, &self.queues())?;
         write(&mut encoder, &UNKNOWN, &[(vec![], self.unknown)])?;
         write(&mut encoder, &LOGIN_FAILURES, &[(vec![], self.login_failures)])?;
+        let mails = self.mails.iter().map(|(ending, count)| (vec![*ending], *count));
+        write(&mut encoder, &MAILS, &mails.collect::<Vec<_>>())?;
         write(&mut encoder, &AUDIT_FALLBACK, &[(vec![], self.audit_fallback)])?;
         write(&mut encoder, &AUDIT_DROPPED, &[(vec![], self.audit_dropped)])?;
         write(&mut encoder, &BUILD, &[(vec![self.version], 1)])?;
@@ -403,6 +413,7 @@ mod tests {
             campaigns: vec![("New".to_owned(), 4), ("Sending".to_owned(), 0)],
             api: Some(api),
             login_failures: 3,
+            mails: vec![("sent", 8), ("failed", 2)],
         }
     }
 
@@ -436,6 +447,9 @@ mod tests {
             "mc_audit_events_dropped_total 6",
             "mc_queue_depth{channel=\"\",lane=\"normal\"} 50",
             "mc_login_failures_total 3",
+            "# TYPE mc_mail_total counter",
+            "mc_mail_total{result=\"sent\"} 8",
+            "mc_mail_total{result=\"failed\"} 2",
             "mc_build_info{version=\"1.2.3\"} 1",
             "mc_submit_latency_seconds_bucket{le=\"0.000031\",channel=\"a\"} 0",
             "mc_submit_latency_seconds_bucket{le=\"0.000063\",channel=\"a\"} 19",

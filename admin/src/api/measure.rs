@@ -1,5 +1,6 @@
 //! What is measured of requests: how long they took, by route, method and status.
 
+use crate::mail::Ending;
 use engine::metrics::{ApiSnapshot, RequestSnapshot};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,8 @@ pub(crate) struct Measure {
 pub(crate) struct Measures {
     requests: Mutex<BTreeMap<(String, String, u16), Measure>>,
     login_failures: AtomicU64,
+    /// In the order of [`Ending::ALL`].
+    mails: [AtomicU64; Ending::ALL.len()],
 }
 
 impl Measures {
@@ -37,6 +40,20 @@ impl Measures {
     /// Logins that were refused.
     pub(crate) fn login_failures(&self) -> u64 {
         self.login_failures.load(Ordering::Relaxed)
+    }
+
+    /// Counts a mail that came to its end.
+    pub(crate) fn mail(&self, ending: Ending) {
+        let counters = Ending::ALL.into_iter().zip(&self.mails);
+        counters.filter(|(of, _)| *of == ending).for_each(|(_, counter)| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// Mails by how they ended.
+    pub(crate) fn mails(&self) -> Vec<(&'static str, u64)> {
+        let counters = Ending::ALL.into_iter().zip(&self.mails);
+        counters.map(|(ending, counter)| (ending.word(), counter.load(Ordering::Relaxed))).collect()
     }
 
     /// Counts a request.

@@ -42,7 +42,7 @@ mod stream;
 mod streams;
 mod templates;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod workspace_change;
 
 pub(crate) use document::document;

@@ -11,6 +11,7 @@ use super::routes::{self, Routes};
 use super::state::{Api, Reach};
 use crate::audit::Recorder;
 use crate::exit::{self, Failure};
+use crate::mail::Mailer;
 use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
@@ -51,6 +52,8 @@ pub(crate) struct Plane {
     pub(crate) clock: Clock,
     /// Audit events that record no change.
     pub(crate) audit: Recorder,
+    /// Sends links.
+    pub(crate) mail: Mailer,
     /// What the configuration says.
     pub(crate) reach: Reach,
     /// What it measures.

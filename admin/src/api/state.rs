@@ -11,6 +11,7 @@ use super::server::Plane;
 use super::streams::Streams;
 use crate::accounts::{Lockout, Logins, Passwords};
 use crate::audit::Recorder;
+use crate::mail::Mailer;
 use crate::privacy::CtnHasher;
 use axum::http::Method;
 use engine::model::Credential;
@@ -48,6 +49,8 @@ pub(crate) struct Api {
     pub(crate) secret_answers: SecretAnswers,
     /// Audit events that record no change.
     pub(crate) audit: Recorder,
+    /// Sends links.
+    pub(crate) mail: Mailer,
     /// What is measured.
     pub(crate) measures: Arc<Measures>,
     /// Proxies whose word about the client's address counts.
@@ -89,7 +92,7 @@ pub(crate) struct Reach {
 impl Api {
     /// Over this ground, behind this table of routes.
     pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
-        let Plane { catalog, journal, engine, clock, audit, reach, measures, setup } = plane;
+        let Plane { catalog, journal, engine, clock, audit, mail, reach, measures, setup } = plane;
         let Reach { trusted_proxies, public_url, ctn, exports, scratch } = reach;
         Self {
             logins: Logins::new(Arc::clone(&catalog)),
@@ -100,6 +103,7 @@ impl Api {
             scans: Arc::new(Semaphore::new(1)),
             lockout: Mutex::default(),
             secret_answers: SecretAnswers::default(),
+            mail,
             measures,
             setup,
             trusted_proxies,
@@ -118,8 +122,7 @@ impl Api {
 
     /// The wall clock.
     pub(crate) fn now(&self) -> Timestamp {
-        let wall_ms = i64::try_from(self.clock.now().wall_ms).unwrap_or(i64::MAX);
-        Timestamp::from_millisecond(wall_ms).unwrap_or(Timestamp::MAX)
+        self.clock.timestamp()
     }
 
     /// To whom this method of this route is open; `None` when there is no such route.

@@ -5,11 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::exports::{Shelf, Worker};
+use super::measure::Measures;
 use super::server::{Plane, router, serve};
 use super::state::{Api, Reach};
 use crate::accounts::{Secret, digest};
 use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder};
+use crate::config::Mail;
 use crate::demo::simulator::Simulator;
+use crate::mail::{self, Ground, Mailer, Policy};
 use crate::privacy::CtnHasher;
 use engine::model::{
     ApiKey, AuditOverflow, Credential, KeyScope, Membership, Policies, Preferences, Principal, Role, Terms,
@@ -46,6 +49,7 @@ pub(crate) struct House {
     serving: tokio::task::JoinHandle<()>,
     end: oneshot::Sender<()>,
     exports: Worker,
+    mail: Option<mail::Worker>,
     engine: Engine,
     _directory: TempDir,
 }
@@ -63,6 +67,15 @@ pub(crate) struct Client {
 impl House {
     /// An installation without people, with one channel to a simulated SMSC.
     pub(crate) async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    /// The same with mail.
+    pub(crate) async fn open_with_mail(mail: Mail, policy: Policy) -> Self {
+        Self::open_with(Some((mail, policy))).await
+    }
+
+    async fn open_with(mail: Option<(Mail, Policy)>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
         let smsc = Simulator::start(true).unwrap();
@@ -83,19 +96,32 @@ impl House {
         let exports = Shelf::new(directory.path().join("exports"), Duration::from_secs(3600));
         let scratch = directory.path().join("scratch");
         std::fs::create_dir(&scratch).unwrap();
-        let reach = Reach { trusted_proxies: Vec::new(), public_url: None, ctn, exports, scratch };
-        let (clock, measures, setup) = (Clock::system(), Arc::default(), Some(digest(SETUP_TOKEN)));
+        let public_url = mail.as_ref().map(|(mail, _)| mail.site.clone());
+        let reach = Reach { trusted_proxies: Vec::new(), public_url, ctn, exports, scratch };
+        let (clock, measures, setup) =
+            (Clock::system(), Arc::<Measures>::default(), Some(digest(SETUP_TOKEN)));
         let path = directory.path().join("audit-fallback");
         let fallback = Fallback { path, octets: FALLBACK_OCTETS, overflow: AuditOverflow::Drop };
         let audit = Recorder::open(Arc::clone(&catalog), clock, fallback).unwrap();
-        let plane = Plane { catalog, journal, engine: engine.clone(), clock, audit, reach, measures, setup };
+        let ground = Ground { catalog: Arc::clone(&catalog), audit: audit.clone(), measures, clock };
+        let measures = Arc::clone(&ground.measures);
+        let worker = mail.map(|(mail, policy)| mail::Worker::start(mail, ground, policy).unwrap());
+        let mail = worker.as_ref().map_or_else(Mailer::off, mail::Worker::mailer);
+        let plane =
+            Plane { catalog, journal, engine: engine.clone(), clock, audit, mail, reach, measures, setup };
         let (service, api) = router(plane);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let exports = Worker::start(Arc::clone(&api)).unwrap();
         let (end, ended) = oneshot::channel();
         let serving = tokio::spawn(serve(listener, (service, Arc::clone(&api)), ended));
-        Self { api, store, smsc, base, serving, end, exports, engine, _directory: directory }
+        Self { api, store, smsc, base, serving, end, exports, mail: worker, engine, _directory: directory }
+    }
+
+    /// Ends the mail alone, so that all of its events are there; how many mails were not sent.
+    pub(crate) async fn end_mail(&mut self) -> usize {
+        let worker = self.mail.take().unwrap();
+        tokio::task::spawn_blocking(|| worker.end()).await.unwrap()
     }
 
     /// Ends it in order.
@@ -103,6 +129,7 @@ impl House {
         self.end.send(()).unwrap();
         self.serving.await.unwrap();
         self.exports.end();
+        self.mail.map(mail::Worker::end);
         self.engine.shutdown().await;
         self.smsc.stop();
     }

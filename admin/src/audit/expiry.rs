@@ -34,7 +34,7 @@ pub async fn expire(catalog: &dyn Catalog, first_days: u32, now: Timestamp) -> R
 /// Does so every hour until it is dropped.
 pub async fn keep_expiring(catalog: Arc<dyn Catalog>, clock: Clock, first_days: u32) {
     loop {
-        match expire(&*catalog, first_days, super::now(&clock)).await {
+        match expire(&*catalog, first_days, clock.timestamp()).await {
             Ok(0) => {}
             Ok(events) => tracing::info!(events, "audit events have expired"),
             Err(error) => tracing::warn!(%error, "audit events that have expired stay for now"),

@@ -121,7 +121,7 @@ impl Recorder {
         let left = file.octets();
         let buffer = Buffer {
             overflow,
-            since: (left > 0).then(|| now(&clock)),
+            since: (left > 0).then(|| clock.timestamp()),
             is_full: left >= octets,
             warned: 0,
             told_at: None,
@@ -232,7 +232,7 @@ impl Recorder {
     }
 
     fn now(&self) -> Timestamp {
-        now(&self.inner.clock)
+        self.inner.clock.timestamp()
     }
 }
 
@@ -263,9 +263,4 @@ impl Buffer {
             }
         }
     }
-}
-
-fn now(clock: &Clock) -> Timestamp {
-    let wall_ms = i64::try_from(clock.now().wall_ms).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(wall_ms).unwrap_or(Timestamp::MAX)
 }

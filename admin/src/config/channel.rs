@@ -1,5 +1,6 @@
 //! One `[[channels]]` table: its keys, their limits and what is taken when they are not given.
 
+use super::secret::{self, Refusal};
 use engine::{BindKind, ChannelConfig, MessageIdForm};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -11,8 +12,6 @@ const PASSWORD_OCTETS: usize = 8;
 const SYSTEM_TYPE_OCTETS: usize = 12;
 /// Longest name: it is a label of metrics.
 const NAME_OCTETS: usize = 32;
-/// Largest file that is read as a secret: a mistaken path must not fill the memory.
-const SECRET_OCTETS: u64 = 4096;
 /// Prefixes and workspaces of a channel, and the digits of a prefix: E.164 has at most 15.
 const LISTED: usize = 1_000;
 const PREFIX_DIGITS: usize = 15;
@@ -60,9 +59,6 @@ enum MessageId {
     Decimal,
 }
 
-/// The key and why it cannot be.
-type Refusal = (&'static str, String);
-
 impl ChannelSection {
     /// Checks everything and reads the secret.
     pub(super) fn check(self) -> Result<ChannelConfig, Refusal> {
@@ -75,7 +71,9 @@ impl ChannelSection {
         let host = given("host", self.host.clone())?;
         let port = self.port.ok_or_else(|| ("port", "is missing".to_owned()))?;
         let system_id = short("system_id", given("system_id", self.system_id.clone())?, SYSTEM_ID_OCTETS)?;
-        let password = short("password", self.password()?, PASSWORD_OCTETS)?;
+        let password = secret::password(self.password.as_deref(), self.password_file.as_deref())?;
+        let password = password.ok_or_else(|| ("password", "is missing".to_owned()))?;
+        let password = short("password", password, PASSWORD_OCTETS)?;
         let system_type =
             short("system_type", self.system_type.clone().unwrap_or_default(), SYSTEM_TYPE_OCTETS)?;
         let is_prefix =
@@ -120,26 +118,6 @@ impl ChannelSection {
             // Their ids are in the store, which is not open yet.
             workspaces: Vec::new(),
         })
-    }
-
-    /// The secret itself or the first line of its file.
-    fn password(&self) -> Result<String, Refusal> {
-        match (&self.password, &self.password_file) {
-            (Some(password), None) => Ok(password.clone()),
-            (None, None) => Err(("password", "is missing".to_owned())),
-            (Some(_), Some(_)) => Err(("password", "is given twice, as itself and as a file".to_owned())),
-            (None, Some(path)) => {
-                let unread = |why: String| ("password_file", format!("{} {why}", path.display()));
-                let length =
-                    std::fs::metadata(path).map_err(|error| unread(format!("cannot be read: {error}")))?;
-                if length.len() > SECRET_OCTETS {
-                    return Err(unread("is too large for a secret".to_owned()));
-                }
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| unread(format!("cannot be read: {error}")))?;
-                Ok(text.lines().next().unwrap_or_default().to_owned())
-            }
-        }
     }
 }
 

@@ -17,7 +17,7 @@ enum Holds {
 }
 
 /// The keys by section; `channels` has one table for each channel.
-const KEYS: [(&str, &str, Holds); 32] = [
+const KEYS: [(&str, &str, Holds); 41] = [
     ("store", "url", Holds::Text),
     ("admin", "listen", Holds::Text),
     ("admin", "public_url", Holds::Text),
@@ -50,6 +50,15 @@ const KEYS: [(&str, &str, Holds); 32] = [
     ("audit", "retention_days", Holds::Number),
     ("audit", "fallback_path", Holds::Text),
     ("audit", "overflow", Holds::Text),
+    ("mail", "host", Holds::Text),
+    ("mail", "port", Holds::Number),
+    ("mail", "tls", Holds::Text),
+    ("mail", "ca_file", Holds::Text),
+    ("mail", "username", Holds::Text),
+    ("mail", "password", Holds::Text),
+    ("mail", "password_file", Holds::Text),
+    ("mail", "from", Holds::Text),
+    ("mail", "timeout_s", Holds::Number),
 ];
 
 /// Lays the settings among `variables` over `table`.

@@ -8,7 +8,9 @@ mod audit;
 mod channel;
 mod environment;
 mod inbound;
+mod mail;
 mod privacy;
+mod secret;
 
 use crate::exit::{self, Failure};
 use admin::AdminSection;
@@ -16,6 +18,7 @@ use audit::AuditSection;
 use channel::ChannelSection;
 use engine::{ChannelConfig, InboundConfig, RECEIPT_TIMEOUT};
 use inbound::InboundSection;
+use mail::MailSection;
 use privacy::PrivacySection;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -26,6 +29,7 @@ use std::time::Duration;
 
 pub(crate) use admin::Admin;
 pub(crate) use audit::Audit;
+pub(crate) use mail::Mail;
 pub(crate) use privacy::Privacy;
 
 /// The commented file that `serve --print-config` prints.
@@ -34,7 +38,7 @@ pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
 /// Where metrics are served unless the file says otherwise.
 const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Keys that later versions know, for a refusal that says so.
-const LATER: [&str; 4] = ["core", "mail", "grafana", "tls"];
+const LATER: [&str; 3] = ["core", "grafana", "tls"];
 /// Longest wait for a receipt, hours.
 const MOST_RECEIPT_HOURS: u32 = 24 * 30;
 /// How long an exported file is kept unless the file says otherwise, hours: fetched the same day or the next.
@@ -63,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) privacy: Privacy,
     /// How long an exported file is kept.
     pub(crate) export_kept: Duration,
+    /// Where mails go; `None` for a site without mail.
+    pub(crate) mail: Option<Mail>,
 }
 
 /// What the engine is told beside its channels.
@@ -92,6 +98,7 @@ struct Sections {
     inbound: InboundSection,
     limits: LimitsSection,
     privacy: PrivacySection,
+    mail: Option<MailSection>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -179,6 +186,7 @@ impl Sections {
         }
         let (admin, privacy) = (self.admin.check()?, self.privacy.check()?);
         let audit = self.audit.check(&directory)?;
+        let mail = self.mail.map(|mail| mail.check(admin.public_url.as_deref())).transpose()?;
         Ok(Config {
             admin,
             audit,
@@ -189,6 +197,7 @@ impl Sections {
             settings,
             privacy,
             export_kept,
+            mail,
         })
     }
 }
@@ -252,6 +261,7 @@ mod tests {
         assert_eq!(config.metrics_listen, smallest.metrics_listen);
         assert_eq!(config.admin, smallest.admin);
         assert_eq!((&config.privacy, config.export_kept), (&smallest.privacy, smallest.export_kept));
+        assert!(config.mail.is_none() && smallest.mail.is_none());
         let audit = |config: &Config| (config.audit.retention_days, config.audit.overflow);
         assert_eq!(audit(&config), audit(&smallest));
         let (one, other) = (&config.channels[0], &smallest.channels[0]);
@@ -275,7 +285,7 @@ mod tests {
             refusal(&format!("{SMALLEST}tls = true\n")),
             "f.toml, line 9, column 1: tls is not supported yet"
         );
-        assert_eq!(refusal("[mail]\n"), "f.toml, line 1, column 2: mail is not supported yet");
+        assert_eq!(refusal("[grafana]\n"), "f.toml, line 1, column 2: grafana is not supported yet");
     }
 
     #[test]
@@ -351,6 +361,51 @@ mod tests {
         for wrong in ["mc.example.com", "https://", "https://a/b", "ftp://a"] {
             assert!(listen(&format!("public_url = {wrong:?}")).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn mail_needs_the_address_of_the_site_and_can_come_from_the_environment_alone() {
+        let section = "[mail]\nhost = \"smtp.example.com\"\nfrom = \"mc@example.com\"\n";
+        let told = refusal(&format!("{section}{SMALLEST}"));
+        assert!(told.starts_with("f.toml: admin.public_url is missing: with [mail] it is needed"), "{told}");
+        assert_eq!(
+            refusal(&format!("{section}colour = 1\n{SMALLEST}")),
+            "f.toml, line 4, column 1: unknown field `colour`, expected one of `host`, `port`, `tls`, `ca_file`, \
+             `username`, `password`, `password_file`, `from`, `timeout_s`"
+        );
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "s3cret\n").unwrap();
+        let variables = [
+            ("MC_ADMIN__PUBLIC_URL", "https://mc.example.com"),
+            ("MC_MAIL__HOST", "127.0.0.1"),
+            ("MC_MAIL__PORT", "2525"),
+            ("MC_MAIL__TLS", "none"),
+            ("MC_MAIL__FROM", "Message Center <mc@example.com>"),
+            ("MC_MAIL__USERNAME", "mc"),
+            ("MC_MAIL__PASSWORD_FILE", secret.path().to_str().unwrap()),
+            ("MC_MAIL__TIMEOUT_S", "5"),
+        ];
+        let mail = read(SMALLEST, &variables).unwrap().mail.unwrap();
+        assert_eq!((mail.host.as_str(), mail.port, mail.timeout.as_secs()), ("127.0.0.1", 2525, 5));
+        assert!(mail.credentials.is_some());
+        let wrong = [variables[0], variables[1], variables[4], ("MC_MAIL__CA_FILE", "/nowhere/at/all")];
+        assert!(read(SMALLEST, &wrong).unwrap_err().contains("mail.ca_file /nowhere/at/all cannot be read"));
+        let in_file = format!("{section}username = \"mc\"\npassword = \"p\"\n{SMALLEST}");
+        assert!(read(&in_file, &[variables[0], variables[6]]).is_ok(), "the file wins over what it replaces");
+    }
+
+    #[test]
+    fn the_commented_mail_section_of_the_printed_file_is_one() {
+        let begin = DEFAULT_FILE.find("# [mail]").unwrap();
+        let block = &DEFAULT_FILE[begin..begin + DEFAULT_FILE[begin..].find("\n\n").unwrap()];
+        let is_setting = |line: &&str| {
+            line.starts_with('[') || line.split(' ').nth(1) == Some("=") && !line.ends_with('.')
+        };
+        let lines: Vec<&str> =
+            block.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_setting).collect();
+        let text = format!("[admin]\npublic_url = \"https://h\"\n{}\n{SMALLEST}", lines.join("\n"));
+        let mail = read(&text, &[]).unwrap().mail.unwrap();
+        assert_eq!((mail.port, mail.timeout.as_secs()), (587, 30));
     }
 
     #[test]

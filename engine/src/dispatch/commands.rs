@@ -471,8 +471,7 @@ impl Engine {
 
     /// The wall clock as the catalog writes it.
     pub(super) fn timestamp(&self) -> jiff::Timestamp {
-        let wall_ms = i64::try_from(self.0.env.clock.now().wall_ms).unwrap_or(i64::MAX);
-        jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::MAX)
+        self.0.env.clock.timestamp()
     }
 }
 

@@ -58,6 +58,13 @@ impl Clock {
         }
     }
 
+    /// Reads the wall clock as the catalog writes it.
+    #[must_use]
+    pub fn timestamp(&self) -> jiff::Timestamp {
+        let wall_ms = i64::try_from(self.now().wall_ms).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::MAX)
+    }
+
     /// The runtime's instant of a reading of `mono_us`, for timers.
     pub(crate) fn instant(&self, mono_us: u64) -> Instant {
         let (Self::System { start } | Self::Virtual { start, .. }) = self;

@@ -17,6 +17,7 @@ use crate::api::problem::{Code, Problem};
 use crate::api::query::{Path, Query};
 use crate::api::roster;
 use crate::api::state::Api;
+use crate::mail::{Letter, Posted};
 use axum::extract::State;
 use axum::http::StatusCode;
 use engine::model::{Admission, EntityId, Invitation, Role, UserId};
@@ -127,6 +128,8 @@ pub(crate) struct CreatedInvitation {
     /// The link's path on this site, to be passed on; it works once, and is told here only.
     #[schema(example = "/invitations/accept#5d2a...")]
     link: String,
+    /// Whether the link is mailed too.
+    mail: Posted,
 }
 
 /// Invites somebody, who may have no account yet.
@@ -166,7 +169,10 @@ async fn create(
         Change { scope: member.scope(), expect: Expect::Absent, entity, action: "invitation.create" };
     api.catalog.apply(vec![change], &member.principal(), now).await?;
     let link = format!("/invitations/accept#{}", secret.reveal());
-    let created = CreatedInvitation { view: InvitationView::new(invitation, now), link };
+    let (inviter, workspace) = (&*member.caller.user, &*member.workspace);
+    let letter = Letter::Invitation { invitation: &invitation, inviter, workspace, path: &link };
+    let mail = api.mail.post(&letter, Some(member.caller.trace.request_id.clone()));
+    let created = CreatedInvitation { view: InvitationView::new(invitation, now), link, mail };
     Ok((StatusCode::CREATED, axum::Json(created)))
 }
 

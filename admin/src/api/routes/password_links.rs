@@ -2,7 +2,7 @@
 //! holds them.
 
 use super::Routes;
-use crate::accounts::{Owner, digest, end_link, end_links, new_link};
+use crate::accounts::{Owner, Secret, digest, end_link, end_links, new_link};
 use crate::api::caller::{Caller, platform_principal};
 use crate::api::guard::{Access, user};
 use crate::api::json::Json;
@@ -12,6 +12,7 @@ use crate::api::problem::{Code, Problem};
 use crate::api::query::Path;
 use crate::api::request::Trace;
 use crate::api::state::Api;
+use crate::mail::{Letter, Posted};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -44,12 +45,28 @@ pub(crate) struct LinkView {
     expires_at: Moment,
 }
 
-/// A new link for an account: the change that stores it, and how it is shown.
-pub(super) fn make(api: &Api, user: UserId, now: Timestamp) -> (Change, LinkView) {
-    let (change, link, secret) = new_link(user, now);
-    let url = format!("{}{PAGE}{}", api.public_url.as_deref().unwrap_or_default(), secret.reveal());
-    let view = LinkView { url, token: secret.reveal().to_owned(), expires_at: link.expires_at.into() };
-    (change, view)
+/// A link that is made and not told yet.
+pub(super) struct NewLink {
+    link: PasswordLink,
+    secret: Secret,
+}
+
+impl NewLink {
+    /// For an account: the change that stores it, and what is told once it is stored.
+    pub(super) fn make(user: UserId, now: Timestamp) -> (Change, Self) {
+        let (change, link, secret) = new_link(user, now);
+        (change, Self { link, secret })
+    }
+
+    /// Tells it: to the caller, and to the owner of the account where the site has mail.
+    pub(super) fn tell(&self, api: &Api, user: &User, caller: &Caller) -> (LinkView, Posted) {
+        let token = self.secret.reveal();
+        let path = format!("{PAGE}{token}");
+        let letter = Letter::Password { link: &self.link, user, path: &path };
+        let mail = api.mail.post(&letter, Some(caller.trace.request_id.clone()));
+        let url = format!("{}{path}", api.public_url.as_deref().unwrap_or_default());
+        (LinkView { url, token: token.to_owned(), expires_at: self.link.expires_at.into() }, mail)
+    }
 }
 
 /// The link of an account.
@@ -57,6 +74,8 @@ pub(super) fn make(api: &Api, user: UserId, now: Timestamp) -> (Change, LinkView
 struct Made {
     /// It works once.
     link: LinkView,
+    /// Whether it is mailed too.
+    mail: Posted,
 }
 
 /// Make a link with which the account's owner chooses a password; earlier ones no longer work.
@@ -75,10 +94,11 @@ async fn reset(
     }
     let now = api.now();
     let mut changes = end_links(&*api.catalog, user.id, now).await?;
-    let (change, link) = make(&api, user.id, now);
+    let (change, new) = NewLink::make(user.id, now);
     changes.push(change);
     api.catalog.apply(changes, &caller.platform_principal(), now).await?;
-    Ok((StatusCode::CREATED, axum::Json(Made { link })))
+    let (link, mail) = new.tell(&api, &user, &caller);
+    Ok((StatusCode::CREATED, axum::Json(Made { link, mail })))
 }
 
 /// A password chosen with a link.

@@ -3,7 +3,7 @@
 //! Accounts are never deleted. The last super admin is neither disabled nor demoted.
 
 use super::Routes;
-use super::password_links::{LinkView, make};
+use super::password_links::{LinkView, NewLink};
 use crate::accounts::{Owner, SuperAdmins};
 use crate::api::account_view::{AccountView, UserView, account_view};
 use crate::api::caller::Caller;
@@ -15,6 +15,7 @@ use crate::api::password_policy::chosen;
 use crate::api::problem::{Code, Problem};
 use crate::api::query::{Path, Query};
 use crate::api::state::Api;
+use crate::mail::Posted;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -100,6 +101,8 @@ struct Created {
     account: AccountView,
     /// For its owner, when no password was given; shown once.
     link: Option<LinkView>,
+    /// Whether that link is mailed too; `null` without one.
+    mail: Option<Posted>,
 }
 
 /// Create an account with its memberships, all or nothing.
@@ -140,14 +143,15 @@ async fn create(
         changes.push(SuperAdmins::read(&*api.catalog).await?.bump());
     }
     changes.extend(places.into_iter().map(|(workspace, role)| joining(&workspace, user.id, role, now)));
-    let link = user.credential.is_none().then(|| make(&api, user.id, now));
-    let link = link.map(|(change, view)| {
+    let new = user.credential.is_none().then(|| {
+        let (change, new) = NewLink::make(user.id, now);
         changes.push(change);
-        view
+        new
     });
     api.catalog.apply(changes, &caller.platform_principal(), now).await?;
+    let (link, mail) = new.map(|new| new.tell(&api, &user, &caller)).unzip();
     let account = account_view(&api, &user).await?;
-    Ok((StatusCode::CREATED, axum::Json(Created { account, link })))
+    Ok((StatusCode::CREATED, axum::Json(Created { account, link, mail })))
 }
 
 /// The workspaces of these slugs.
