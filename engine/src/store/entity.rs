@@ -1,8 +1,8 @@
 //! What a catalog keeps: every kind of entity, and what stores and audit logs must know of each.
 
 use crate::model::{
-    Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
-    LoginUse, Membership, PasswordLink, Revision, Roster, Sender, Settings, Share, User, Workspace,
+    Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Erasure, Export, Invitation, JoinRequest,
+    Login, LoginUse, Membership, PasswordLink, Revision, Roster, Sender, Settings, Share, User, Workspace,
     WorkspaceId,
 };
 use crate::store::StoreError;
@@ -113,6 +113,8 @@ entities! {
     Roster(Roster) = "roster",
     /// The answer to a request that may come again.
     Answer(Answer) = "answer",
+    /// A request to erase a number everywhere, a platform record.
+    Erasure(Erasure) = "erasure",
 }
 
 impl Kind {
@@ -147,6 +149,7 @@ impl Entity {
             Self::Settings(_) => EntityId(Settings::ID),
             Self::Roster(_) => EntityId(Roster::ID),
             Self::Answer(a) => EntityId(a.id),
+            Self::Erasure(e) => EntityId(e.id),
         }
     }
 
@@ -162,7 +165,8 @@ impl Entity {
             | Self::Claim(_)
             | Self::Settings(_)
             | Self::Roster(_)
-            | Self::Answer(_) => None,
+            | Self::Answer(_)
+            | Self::Erasure(_) => None,
             Self::Sender(s) => Some(s.workspace_id),
             Self::Revision(r) => Some(r.workspace_id),
             Self::Campaign(c) => Some(c.workspace_id),
@@ -200,7 +204,8 @@ impl Entity {
             | Self::Share(_)
             | Self::Settings(_)
             | Self::Roster(_)
-            | Self::Answer(_) => None,
+            | Self::Answer(_)
+            | Self::Erasure(_) => None,
             Self::Draft(d) => Some(d.created_by.into()),
             Self::Revision(r) => Some(r.sender_id.into()),
             Self::Membership(m) => Some(m.user_id.into()),
@@ -238,6 +243,7 @@ impl Entity {
             | Self::Export(_)
             | Self::Roster(_)
             | Self::Share(_)
+            | Self::Erasure(_)
             | Self::Settings(_) => None,
         }
     }
@@ -265,6 +271,7 @@ impl Entity {
             Self::Settings(s) => s.version,
             Self::Roster(r) => r.version,
             Self::Answer(a) => a.version,
+            Self::Erasure(e) => e.version,
         }
     }
 
@@ -278,6 +285,7 @@ impl Entity {
             Self::JoinRequest(j) => Some(format!("{:?}", j.status)),
             Self::Draft(d) => Some(format!("{:?}", d.status)),
             Self::Export(e) => Some(format!("{:?}", e.status)),
+            Self::Erasure(e) => Some(format!("{:?}", e.status)),
             Self::Login(l) => Some(life(l.ended_at)),
             Self::ApiKey(k) => Some(life(k.revoked_at)),
             Self::PasswordLink(l) => Some(life(l.used_at)),

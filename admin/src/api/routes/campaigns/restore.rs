@@ -48,7 +48,10 @@ pub(crate) struct Restore {
 #[utoipa::path(
     post, path = "/w/{slug}/campaigns/{id}/restore", tag = "Campaigns", request_body = Restore,
     params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
-    responses((status = 200, body = CampaignView, description = "The same campaign, or a new one in the chosen workspace"))
+    responses(
+        (status = 200, body = CampaignView, description = "The same campaign, or a new one in the chosen workspace"),
+        (status = 429, description = "Too many lists are being written", content_type = "application/problem+json")
+    )
 )]
 async fn restore(
     State(api): State<Arc<Api>>,
