@@ -7,7 +7,7 @@
 use crate::config::Privacy;
 use crate::exit::{self, Failure};
 use crate::settings;
-use engine::model::{CtnChoice, CtnHash, Number, Principal, Settings};
+use engine::model::{CtnChoice, CtnHash, Identity, Number, NumberHash, Principal, Settings};
 use engine::store::{Catalog, Change, Entity, Expect, Scope};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -42,25 +42,33 @@ impl CtnHasher {
         Self(None)
     }
 
-    /// The name of a number: 64 hexadecimal digits.
-    pub(crate) fn hash(&self, number: Number) -> String {
+    /// The name of a number.
+    pub(crate) fn hash(&self, number: Number) -> NumberHash {
         self.of(number.0.to_string().as_bytes())
     }
 
-    fn of(&self, text: &[u8]) -> String {
-        match &self.0 {
-            None => hex(&Sha256::digest(text)),
+    /// The name of a recipient, also where nothing else is left of the number.
+    pub(crate) fn name(&self, identity: Identity) -> NumberHash {
+        match identity {
+            Identity::Number(number) => self.hash(number),
+            Identity::Erased(hash) => hash,
+        }
+    }
+
+    fn of(&self, text: &[u8]) -> NumberHash {
+        NumberHash(match &self.0 {
+            None => Sha256::digest(text).into(),
             Some(key) => {
                 let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length makes an HMAC");
                 mac.update(text);
-                hex(&mac.finalize().into_bytes())
+                mac.finalize().into_bytes().into()
             }
-        }
+        })
     }
 
     fn choice(&self) -> CtnChoice {
         let mode = if self.0.is_some() { CtnHash::Keyed } else { CtnHash::Plain };
-        CtnChoice { mode, check: self.of(CHECK_TEXT) }
+        CtnChoice { mode, check: self.of(CHECK_TEXT).to_string() }
     }
 }
 
@@ -208,11 +216,11 @@ mod tests {
     fn names_are_the_standard_ones_over_the_digits() {
         // sha256sum and openssl dgst -sha256 -mac HMAC say the same.
         assert_eq!(
-            CtnHasher::plain().hash(NUMBER),
+            CtnHasher::plain().hash(NUMBER).to_string(),
             "8efb96404be52f6109b9db0f687274a81e9e3cc23fabd6f0da5d38baa3d2facd"
         );
         assert_eq!(
-            CtnHasher::keyed([0xab; KEY_OCTETS]).hash(NUMBER),
+            CtnHasher::keyed([0xab; KEY_OCTETS]).hash(NUMBER).to_string(),
             "47f921d2faca641482cf075690d77a03773d69986a1bc7014b88090c7c0475e6"
         );
         assert_eq!(format!("{:?}", CtnHasher::keyed([1; KEY_OCTETS])), "CtnHasher(keyed)");

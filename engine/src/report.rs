@@ -8,7 +8,9 @@
 
 use crate::dispatch::{Engine, for_each_id, unsent, whole};
 use crate::model::explain::{explain_message, explain_receipt, is_engine_reason};
-use crate::model::{CHUNK_RECIPIENTS, Campaign, ChunkNo, ChunkState, MAX_PARTS, NO_TIME, Number, UnitStatus};
+use crate::model::{
+    CHUNK_RECIPIENTS, Campaign, ChunkNo, ChunkState, Identity, MAX_PARTS, NO_TIME, UnitStatus,
+};
 use crate::store::{Journal, Recipients, StoreError};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -83,8 +85,8 @@ pub struct PartRow {
 pub struct RecipientRow {
     /// Its place in the campaign, from 0.
     pub ordinal: u64,
-    /// Its number; whoever shows it in full must be allowed to.
-    pub number: Number,
+    /// Its number, or what an erasure has left of it; whoever shows it in full must be allowed to.
+    pub identity: Identity,
     /// When a Trigger call brought it.
     pub accepted_at: Option<Timestamp>,
     /// Where its message stands: the least finished part decides, then the worst.
@@ -168,8 +170,8 @@ pub async fn recipients(
     Ok(rows(campaign, chunk, &list, state))
 }
 
-/// The same with what the engine knows and no file holds yet, so that it agrees with the live counts. Only those whose
-/// number is `wanted`; where there are none, their states are not read.
+/// The same with what the engine knows and no file holds yet, so that it agrees with the live counts. Only those that
+/// are `wanted`; where there are none, their states are not read.
 ///
 /// # Errors
 /// As for [`recipients`].
@@ -177,10 +179,10 @@ pub async fn recipients_now(
     engine: &Engine,
     campaign: &Campaign,
     chunk: ChunkNo,
-    wanted: impl Fn(Number) -> bool,
+    wanted: impl Fn(Identity) -> bool,
 ) -> Result<Vec<RecipientRow>, StoreError> {
-    let list = engine.list(campaign, chunk).await?;
-    let places: Vec<bool> = list.numbers.iter().map(|number| wanted(Number(*number))).collect();
+    let list = engine.list(campaign.no, chunk).await?;
+    let places: Vec<bool> = list.identities().map(wanted).collect();
     if !places.contains(&true) {
         return Ok(Vec::new());
     }
@@ -208,19 +210,19 @@ fn rows(campaign: &Campaign, chunk: ChunkNo, list: &Recipients, state: ChunkStat
         final_at: time(&state.final_ms, unit),
     };
     let first = u64::from(chunk) * CHUNK_RECIPIENTS as u64;
-    let row = |(at, number): (usize, &u64)| {
+    let row = |(at, identity): (usize, Identity)| {
         let units = at * parts..(at + 1) * parts;
         let accepted_s = list.accepted_s.get(at);
         RecipientRow {
             ordinal: first + at as u64,
-            number: Number(*number),
+            identity,
             accepted_at: accepted_s.and_then(|s| Timestamp::from_second(i64::from(*s)).ok()),
             status: whole_of(state, units.clone()),
             error: error_of(state, units.clone(), &has_id),
             parts: units.map(part).filter(|part| part.status != UnitStatus::Absent).collect(),
         }
     };
-    list.numbers.iter().enumerate().map(row).collect()
+    list.identities().enumerate().map(row).collect()
 }
 
 /// The columns of `units` of a campaign that may be over: what no column speaks of then ended with it.

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use engine::model::traffic::Traffic;
 use engine::model::{
-    AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
-    Suppression, SuppressionKind, WorkspaceId,
+    AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, NumberHash,
+    Principal, Suppression, SuppressionKind, WorkspaceId,
 };
 use engine::store::{
     AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope,
     CampaignUsage, Catalog, Change, Entity, Header, HourUsage, Journal, Kind, Note, Overview, Page, Query,
     RecipientWriter, Recipients, RowSeq, Scope, StateSave, StoreError, StoreFuture, SuppressionKey, Ticket,
 };
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -303,6 +304,20 @@ impl Journal for Slow {
 
     fn free_octets(&self) -> StoreFuture<'_, Option<u64>> {
         self.inner.free_octets()
+    }
+
+    fn erase(
+        &self,
+        no: CampaignNo,
+        chunk: ChunkNo,
+        hashes: BTreeMap<u64, NumberHash>,
+        variables: usize,
+    ) -> StoreFuture<'_, u64> {
+        self.inner.erase(no, chunk, hashes, variables)
+    }
+
+    fn scrub(&self, nos: Vec<CampaignNo>) -> StoreFuture<'_, ()> {
+        self.inner.scrub(nos)
     }
 
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {

@@ -86,6 +86,8 @@ pub(crate) struct CampaignView {
     reason: Option<String>,
     rejection_note: Option<String>,
     archived_at: Option<Moment>,
+    /// When the numbers of its recipients were erased; their hashes are left.
+    numbers_erased_at: Option<Moment>,
     #[schema(value_type = Option<Uuid>)]
     restored_from: Option<CampaignId>,
     #[schema(value_type = Option<Uuid>)]
@@ -208,6 +210,7 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         reason: campaign.reason.clone(),
         rejection_note: campaign.filing.rejection_note.clone(),
         archived_at: campaign.filing.archived_at.map(Moment),
+        numbers_erased_at: campaign.filing.numbers_erased_at.map(Moment),
         restored_from: campaign.filing.restored_from,
         resent_from: campaign.filing.resent_from,
     }

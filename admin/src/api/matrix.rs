@@ -252,6 +252,7 @@ async fn fill(house: &House, workspace: Workspace, creator: UserId) -> Furnished
         ("users", member.user.to_string()),
         ("logins", Uuid::now_v7().to_string()),
         ("sender-claims", "Shop".to_owned()),
+        ("erasures", Uuid::now_v7().to_string()),
     ]);
     let mut entities = campaigns(&workspace, creator, numbers);
     entities.extend(templates(&workspace, creator));

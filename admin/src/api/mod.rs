@@ -10,6 +10,7 @@ mod caller;
 mod campaign_view;
 mod deciding;
 mod document;
+mod erasing;
 mod event_view;
 mod exports;
 mod fields;

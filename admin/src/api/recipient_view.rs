@@ -2,7 +2,7 @@
 
 use super::moment::Moment;
 use crate::privacy::CtnHasher;
-use engine::model::{Campaign, CampaignId, Mode, Number, UnitStatus};
+use engine::model::{Campaign, CampaignId, Identity, Mode, Number, UnitStatus};
 use engine::report::{Origin, RecipientRow};
 use engine::schedule::Zone;
 use jiff::Timestamp;
@@ -21,12 +21,13 @@ pub(crate) enum Numbers {
 }
 
 impl Numbers {
-    /// The number as it may be shown.
-    pub(crate) fn show(self, number: Number) -> String {
-        match self {
+    /// The number as it may be shown, where there still is one.
+    pub(crate) fn show(self, identity: Identity) -> Option<String> {
+        let shown = |number: Number| match self {
             Self::Masked => number.to_string(),
             Self::Full => number.0.to_string(),
-        }
+        };
+        identity.number().map(shown)
     }
 }
 
@@ -39,9 +40,9 @@ pub(crate) struct RecipientView {
     /// Names the number without showing it.
     #[schema(example = "47f921d2faca641482cf075690d77a03773d69986a1bc7014b88090c7c0475e6")]
     pub(crate) ctn_hash: String,
-    /// The last four digits, or all of them while they are revealed.
+    /// The last four digits, or all of them while they are revealed; `null` when the number was erased.
     #[schema(example = "••••••5678")]
-    pub(crate) number: String,
+    pub(crate) number: Option<String>,
     /// `queued`, `in_flight`, `sent`, `delivered`, `undeliverable`, `rejected`, `expired`, `cancelled`, `skipped`,
     /// `failed` or `unknown`.
     #[schema(example = "delivered")]
@@ -86,8 +87,8 @@ impl<'a> Shower<'a> {
         let is_final = row.parts.iter().all(|part| part.final_at.is_some());
         RecipientView {
             id: recipient_id(self.campaign.id, row.ordinal),
-            ctn_hash: self.ctn.hash(row.number),
-            number: self.numbers.show(row.number),
+            ctn_hash: self.ctn.name(row.identity).to_string(),
+            number: self.numbers.show(row.identity),
             status: status_word(row.status),
             error_code: error.map(|error| error.code).filter(|code| *code != 0),
             error_origin: error.map(|error| origin_word(error.origin)),

@@ -1,5 +1,6 @@
 //! The listener of the API and the thread that serves it: apart from the engine's, so that no request slows a bind.
 
+use super::erasing;
 use super::exports::Worker;
 use super::guard;
 use super::idempotency::idempotency;
@@ -69,6 +70,7 @@ pub(crate) struct Server {
     end: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<()>,
     exports: Worker,
+    erasing: erasing::Worker,
 }
 
 /// The whole API as a service.
@@ -99,6 +101,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
         let (router, api) = router(plane);
         let exports = Worker::start(Arc::clone(&api)).map_err(refused)?;
+        let erasing = erasing::Worker::start(Arc::clone(&api)).map_err(refused)?;
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
@@ -111,7 +114,7 @@ impl Server {
             runtime.shutdown_timeout(GRACE);
         };
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(work).map_err(refused)?;
-        Ok(Self { address, end, thread, exports })
+        Ok(Self { address, end, thread, exports, erasing })
     }
 
     /// Where it listens.
@@ -127,6 +130,7 @@ impl Server {
             tracing::error!("the API's thread panicked");
         }
         self.exports.end();
+        self.erasing.end();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every handler works with.
 
 use super::authoring::upload::Intakes;
+use super::erasing::Erasing;
 use super::exports::Shelf;
 use super::guard::Access;
 use super::idempotency::SecretAnswers;
@@ -61,6 +62,8 @@ pub(crate) struct Api {
     pub(crate) ctn: CtnHasher,
     /// Where exported files are.
     pub(crate) exports: Shelf,
+    /// Numbers that are to be erased.
+    pub(crate) erasing: Erasing,
     /// Who sees full numbers.
     pub(crate) reveals: Reveals,
     /// What is watched of the engine.
@@ -98,6 +101,7 @@ impl Api {
             logins: Logins::new(Arc::clone(&catalog)),
             passwords: Passwords::start(),
             reveals: Reveals::default(),
+            erasing: Erasing::default(),
             monitor: Monitor::default(),
             streams: Streams::default(),
             scans: Arc::new(Semaphore::new(1)),

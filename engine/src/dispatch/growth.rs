@@ -88,7 +88,13 @@ mod tests {
     #[test]
     fn what_is_added_stands_behind_what_is_there_once_however_often_it_is_told() {
         let growth = Growth::default();
-        let saved = Recipients { numbers: vec![1, 2], values: b"ab".to_vec(), accepted_s: vec![5, 5] };
+        let recipients = |numbers: &[u64], values: &[u8], accepted_s: &[u32]| Recipients {
+            numbers: numbers.to_vec(),
+            values: values.to_vec(),
+            accepted_s: accepted_s.to_vec(),
+            ..Recipients::default()
+        };
+        let saved = recipients(&[1, 2], b"ab", &[5, 5]);
         growth.enter(CampaignNo(1), 3, saved);
         assert!(!growth.is_unsaved(CampaignNo(1)));
         add(&growth, 3, 1, &[2], b"b");
@@ -96,7 +102,7 @@ mod tests {
         add(&growth, 3, 2, &[3], b"c");
         add(&growth, 3, 2, &[3], b"c");
         add(&growth, 4, 0, &[4], b"d");
-        let grown = Recipients { numbers: vec![1, 2, 3], values: b"abc".to_vec(), accepted_s: vec![5, 5, 7] };
+        let grown = recipients(&[1, 2, 3], b"abc", &[5, 5, 7]);
         assert_eq!(growth.get(CampaignNo(1), 3), Some(grown.clone()));
         let unsaved = growth.unsaved(CampaignNo(1));
         assert_eq!(unsaved.iter().map(|(chunk, _)| *chunk).collect::<Vec<_>>(), [3, 4]);

@@ -24,6 +24,7 @@ mod commands;
 mod config;
 mod engine;
 mod env;
+mod erasing;
 mod fair;
 mod growth;
 mod hearing;

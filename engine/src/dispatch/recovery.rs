@@ -146,7 +146,7 @@ async fn active(catalog: &dyn Catalog) -> Result<Vec<Campaign>, StoreError> {
 
 /// Whether facts of the campaign may still come: it runs, its end was not accounted for, or receipts are awaited.
 fn may_change(campaign: &Campaign) -> bool {
-    !campaign.status.is_final() || campaign.counts.is_none() || !campaign.receipts_over
+    !campaign.is_over()
 }
 
 async fn restore(

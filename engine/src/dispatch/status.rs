@@ -9,7 +9,8 @@ use crate::dispatch::preflight::takes_units;
 use crate::dispatch::route::{RouteError, Routes};
 use crate::dispatch::running::Running;
 use crate::model::{
-    Campaign, CampaignId, ChunkNo, ChunkState, Counts, HoldReason, Status, UnitStatus, UserId, WorkspaceId,
+    Campaign, CampaignId, CampaignNo, ChunkNo, ChunkState, Counts, HoldReason, Status, UnitStatus, UserId,
+    WorkspaceId,
 };
 use crate::store::{Recipients, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -133,10 +134,10 @@ impl Engine {
     }
 
     /// The recipients of a chunk, with those that no file holds yet.
-    pub(crate) async fn list(&self, campaign: &Campaign, chunk: ChunkNo) -> Result<Recipients, StoreError> {
-        match self.0.growth.get(campaign.no, chunk) {
+    pub(crate) async fn list(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Recipients, StoreError> {
+        match self.0.growth.get(no, chunk) {
             Some(recipients) => Ok(recipients),
-            None => self.0.journal.recipients(campaign.no, chunk).await,
+            None => self.0.journal.recipients(no, chunk).await,
         }
     }
 

@@ -193,6 +193,8 @@ pub struct Filing {
     pub upload: Option<Upload>,
     /// When it began to send, its time having come.
     pub started_at: Option<jiff::Timestamp>,
+    /// When all numbers of its recipients were erased.
+    pub numbers_erased_at: Option<jiff::Timestamp>,
 }
 
 /// A campaign as the catalog keeps it.
@@ -265,6 +267,13 @@ impl Campaign {
     #[must_use]
     pub fn is_own(&self, user: UserId) -> bool {
         user == self.created_by || Some(user) == self.edited_by
+    }
+
+    /// Whether nothing of it needs its recipients any more: it has ended, that is accounted for, and no receipt is
+    /// awaited.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.status.is_final() && self.counts.is_some() && self.receipts_over
     }
 
     /// How many different people approved its present content, to the octet; one's own counts only where it is marked.

@@ -5,6 +5,7 @@ mod account;
 mod audit;
 mod campaign;
 mod draft;
+mod erasure;
 pub mod explain;
 mod ids;
 mod job_error;
@@ -31,6 +32,7 @@ pub use campaign::{
     Mode, RetryRule, SendingRules, Upload, Variable,
 };
 pub use draft::{Draft, DraftStatus, Export, ExportFormat, ExportStatus};
+pub use erasure::{DraftStep, Erasure, ErasureStatus, ErasureStep, Identity, NumberHash};
 pub use ids::{CampaignId, EntityId, Number, SenderId, TemplateId, UserId, WorkspaceId};
 pub use job_error::{JobError, JobErrorCode, JobErrors, MAX_JOB_DETAIL_CHARS, MAX_JOB_ERRORS};
 pub use lifecycle::{HoldReason, Move, Status};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::record::reason;
-use crate::model::{CampaignNo, DeliveryPolicy, Mode, SendingRules, Status};
+use crate::model::{CampaignNo, DeliveryPolicy, Mode, Number, SendingRules, Status};
 use crate::seed::{CampaignSeed, Seed};
 use crate::store::{Catalog, Entity, Kind, Scope, SqliteStore, StateSave};
 use pdu::PackedId;
@@ -114,7 +114,7 @@ async fn a_code_is_told_by_who_gave_it() {
         let ordinal = i64::try_from(row.ordinal).expect("small");
         assert_eq!(row.parts[0].submitted_at, Some(after(100 + ordinal)));
         assert_eq!(row.parts[0].final_at, (*code != 0).then(|| after(500)));
-        assert_eq!(row.number, Number(FIRST + row.ordinal));
+        assert_eq!(row.identity, Identity::Number(Number(FIRST + row.ordinal)));
     }
     let errors = message_errors(&store, &campaign).await.expect("readable");
     assert_eq!((errors.items.len(), errors.beyond), (14, 0));

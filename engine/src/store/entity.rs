@@ -1,8 +1,8 @@
 //! What a catalog keeps: every kind of entity, and what stores and audit logs must know of each.
 
 use crate::model::{
-    Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Export, Invitation, JoinRequest, Login,
-    LoginUse, Membership, MessageTemplate, PasswordLink, Revision, Roster, Sender, Settings, Share,
+    Admission, Answer, ApiKey, Campaign, Claim, Draft, EntityId, Erasure, Export, Invitation, JoinRequest,
+    Login, LoginUse, Membership, MessageTemplate, PasswordLink, Revision, Roster, Sender, Settings, Share,
     TemplateVersion, User, Workspace, WorkspaceId,
 };
 use crate::store::StoreError;
@@ -117,6 +117,8 @@ entities! {
     Roster(Roster) = "roster",
     /// The answer to a request that may come again.
     Answer(Answer) = "answer",
+    /// A request to erase a number everywhere, a platform record.
+    Erasure(Erasure) = "erasure",
 }
 
 impl Kind {
@@ -153,6 +155,7 @@ impl Entity {
             Self::Settings(_) => EntityId(Settings::ID),
             Self::Roster(_) => EntityId(Roster::ID),
             Self::Answer(a) => EntityId(a.id),
+            Self::Erasure(e) => EntityId(e.id),
         }
     }
 
@@ -168,7 +171,8 @@ impl Entity {
             | Self::Claim(_)
             | Self::Settings(_)
             | Self::Roster(_)
-            | Self::Answer(_) => None,
+            | Self::Answer(_)
+            | Self::Erasure(_) => None,
             Self::Sender(s) => Some(s.workspace_id),
             Self::Revision(r) => Some(r.workspace_id),
             Self::Template(t) => Some(t.workspace_id),
@@ -210,7 +214,8 @@ impl Entity {
             | Self::Share(_)
             | Self::Settings(_)
             | Self::Roster(_)
-            | Self::Answer(_) => None,
+            | Self::Answer(_)
+            | Self::Erasure(_) => None,
             Self::Draft(d) => Some(d.created_by.into()),
             Self::Revision(r) => Some(r.sender_id.into()),
             Self::TemplateVersion(v) => Some(v.template_id.into()),
@@ -254,6 +259,7 @@ impl Entity {
             | Self::Export(_)
             | Self::Roster(_)
             | Self::Share(_)
+            | Self::Erasure(_)
             | Self::Settings(_) => None,
         }
     }
@@ -283,6 +289,7 @@ impl Entity {
             Self::Settings(s) => s.version,
             Self::Roster(r) => r.version,
             Self::Answer(a) => a.version,
+            Self::Erasure(e) => e.version,
         }
     }
 
@@ -298,6 +305,7 @@ impl Entity {
             Self::JoinRequest(j) => Some(format!("{:?}", j.status)),
             Self::Draft(d) => Some(format!("{:?}", d.status)),
             Self::Export(e) => Some(format!("{:?}", e.status)),
+            Self::Erasure(e) => Some(format!("{:?}", e.status)),
             Self::Login(l) => Some(life(l.ended_at)),
             Self::ApiKey(k) => Some(life(k.revoked_at)),
             Self::PasswordLink(l) => Some(life(l.used_at)),

@@ -8,7 +8,7 @@ mod catalog;
 
 pub use catalog::FaultCatalog;
 
-use crate::model::{CampaignNo, ChunkNo, ChunkState};
+use crate::model::{CampaignNo, ChunkNo, ChunkState, NumberHash};
 use crate::store::{
     Commit, Header, Journal, RecipientWriter, Recipients, RowSeq, StateSave, StoreError, StoreFuture, Ticket,
 };
@@ -133,7 +133,7 @@ impl<J: Journal> FaultJournal<J> {
         self.flight().plan = plan;
     }
 
-    /// What becomes of the saves of state called from now on; all that fail say `Unavailable`, stored or not.
+    /// What becomes of the saves of state and the erasures called from now on; all that fail say `Unavailable`, stored or not.
     pub fn plan_saves(&self, plan: FaultPlan) {
         self.flight().saves = plan;
     }
@@ -191,6 +191,19 @@ impl<J: Journal> FaultJournal<J> {
                 Commit::Fenced
             }
         }
+    }
+
+    /// A save that is stored or not, and says so or not, as the plan of saves says.
+    async fn save<'a, T>(
+        &'a self,
+        save: impl FnOnce(&'a J) -> StoreFuture<'a, T> + Send,
+    ) -> Result<T, StoreError> {
+        self.refuse()?;
+        let failed = || StoreError::Unavailable("a failed save made by the fault plan".to_owned());
+        let verdict = self.flight().saves.next();
+        let is_stored = matches!(verdict, Verdict::Durable | Verdict::AmbiguousStored);
+        let saved = if is_stored { save(&self.inner).await? } else { return Err(failed()) };
+        if verdict == Verdict::Durable { Ok(saved) } else { Err(failed()) }
     }
 
     /// Waits for every commit called so far.
@@ -255,17 +268,7 @@ impl<J: Journal> Journal for FaultJournal<J> {
     }
 
     fn save_state(&self, no: CampaignNo, save: StateSave) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
-            self.refuse()?;
-            let verdict = self.flight().saves.next();
-            if matches!(verdict, Verdict::Durable | Verdict::AmbiguousStored) {
-                self.inner.save_state(no, save).await?;
-            }
-            match verdict {
-                Verdict::Durable => Ok(()),
-                _ => Err(StoreError::Unavailable("a failed save made by the fault plan".to_owned())),
-            }
-        })
+        Box::pin(self.save(move |inner| inner.save_state(no, save)))
     }
 
     fn header(&self, no: CampaignNo) -> StoreFuture<'_, Header> {
@@ -307,6 +310,23 @@ impl<J: Journal> Journal for FaultJournal<J> {
         Box::pin(async move {
             self.refuse()?;
             self.inner.free_octets().await
+        })
+    }
+
+    fn erase(
+        &self,
+        no: CampaignNo,
+        chunk: ChunkNo,
+        hashes: BTreeMap<u64, NumberHash>,
+        variables: usize,
+    ) -> StoreFuture<'_, u64> {
+        Box::pin(self.save(move |inner| inner.erase(no, chunk, hashes, variables)))
+    }
+
+    fn scrub(&self, nos: Vec<CampaignNo>) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.refuse()?;
+            self.inner.scrub(nos).await
         })
     }
 

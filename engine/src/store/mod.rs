@@ -11,6 +11,7 @@ mod contract;
 mod entity;
 pub mod fault;
 mod listing;
+mod recipients;
 mod sqlite;
 mod usage;
 
@@ -24,17 +25,18 @@ pub use listing::{
     CampaignQuery, CampaignScope, Direction, MAX_ACTIVE, MAX_AUTHORS, MAX_SCOPE_WORKSPACES, MAX_SEARCH_CHARS,
     NotACursor, Overview, Search, Sort, SortKey,
 };
+pub use recipients::Recipients;
 pub use sqlite::SqliteStore;
 pub use usage::{CampaignUsage, HourUsage, MAX_HOURS};
 
 use crate::model::traffic::Traffic;
 use crate::model::{
-    AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
-    Suppression, SuppressionKind, WorkspaceId,
+    AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, NumberHash,
+    Principal, Suppression, SuppressionKind, WorkspaceId,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -43,7 +45,7 @@ use std::pin::Pin;
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Version of the layout of everything stored that this program reads and writes.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 /// Most entities in one page of [`Catalog::list`].
 pub const MAX_PAGE: usize = 200;
@@ -367,23 +369,6 @@ pub trait RecipientWriter: Send {
 /// Most octets of values in one chunk: 4 KiB a recipient on average, about what the longest message can show.
 pub const MAX_VALUES_OCTETS: usize = 16 << 20;
 
-/// The recipients of one chunk. `Debug` tells how many, never whom.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Recipients {
-    /// E.164 digits.
-    pub numbers: Vec<u64>,
-    /// For each recipient each variable: length as u16 little-endian, UTF-8; empty without variables.
-    pub values: Vec<u8>,
-    /// When each was accepted, seconds since 1970; Trigger only, else empty.
-    pub accepted_s: Vec<u32>,
-}
-
-impl fmt::Debug for Recipients {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recipients({} numbers, {} octets of values)", self.numbers.len(), self.values.len())
-    }
-}
-
 /// What is stored once for a campaign.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
@@ -465,6 +450,28 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn free_octets(&self) -> StoreFuture<'_, Option<u64>>;
+
+    /// Replaces these numbers in one chunk, wherever they stand in it, by their hashes and the values beside them, so
+    /// many `variables` each, by empty ones; durable, all of it or nothing. Gives how many recipients have lost theirs
+    /// now: 0 when it was done before. Only for a list that nobody sends to any more.
+    ///
+    /// # Errors
+    /// `NotFound` past the end, `Unusable` for values of another shape, `Unavailable`.
+    fn erase(
+        &self,
+        no: CampaignNo,
+        chunk: ChunkNo,
+        hashes: BTreeMap<u64, NumberHash>,
+        variables: usize,
+    ) -> StoreFuture<'_, u64>;
+
+    /// Behind it, no octet of what was erased from these lists, nor of any list that was removed or row that was trimmed,
+    /// is left in what the store keeps. Takes as long as writing these lists and what small ones share anew; who
+    /// writes into one of those waits, and so do commits while what is left of the journal is written.
+    ///
+    /// # Errors
+    /// `Unavailable`; asking again goes on.
+    fn scrub(&self, nos: Vec<CampaignNo>) -> StoreFuture<'_, ()>;
 
     /// Removes everything of a campaign.
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()>;

@@ -9,7 +9,8 @@ use crate::api::state::Api;
 use engine::Engine;
 use engine::intake::{CHUNK_RECIPIENTS, ChunkSink, ListHasher};
 use engine::model::{
-    Campaign, CampaignNo, ChunkNo, MAX_RECIPIENTS, MAX_VALUE_CHARS, UnitStatus, Values, Variable, values,
+    Campaign, CampaignNo, ChunkNo, MAX_RECIPIENTS, MAX_VALUE_CHARS, Number, UnitStatus, Values, Variable,
+    values,
 };
 use engine::report;
 use engine::store::{Journal, RecipientWriter, Recipients, StoreError};
@@ -63,7 +64,7 @@ impl ListWriter {
             self.first = Some(Recipients {
                 numbers: numbers.to_vec(),
                 values: values.to_vec(),
-                accepted_s: Vec::new(),
+                ..Recipients::default()
             });
             return Ok(());
         };
@@ -178,6 +179,8 @@ pub(crate) struct Copying {
     pub(crate) kept: Vec<(usize, String)>,
     /// Only recipients of this campaign that stand there; all without it.
     pub(crate) only: Option<(Box<Campaign>, Vec<UnitStatus>)>,
+    /// Which numbers are left out; none without it. Whose number was erased never comes along.
+    pub(crate) left_out: Option<Box<dyn Fn(Number) -> bool + Send>>,
 }
 
 /// Copies a list under a number of its own, on a thread that may block.
@@ -216,7 +219,11 @@ fn copy_now(
         };
         let damaged = || StoreError::Unusable("the values of a recipient list cannot be read".to_owned());
         let rows = Values::index(&list.values, copying.width).ok_or_else(damaged)?;
-        for (at, number) in list.numbers.iter().enumerate() {
+        for (at, identity) in list.identities().enumerate() {
+            let Some(number) = identity.number() else { continue };
+            if copying.left_out.as_ref().is_some_and(|is_left_out| is_left_out(number)) {
+                continue;
+            }
             let is_kept = match (&copying.only, &statuses) {
                 (Some((_, wanted)), Some(rows)) => {
                     rows.get(at).is_some_and(|row| wanted.contains(&row.status))
@@ -227,7 +234,7 @@ fn copy_now(
                 let row = rows.row(at);
                 let kept: Vec<&str> =
                     copying.kept.iter().map(|(place, _)| row.get(*place).unwrap_or_default()).collect();
-                to.row(*number, &kept)?;
+                to.row(number.0, &kept)?;
             }
         }
     }

@@ -81,7 +81,11 @@ pub(super) async fn write(
         for row in found.iter().filter(is_wanted) {
             match export.format {
                 ExportFormat::Csv => line(&mut file, cells(shower.show(row), row))?,
-                ExportFormat::Txt => writeln!(file, "{}", numbers.show(row.number))?,
+                ExportFormat::Txt => match numbers.show(row.identity) {
+                    Some(number) => writeln!(file, "{number}")?,
+                    // A line is a number: there is none for whose number was erased.
+                    None => continue,
+                },
             }
             rows += 1;
         }
@@ -115,7 +119,7 @@ fn cells(shown: RecipientView, row: &RecipientRow) -> [String; 12] {
     [
         shown.id.to_string(),
         shown.ctn_hash,
-        shown.number,
+        shown.number.unwrap_or_default(),
         shown.status.to_owned(),
         shown.error_origin.unwrap_or_default().to_owned(),
         shown.error_code.map(|code| code.to_string()).unwrap_or_default(),

@@ -6,7 +6,7 @@
 mod file;
 mod worker;
 
-pub(crate) use worker::Worker;
+pub(crate) use worker::{Worker, withdraw};
 
 use jiff::SignedDuration;
 use std::path::PathBuf;

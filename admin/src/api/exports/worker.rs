@@ -51,6 +51,7 @@ async fn run(api: &Api) {
     let mut is_swept = false;
     while !api.exports.is_ending() {
         let round = async {
+            let _lists = api.erasing.reading().await;
             if !is_swept {
                 sweep(api).await?;
                 is_swept = true;
@@ -138,6 +139,24 @@ async fn expire(api: &Api) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Removes the files of a campaign before their time, while nobody makes one; how many.
+pub(crate) async fn withdraw(api: &Api, campaign: &Campaign) -> Result<u64, StoreError> {
+    let ready = vec![format!("{:?}", ExportStatus::Ready)];
+    let parent = Some(campaign.id.into());
+    // A workspace never keeps more than a page of them.
+    let query = Query { kind: Kind::Export, statuses: ready, parent, after: None, limit: MAX_PAGE };
+    let page = api.catalog.list(Scope::Workspace(campaign.workspace_id), query).await?;
+    let mut removed = 0;
+    for entity in page.items {
+        if let Entity::Export(export) = entity {
+            remove(&api.exports.path(export.id));
+            change(api, Export { status: ExportStatus::Expired, ..export }, "export.expire").await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 /// Makes the export that waits longest; whether there was one.

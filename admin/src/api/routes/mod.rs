@@ -20,6 +20,7 @@ mod openapi;
 mod overview;
 mod password_links;
 mod platform_settings;
+mod privacy;
 mod senders;
 mod settings;
 mod setup;
@@ -111,6 +112,7 @@ pub(crate) fn all() -> Routes {
         usage::routes(),
         workspaces::routes(),
         platform_settings::routes(),
+        privacy::routes(),
         settings::routes(),
         members::routes(),
         invitations::routes(),

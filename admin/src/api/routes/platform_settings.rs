@@ -118,7 +118,8 @@ pub(crate) struct PlatformChange {
     audit_overflow: Option<AuditOverflow>,
     /// What a password must be; it counts for passwords that are chosen from now on.
     password_policy: Option<PasswordPolicyChange>,
-    /// How long full numbers are kept after a campaign has ended, days; `null` for ever.
+    /// How long numbers are kept after a campaign has ended, days; `null` for ever. Then they are erased for good and
+    /// their hashes stay; it counts at once, also for campaigns that ended before.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
     number_retention_days: Option<Option<u32>>,

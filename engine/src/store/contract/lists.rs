@@ -22,6 +22,7 @@ fn recipients(chunk: ChunkNo, count: u64, mark: u32) -> Recipients {
         numbers: (first..first + count).collect(),
         values: (first..first + count).flat_map(|n| n.to_le_bytes()).chain(mark.to_le_bytes()).collect(),
         accepted_s: (mark..).take(usize::try_from(count).expect("small")).collect(),
+        ..Recipients::default()
     }
 }
 

@@ -8,6 +8,7 @@ pub(super) mod audit;
 pub(super) mod audit_queries;
 pub(super) mod campaigns;
 pub(super) mod catalog;
+pub(super) mod erasing;
 pub(super) mod job_errors;
 pub(super) mod journal;
 pub(super) mod lists;
@@ -140,6 +141,11 @@ macro_rules! journal_contract {
             what_would_leave_a_gap_in_a_list_saves_nothing
             a_header_survives_a_restart_and_not_a_new_upload
             every_stored_list_is_named_in_pages_and_no_other
+        }
+        crate::store::contract::contract_tests! { erasing, $fixture,
+            an_erased_number_leaves_its_hash_and_nothing_else
+            a_number_is_erased_wherever_it_stands_and_times_stay
+            values_of_another_shape_are_left_alone
         }
     };
 }

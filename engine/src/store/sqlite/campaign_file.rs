@@ -10,11 +10,12 @@ use super::connection::{
 use super::control::sql_limit;
 use super::directory::Directory;
 use super::lock;
-use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState};
+use crate::model::{CHUNK_RECIPIENTS, CampaignNo, ChunkNo, ChunkState, NumberHash};
 use crate::store::{Header, MAX_PAGE, MAX_VALUES_OCTETS, Recipients, StateSave, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// The same in every campaign file. A row in `campaign` says that the upload is complete.
@@ -23,7 +24,7 @@ pub(super) const TABLES: &str = "
         campaign INTEGER PRIMARY KEY, watermark INTEGER NOT NULL, recipients INTEGER NOT NULL, charges TEXT NOT NULL);
     CREATE TABLE chunk(
         campaign INTEGER NOT NULL, chunk INTEGER NOT NULL, recipients BLOB NOT NULL, texts BLOB NOT NULL,
-        accepted BLOB NOT NULL, PRIMARY KEY(campaign, chunk));
+        accepted BLOB NOT NULL, erased BLOB NOT NULL, PRIMARY KEY(campaign, chunk));
     CREATE TABLE state(
         campaign INTEGER NOT NULL, chunk INTEGER NOT NULL, status BLOB NOT NULL, errors BLOB NOT NULL,
         message_ids BLOB NOT NULL, submitted BLOB NOT NULL, final BLOB NOT NULL,
@@ -111,21 +112,7 @@ impl CampaignFiles {
     }
 
     pub(super) fn recipients(&self, no: CampaignNo, chunk: ChunkNo) -> Result<Recipients, StoreError> {
-        self.read(no, |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT recipients, texts, accepted FROM chunk WHERE campaign = ?1 AND chunk = ?2",
-                )?
-                .query_row((no.0, chunk), |row| {
-                    Ok(Recipients {
-                        numbers: u64s(row.get_ref(0)?.as_blob()?),
-                        values: row.get(1)?,
-                        accepted_s: u32s(row.get_ref(2)?.as_blob()?),
-                    })
-                })
-                .optional()
-        })?
-        .ok_or(StoreError::NotFound)
+        self.read(no, |connection| read_chunk(connection, (no, chunk)))?.ok_or(StoreError::NotFound)
     }
 
     pub(super) fn header(&self, no: CampaignNo) -> Result<Header, StoreError> {
@@ -179,8 +166,7 @@ impl CampaignFiles {
                 )?
                 .execute((no.0, save.watermark.cast_signed(), recipients.cast_signed(), charges))?;
             for (chunk, recipients) in &save.recipients {
-                let Recipients { numbers, values, accepted_s } = recipients;
-                insert_chunk(&transaction, (no, *chunk), numbers, values, accepted_s)?;
+                insert_chunk(&transaction, (no, *chunk), recipients)?;
             }
             insert_states(&transaction, no, &save.chunks)?;
             transaction.commit()?;
@@ -255,8 +241,8 @@ impl CampaignFiles {
                 no,
                 recipients.map_or(0, |recipients| recipients.numbers.len() as u64),
             )?;
-            if let Some(Recipients { numbers, values, accepted_s }) = recipients {
-                insert_chunk(&transaction, (no, 0), numbers, values, accepted_s)?;
+            if let Some(recipients) = recipients {
+                insert_chunk(&transaction, (no, 0), recipients)?;
             }
             transaction.commit()
         })
@@ -277,6 +263,14 @@ impl CampaignFiles {
         COMPANIONS.iter().try_for_each(|suffix| self.directory.unlink(&format!("{}{suffix}", own_file(no))))
     }
 
+    /// The campaign's own file, where it has one.
+    pub(super) fn own_path(&self, no: CampaignNo) -> Option<PathBuf> {
+        match self.home(no) {
+            Home::Small => None,
+            home @ Home::Own(_) => Some(self.directory.file(&home.file())),
+        }
+    }
+
     fn home(&self, no: CampaignNo) -> Home {
         if lock(&self.own).contains(&no) { Home::Own(no) } else { Home::Small }
     }
@@ -292,7 +286,7 @@ impl CampaignFiles {
     }
 
     /// Into the campaign's file, or into the one of all small campaigns.
-    fn write<T>(
+    pub(super) fn write<T>(
         &self,
         no: Option<CampaignNo>,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
@@ -359,16 +353,50 @@ pub(super) fn insert_campaign(
 pub(super) fn insert_chunk(
     connection: &Connection,
     (no, chunk): (CampaignNo, ChunkNo),
-    numbers: &[u64],
-    values: &[u8],
-    accepted_s: &[u32],
+    recipients: &Recipients,
 ) -> rusqlite::Result<usize> {
+    let Recipients { numbers, values, accepted_s, erased } = recipients;
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO chunk(campaign, chunk, recipients, texts, accepted)
-             VALUES(?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR REPLACE INTO chunk(campaign, chunk, recipients, texts, accepted, erased)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute((no.0, chunk, u64_octets(numbers), values, u32_octets(accepted_s)))
+        .execute((no.0, chunk, u64_octets(numbers), values, u32_octets(accepted_s), hash_octets(erased)))
+}
+
+/// What an erasure has left of one chunk of recipients; their times stay as they are.
+pub(super) fn write_chunk(
+    connection: &Connection,
+    (no, chunk): (CampaignNo, ChunkNo),
+    recipients: &Recipients,
+) -> rusqlite::Result<usize> {
+    let Recipients { numbers, values, erased, .. } = recipients;
+    connection
+        .prepare_cached(
+            "UPDATE chunk SET recipients = ?3, texts = ?4, erased = ?5 WHERE campaign = ?1 AND chunk = ?2",
+        )?
+        .execute((no.0, chunk, u64_octets(numbers), values, hash_octets(erased)))
+}
+
+/// One chunk of recipients; `None` past the end.
+pub(super) fn read_chunk(
+    connection: &Connection,
+    (no, chunk): (CampaignNo, ChunkNo),
+) -> rusqlite::Result<Option<Recipients>> {
+    connection
+        .prepare_cached(
+            "SELECT recipients, texts, accepted, erased FROM chunk WHERE campaign = ?1 AND chunk = ?2",
+        )?
+        .query_row((no.0, chunk), |row| {
+            let (hashes, _) = row.get_ref(3)?.as_blob()?.as_chunks::<32>();
+            Ok(Recipients {
+                numbers: u64s(row.get_ref(0)?.as_blob()?),
+                values: row.get(1)?,
+                accepted_s: u32s(row.get_ref(2)?.as_blob()?),
+                erased: hashes.iter().map(|octets| NumberHash(*octets)).collect(),
+            })
+        })
+        .optional()
 }
 
 fn insert_states(
@@ -412,7 +440,7 @@ pub(super) fn check_chunk(numbers: &[u64], values: &[u8]) -> Result<(), StoreErr
 fn grown(stored: u64, chunks: &[(ChunkNo, Recipients)]) -> Result<u64, StoreError> {
     const FULL: u64 = CHUNK_RECIPIENTS as u64;
     let mut total = stored;
-    for (chunk, Recipients { numbers, values, accepted_s }) in chunks {
+    for (chunk, Recipients { numbers, values, accepted_s, .. }) in chunks {
         check_chunk(numbers, values)?;
         let first = u64::from(*chunk) * FULL;
         let end = first + numbers.len() as u64;
@@ -439,6 +467,10 @@ fn columns(row: &Row<'_>, chunk: ChunkNo) -> rusqlite::Result<Option<ChunkState>
         submitted_ms: u32s(row.get_ref(3)?.as_blob()?),
         final_ms: u32s(row.get_ref(4)?.as_blob()?),
     }))
+}
+
+fn hash_octets(hashes: &[NumberHash]) -> Vec<u8> {
+    hashes.iter().flat_map(|hash| hash.0).collect()
 }
 
 fn u64_octets(numbers: &[u64]) -> Vec<u8> {

@@ -37,6 +37,7 @@ const _: () = assert!(
         + CAMPAIGN_READERS * CAMPAIGN_READER.cache_kib
         + CAMPAIGN_WRITERS * CAMPAIGN_WRITER.cache_kib
         + UPLOADS * UPLOAD.cache_kib
+        + SCRUBBER.cache_kib
         <= CACHE_TOTAL_KIB
 );
 
@@ -95,6 +96,8 @@ pub(super) const CAMPAIGN_WRITER: Role = Role {
     cache_kib: 2 * 1024,
     pragmas: "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=33554432;",
 };
+/// Makes a campaign's own file anew, see `erase`.
+pub(super) const SCRUBBER: Role = Role { tables: &[], cache_kib: 1024, pragmas: "PRAGMA synchronous=FULL;" };
 /// A file that nobody sees until it is complete, synced and renamed: no log, no syncs of its own.
 pub(super) const UPLOAD: Role = Role {
     tables: &[super::campaign_file::TABLES],

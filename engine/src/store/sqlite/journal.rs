@@ -8,7 +8,7 @@
 
 use super::connection::{BUSY_TIMEOUT, Handle, JOURNAL_READER, JOURNAL_WRITER, PAGE_OCTETS};
 use super::directory::Directory;
-use super::lock;
+use super::{erase, lock};
 use crate::store::{Commit, RowSeq, StoreError};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::sync::Mutex;
@@ -139,6 +139,16 @@ impl JournalFile {
             self.restart_due.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Leaves no octet of trimmed rows behind; commits wait for it.
+    pub(super) fn scrub(&self) -> Result<(), StoreError> {
+        let mut writer = lock(&self.writer);
+        let result = writer.handle.with(|connection| erase::scrub(connection));
+        if result.is_err() {
+            self.doubt(&mut writer);
+        }
+        erase::settled(result?)
     }
 
     /// Whether anything was left to delete.

@@ -11,6 +11,7 @@ mod campaigns;
 mod connection;
 mod control;
 mod directory;
+mod erase;
 mod job_error;
 mod journal;
 mod overview;
@@ -22,8 +23,8 @@ mod upload;
 
 use crate::model::traffic::Traffic;
 use crate::model::{
-    AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, Principal,
-    Suppression, SuppressionKind, WorkspaceId,
+    AuditEvent, CampaignId, CampaignNo, ChunkNo, ChunkState, EntityId, JobError, JobErrors, NumberHash,
+    Principal, Suppression, SuppressionKind, WorkspaceId,
 };
 use crate::store::{
     AuditExpiry, AuditPage, AuditQuery, AuditReport, CampaignPage, CampaignQuery, CampaignScope,
@@ -35,6 +36,7 @@ use campaign_file::CampaignFiles;
 use control::Control;
 use directory::Directory;
 use journal::JournalFile;
+use std::collections::BTreeMap;
 use std::future::ready;
 use std::ops::Range;
 use std::path::Path;
@@ -286,6 +288,20 @@ impl Journal for SqliteStore {
 
     fn free_octets(&self) -> StoreFuture<'_, Option<u64>> {
         Box::pin(ready(self.campaigns.directory.free_octets().map(Some)))
+    }
+
+    fn erase(
+        &self,
+        no: CampaignNo,
+        chunk: ChunkNo,
+        hashes: BTreeMap<u64, NumberHash>,
+        variables: usize,
+    ) -> StoreFuture<'_, u64> {
+        Box::pin(ready(self.campaigns.erase((no, chunk), &hashes, variables)))
+    }
+
+    fn scrub(&self, nos: Vec<CampaignNo>) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.campaigns.scrub(&nos).and_then(|()| self.journal.scrub())))
     }
 
     fn remove(&self, no: CampaignNo) -> StoreFuture<'_, ()> {

@@ -111,7 +111,7 @@ impl RecipientWriter for SmallUpload {
             )));
         }
         self.recipients =
-            Some(Recipients { numbers: numbers.to_vec(), values: values.to_vec(), accepted_s: Vec::new() });
+            Some(Recipients { numbers: numbers.to_vec(), values: values.to_vec(), ..Recipients::default() });
         Ok(())
     }
 
@@ -140,11 +140,13 @@ impl RecipientWriter for OwnUpload {
             return Err(StoreError::Unavailable("only the last chunk may be short".to_owned()));
         }
         let (no, next) = (self.place.no, self.next);
+        let recipients =
+            Recipients { numbers: numbers.to_vec(), values: values.to_vec(), ..Recipients::default() };
         self.with(|connection| {
             if next.is_multiple_of(TRANSACTION_CHUNKS) {
                 connection.execute_batch(if next == 0 { "BEGIN" } else { "COMMIT; BEGIN" })?;
             }
-            insert_chunk(connection, (no, next), numbers, values, &[])
+            insert_chunk(connection, (no, next), &recipients)
         })?;
         self.next += 1;
         self.recipients += numbers.len() as u64;

@@ -3,64 +3,73 @@
 //! Recipients are copied a chunk at a time, so that memory stays at one chunk. The campaign exists once they are
 //! durable; a copy that ends early leaves nothing behind.
 
+use crate::api::authoring::list::{self, Copying, Stored, discard};
 use crate::api::authoring::quota;
 use crate::api::caller::Member;
+use crate::api::erasing::has_numbers;
 use crate::api::permission::Standing;
 use crate::api::problem::Problem;
 use crate::api::state::Api;
 use engine::model::{
-    Campaign, CampaignId, CampaignNo, ChunkNo, Content, Filing, Mode, SenderId, Status, Upload, Workspace,
+    Campaign, CampaignId, CampaignNo, Content, Filing, Mode, SenderId, Status, Upload, Workspace,
 };
-use engine::store::{Change, Entity, Expect, Scope, StoreError};
+use engine::store::{Change, Entity, Expect, Scope};
 use uuid::Uuid;
 
 /// Copies it into `target`; the caller is Admin there, which was checked.
 ///
 /// # Errors
-/// `quota_exceeded`, where the target has no room for the recipients; the store's.
+/// `quota_exceeded`, where the target has no room for the recipients; `state_conflict` when their numbers were erased;
+/// those of [`list::copy`]; the store's.
 pub(super) async fn copy(
     api: &Api,
     member: &Member,
     original: &Campaign,
     target: &Workspace,
 ) -> Result<Campaign, Problem> {
+    has_numbers(original)?;
     quota::check(api, target, quota::of_campaign(original)).await?;
-    let no = api.catalog.next_campaign_no().await?;
-    let recipients = recipients(api, original, no).await?;
-    let made = anew(original, (no, recipients), (target, member), api.now());
+    // What is copied now is found by whoever erases behind it.
+    let _lists = api.erasing.reading().await;
+    let list = if original.mode == Mode::Trigger { None } else { Some(recipients(api, original).await?) };
+    let no = match &list {
+        Some(list) => list.no,
+        None => empty(api).await?,
+    };
+    let mut made = anew(original, (no, 0), (target, member), api.now());
+    if let Some(list) = list {
+        made.recipients = list.recipients;
+        made.content.recipients_digest = list.digest;
+    }
     let (scope, entity) = (Scope::Workspace(target.id), Entity::Campaign(Box::new(made.clone())));
     let change = Change { scope, expect: Expect::Absent, entity, action: "campaign.restore_copy" };
     let by = member.caller.principal(Standing::Admin.role());
     if let Err(error) = api.catalog.apply(vec![change], &by, api.now()).await {
-        if let Err(left) = api.journal.remove(no).await {
-            tracing::warn!(campaign = no.0, %left, "recipients of a campaign that was not made are left");
-        }
+        discard(api, no).await;
         return Err(error.into());
     }
     api.engine.campaign_changed(made.workspace_id, made.id);
     Ok(made)
 }
 
-/// Copies the recipients; how many there are.
-async fn recipients(api: &Api, original: &Campaign, no: CampaignNo) -> Result<u64, Problem> {
-    let header = match api.journal.header(original.no).await {
-        _ if original.mode == Mode::Trigger => None,
-        Err(StoreError::NotFound) => None,
-        header => Some(header?),
+/// Copies the recipients that still have a number.
+async fn recipients(api: &Api, original: &Campaign) -> Result<Stored, Problem> {
+    let names = original.content.variables.iter().map(|variable| variable.name.clone());
+    let copying = Copying {
+        from: original.no,
+        width: original.content.variables.len(),
+        kept: names.enumerate().collect(),
+        only: None,
+        left_out: None,
     };
-    let expected = header.map_or(0, |header| header.recipients);
-    let mut writer = api.journal.write_recipients(no, expected)?;
-    let (mut copied, mut chunk): (u64, ChunkNo) = (0, 0);
-    while copied < expected {
-        let list = api.journal.recipients(original.no, chunk).await?;
-        writer.chunk(&list.numbers, &list.values)?;
-        copied += list.numbers.len() as u64;
-        chunk += 1;
-        // The store answers at once: without a pause nobody else would be served meanwhile.
-        tokio::task::yield_now().await;
-    }
-    writer.finish()?;
-    Ok(copied)
+    list::copy(api, copying).await
+}
+
+/// The list of a campaign whose numbers come by calls.
+async fn empty(api: &Api) -> Result<CampaignNo, Problem> {
+    let no = api.catalog.next_campaign_no().await?;
+    api.journal.write_recipients(no, 0)?.finish()?;
+    Ok(no)
 }
 
 fn anew(

@@ -4,6 +4,7 @@
 
 use super::{own, visible};
 use crate::api::caller::Member;
+use crate::api::erasing::has_numbers;
 use crate::api::exports::{MAX_OF_WORKSPACE, MAX_WAITING};
 use crate::api::guard::Access;
 use crate::api::json::Json as Body;
@@ -145,6 +146,7 @@ async fn create(
     let campaign = own(&api, &member, id).await?;
     if asked.full_numbers {
         may_see_numbers(&member)?;
+        has_numbers(&campaign)?;
     }
     let statuses = asked.status.map_or(Ok(Vec::new()), OneOrMore::statuses)?;
     let is_full = async |scope, statuses: &[ExportStatus], most| -> Result<bool, Problem> {

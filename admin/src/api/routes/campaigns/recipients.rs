@@ -5,6 +5,7 @@
 
 use super::visible;
 use crate::api::caller::{Member, Proof};
+use crate::api::erasing::has_numbers;
 use crate::api::guard::Access;
 use crate::api::json::Json as Body;
 use crate::api::moment::Moment;
@@ -19,7 +20,9 @@ use crate::api::state::Api;
 use axum::Json;
 use axum::extract::State;
 use engine::intake::{Region, normalise};
-use engine::model::{CHUNK_RECIPIENTS, Campaign, ChunkNo, Number, UnitStatus, Workspace};
+use engine::model::{
+    CHUNK_RECIPIENTS, Campaign, ChunkNo, Identity, Number, NumberHash, UnitStatus, Workspace,
+};
 use engine::report;
 use engine::store::{Kind, StoreError};
 use serde::{Deserialize, Serialize};
@@ -31,8 +34,6 @@ use uuid::Uuid;
 
 /// Chunks that one request reads: 131,072 recipients, some 100 ms.
 const MAX_CHUNKS: ChunkNo = 32;
-/// Digits of a `ctn_hash`.
-const HASH_CHARS: usize = 64;
 /// Longest number as written, characters: fifteen digits with whatever people put between them.
 pub(super) const MAX_NUMBER_CHARS: usize = 64;
 
@@ -84,20 +85,20 @@ struct Wanted<F> {
     from: u64,
     limit: usize,
     statuses: Vec<UnitStatus>,
-    number: F,
+    recipient: F,
 }
 
 async fn read(
     api: &Api,
     member: &Member,
     campaign: &Campaign,
-    wanted: Wanted<impl Fn(Number) -> bool>,
+    wanted: Wanted<impl Fn(Identity) -> bool>,
 ) -> Result<Json<Listed<RecipientView>>, Problem> {
     let shower = Shower::new(&api.ctn, campaign, numbers(api, member, campaign));
     let first = ChunkNo::try_from(wanted.from / CHUNK_RECIPIENTS as u64).map_err(|_| bad_cursor())?;
     let mut items = Vec::with_capacity(wanted.limit);
     for chunk in first..first.saturating_add(MAX_CHUNKS) {
-        let rows = match report::recipients_now(&api.engine, campaign, chunk, &wanted.number).await {
+        let rows = match report::recipients_now(&api.engine, campaign, chunk, &wanted.recipient).await {
             Err(StoreError::NotFound) => return Ok(Json(Listed { items, next_cursor: None })),
             rows => rows?,
         };
@@ -135,18 +136,16 @@ async fn list(
     let bad = |field: &str, told: &str| Problem::new(Code::BadParameter).with_field(field, "unknown", told);
     let statuses = statuses(query.status.as_deref().unwrap_or_default())
         .ok_or_else(|| bad("status", "There is no such status of a recipient."))?;
-    let hash = query.ctn_hash;
-    let is_hash = |hash: &String| {
-        hash.len() == HASH_CHARS && hash.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+    let read_hash = |digits: &str| {
+        let not_a_hash = || bad("ctn_hash", "A hash is 64 hexadecimal digits in small letters.");
+        NumberHash::read(digits).ok_or_else(not_a_hash)
     };
-    if hash.as_ref().is_some_and(|hash| !is_hash(hash)) {
-        return Err(bad("ctn_hash", "A hash is 64 hexadecimal digits in small letters."));
-    }
+    let hash = query.ctn_hash.as_deref().map(read_hash).transpose()?;
     let wanted = Wanted {
         from: read_cursor(query.cursor.as_deref())?.unwrap_or(0),
         limit: limit(query.limit)?,
         statuses,
-        number: |number: Number| hash.as_ref().is_none_or(|hash| api.ctn.hash(number) == *hash),
+        recipient: |identity| hash.is_none_or(|hash| api.ctn.name(identity) == hash),
     };
     read(&api, &member, &campaign, wanted).await
 }
@@ -187,11 +186,16 @@ async fn search(
     }
     let found = normalise(asked.number.as_bytes(), region(&member.workspace).as_ref())
         .map_err(|reason| Problem::field("number", reason.code(), reason.sentence()))?;
+    let found = Number(found.get());
+    let name = api.ctn.hash(found);
     let wanted = Wanted {
         from: read_cursor(asked.cursor.as_deref())?.unwrap_or(0),
         limit: crate::api::page::MAX_LIMIT,
         statuses: Vec::new(),
-        number: |number: Number| number.0 == found.get(),
+        recipient: |identity| match identity {
+            Identity::Number(number) => number == found,
+            Identity::Erased(hash) => hash == name,
+        },
     };
     read(&api, &member, &campaign, wanted).await
 }
@@ -216,6 +220,7 @@ async fn reveal(
 ) -> Result<Json<Revealed>, Problem> {
     let campaign = visible(&api, &member, id).await?;
     let Proof::Login(login) = &member.caller.proof else { return Err(Problem::new(Code::KeyScope)) };
+    has_numbers(&campaign)?;
     // First the record, then the sight.
     let details = json!({ "recipients": campaign.recipients });
     note(&api, &member, "recipients.reveal", (Kind::Campaign, campaign.id), details).await?;

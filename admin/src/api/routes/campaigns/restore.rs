@@ -50,7 +50,8 @@ pub(crate) struct Restore {
     params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
     responses(
         (status = 200, body = CampaignView, description = "The same campaign, or a new one in the chosen workspace"),
-        (status = 413, description = "The chosen workspace has no room for the recipients", content_type = "application/problem+json")
+        (status = 413, description = "The chosen workspace has no room for the recipients", content_type = "application/problem+json"),
+        (status = 429, description = "Too many lists are being written", content_type = "application/problem+json")
     )
 )]
 async fn restore(

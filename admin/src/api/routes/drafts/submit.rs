@@ -117,5 +117,6 @@ pub(in crate::api::routes) async fn fitted(
     }
     let place = |name: &str| variables.iter().position(|known| known.name.eq_ignore_ascii_case(name));
     let kept = wanted.iter().filter_map(|wanted| Some((place(&wanted.name)?, wanted.name.clone())));
-    copy(api, Copying { from: no, width: variables.len(), kept: kept.collect(), only: None }).await
+    copy(api, Copying { from: no, width: variables.len(), kept: kept.collect(), only: None, left_out: None })
+        .await
 }

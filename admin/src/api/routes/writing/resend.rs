@@ -12,6 +12,7 @@ use crate::api::authoring::list::{Copying, Stored, copy, discard};
 use crate::api::authoring::quota;
 use crate::api::caller::Member;
 use crate::api::campaign_view::CampaignView;
+use crate::api::erasing::has_numbers;
 use crate::api::json::Json;
 use crate::api::problem::{Code, Problem};
 use crate::api::query::Path;
@@ -95,12 +96,16 @@ async fn resend_now(
             format!("A campaign that is {} has not ended; only what has ended is sent again.", first.status);
         return Err(Problem::because(Code::StateConflict, told));
     }
+    has_numbers(&first)?;
+    // What is copied now is found by whoever erases behind it.
+    let _lists = api.erasing.reading().await;
     let names = first.content.variables.iter().map(|variable| variable.name.clone());
     let copying = Copying {
         from: first.no,
         width: first.content.variables.len(),
         kept: names.enumerate().collect(),
         only: Some((Box::new(first.clone()), statuses)),
+        left_out: None,
     };
     let stored = copy(api, copying).await?;
     let judgement = match again(api, member, (&first, &stored)).await {

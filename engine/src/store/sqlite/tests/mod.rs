@@ -1,11 +1,13 @@
 //! The contract on SQLite, plain and behind faults, and what is this backend's own.
 
 mod audit;
+mod erase;
 mod files;
 mod trouble;
 
 use super::SqliteStore;
 use crate::store::contract::audit::failing_notes_are_stored_once_and_in_order;
+use crate::store::contract::erasing::a_failing_erasure_goes_on_where_it_was;
 use crate::store::contract::journal::a_careful_writer_gets_every_row_in;
 use crate::store::contract::lists::a_failing_save_is_whole_or_not_at_all;
 use crate::store::contract::suppressions::a_failing_call_about_suppressions_is_whole_or_not_at_all;
@@ -98,6 +100,18 @@ async fn a_growing_list_is_saved_whole_or_not_at_all_under_faults() {
         let journal = FaultJournal::new(fixture.open().await, LATE, FaultPlan::default());
         journal.plan_saves(FaultPlan::seeded(seed, 400));
         failures += a_failing_save_is_whole_or_not_at_all(&journal, 15).await;
+    }
+    assert!(failures > 20, "{failures} failures prove little");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_that_is_cut_short_goes_on_under_faults() {
+    let mut failures = 0;
+    for seed in 0..5 {
+        let fixture = Sqlite::new();
+        let journal = FaultJournal::new(fixture.open().await, LATE, FaultPlan::default());
+        journal.plan_saves(FaultPlan::seeded(seed, 400));
+        failures += a_failing_erasure_goes_on_where_it_was(&journal).await;
     }
     assert!(failures > 20, "{failures} failures prove little");
 }

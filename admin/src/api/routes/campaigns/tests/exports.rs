@@ -10,13 +10,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 impl Stage {
-    async fn export(&self, client: &Client, campaign: CampaignId, body: Value) -> String {
+    pub(super) async fn export(&self, client: &Client, campaign: CampaignId, body: Value) -> String {
         let (status, body) = client.post(&path(campaign, "/exports"), body).await;
         assert_eq!((status, body["status"].as_str()), (202, Some("queued")), "{body}");
         body["id"].as_str().unwrap().to_owned()
     }
 
-    async fn until_export(&self, id: &str, status: &str) -> Value {
+    pub(super) async fn until_export(&self, id: &str, status: &str) -> Value {
         for _ in 0..100_000 {
             let (_, body) = self.admin.get(&format!("/w/mine/exports/{id}")).await;
             if body["status"] == status {
@@ -27,7 +27,7 @@ impl Stage {
         panic!("the export is never {status}");
     }
 
-    async fn fetch(&self, client: &Client, id: &str) -> (reqwest::header::HeaderMap, String) {
+    pub(super) async fn fetch(&self, client: &Client, id: &str) -> (reqwest::header::HeaderMap, String) {
         let response =
             client.request(Method::GET, &format!("/w/mine/exports/{id}/file")).send().await.unwrap();
         assert_eq!(response.status(), 200);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod erasing;
 mod exports;
 mod filing;
 mod lists;

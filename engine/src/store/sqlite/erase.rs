@@ -1,0 +1,64 @@
+//! Erasing numbers of stored recipients, and making the files forget them.
+//!
+//! A chunk is rewritten in one transaction. That leaves its former octets in the write-ahead log and in unused parts of
+//! pages, where rows that move from page to page leave copies too; `secure_delete` overwrites only some of them. A
+//! `VACUUM` makes the file anew from what is still there, and a truncating checkpoint empties the log.
+
+use super::campaign_file::{CampaignFiles, read_chunk, write_chunk};
+use super::connection::{self, SCRUBBER, explain};
+use crate::model::{CampaignNo, ChunkNo, NumberHash};
+use crate::store::StoreError;
+use rusqlite::{Connection, TransactionBehavior};
+use std::collections::BTreeMap;
+
+impl CampaignFiles {
+    /// On any error nothing of it is visible to a later read, or all of it is.
+    pub(super) fn erase(
+        &self,
+        (no, chunk): (CampaignNo, ChunkNo),
+        hashes: &BTreeMap<u64, NumberHash>,
+        variables: usize,
+    ) -> Result<u64, StoreError> {
+        self.write(Some(no), |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let Some(mut recipients) = read_chunk(&transaction, (no, chunk))? else {
+                return Ok(Err(StoreError::NotFound));
+            };
+            let erased = match recipients.erase(hashes, variables) {
+                Ok(erased) => erased,
+                Err(damaged) => return Ok(Err(damaged)),
+            };
+            if erased > 0 {
+                write_chunk(&transaction, (no, chunk), &recipients)?;
+                transaction.commit()?;
+            }
+            Ok(Ok(erased))
+        })?
+    }
+
+    /// Files of their own are made anew beside everybody else; the shared one holds up who writes into it meanwhile.
+    pub(super) fn scrub(&self, nos: &[CampaignNo]) -> Result<(), StoreError> {
+        for path in nos.iter().filter_map(|no| self.own_path(*no)) {
+            let connection = connection::open(&path, Some(self.directory.installation()), &SCRUBBER)?;
+            settled(scrub(&connection).map_err(|e| explain(&path, &e))?)?;
+        }
+        settled(self.write(None, |connection| scrub(connection))?)
+    }
+}
+
+/// Makes the file anew and empties its log; whether somebody kept it from doing so to the end.
+pub(super) fn scrub(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.execute_batch("VACUUM")?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+}
+
+/// # Errors
+/// `Unavailable` when the log is still being read.
+pub(super) fn settled(is_busy: bool) -> Result<(), StoreError> {
+    match is_busy {
+        true => {
+            Err(StoreError::Unavailable("a file that is to forget numbers is still being read".to_owned()))
+        }
+        false => Ok(()),
+    }
+}
