@@ -92,7 +92,18 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     };
     server.end();
     let posting = tokio::task::spawn_blocking(|| post.map(Worker::end));
-    let done = match ended {
+    let done = drained(ended, engine).await;
+    // It logs what it leaves.
+    let _ = posting.await;
+    answering.abort();
+    record(&audit, "server.stop").await;
+    drop(upkeep);
+    done
+}
+
+/// Ends the engine in order; its exit code, or why it had given up.
+async fn drained(ended: Result<u8, String>, engine: Engine) -> Result<u8, Failure> {
+    match ended {
         Ok(code) => {
             tracing::info!(signal = code - 128, "draining");
             let ended = place::end(engine).await;
@@ -105,13 +116,7 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
             }
             Err(Failure::new(exit::ENGINE, format!("the engine has given up: {reason}")))
         }
-    };
-    // It logs what it leaves.
-    let _ = posting.await;
-    answering.abort();
-    record(&audit, "server.stop").await;
-    drop(upkeep);
-    done
+    }
 }
 
 /// What removes the recipient lists that earlier runs left to nobody.

@@ -108,6 +108,8 @@ async fn a_large_campaign_that_starts_by_itself_is_held_without_a_channel_and_sa
         assert_eq!((status, code(&body)), (409, "preflight_failed"), "{body}");
     }
     assert_eq!(stage.events(id).await.len(), events.len());
+    // It is told behind the record.
+    stage.until_at(&path(id, "/errors/job"), |body| body["items"] != json!([])).await;
     let errors = job_errors(&stage, id).await;
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!(errors[0].0, "preflight");

@@ -119,15 +119,20 @@ impl Stage {
 
     /// Asks until the campaign is so.
     pub(super) async fn until(&self, id: CampaignId, is_so: impl Fn(&Value) -> bool) -> Value {
+        self.until_at(&path(id, ""), is_so).await
+    }
+
+    /// Asks for what is at this path until it is so.
+    pub(super) async fn until_at(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         for _ in 0..100_000 {
-            let (status, body) = self.admin.get(&path(id, "")).await;
+            let (status, body) = self.admin.get(path).await;
             assert_eq!(status, 200, "{body}");
             if is_so(&body) {
                 return body;
             }
             tokio::task::yield_now().await;
         }
-        panic!("the campaign never came there");
+        panic!("{path} never came there");
     }
 
     /// The answer to the moderator's approval of this version.
