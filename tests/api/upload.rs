@@ -17,7 +17,7 @@ use tests::service::{Client, DEADLINE, Service, Setting};
 
 /// Behind each number: ten million lines stay just below 1 GiB.
 const PADDING: &str =
-    ",Jane Example,2026-11-21T09:00:00Z,Example Street 12 Berlin,premium-customer,0123456789 some text\n";
+    ",Jane Example,2026-11-21T09:00:00Z,Example Street 12 Berlin,premium-customer,0123456789 some t\n";
 /// Lines of the suite's file: 20 MiB.
 const LINES: u64 = 196_000;
 const FIRST_NUMBER: u64 = 491_600_000_000;
