@@ -5,7 +5,7 @@
 //! Invariant: of one template at most one version is `Approved`, of an archived one none, and a workspace has at most
 //! [`MAX_TEMPLATES`] that are not archived; so one page holds every text that a campaign can match.
 
-use super::deciding::version;
+use super::deciding::revision;
 use super::problem::{Code, Problem};
 use super::registry;
 use super::roster;
@@ -198,7 +198,7 @@ impl<'a> Templates<'a> {
             // Somebody was faster since the template was read, and its own compare-and-set will say so.
             return Ok(Vec::new());
         }
-        let next = version::archive(&former, now)?;
+        let next = revision::archive(&former, now)?;
         Ok(vec![self.moved(&former, next, "template_version.archive")])
     }
 

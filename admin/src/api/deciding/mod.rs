@@ -5,12 +5,11 @@
 
 pub(super) mod campaign;
 pub(super) mod revision;
-pub(super) mod version;
 
 use super::caller::Member;
 use super::permission::Standing;
 use super::problem::{Code, Problem};
-use engine::model::{RevisionMove, RevisionStatus, UserId};
+use engine::model::UserId;
 
 /// How often a decision is tried again that lost to somebody else's change; each loss is a change that was made.
 pub(super) const MAX_TRIES: usize = 16;
@@ -49,22 +48,6 @@ fn already(decision: &str, by: Option<UserId>, at: Option<jiff::Timestamp>) -> P
     match at {
         Some(at) => problem.with("decided_at", format!("{at:.3}")),
         None => problem,
-    }
-}
-
-/// Why a move of a revision or template version leads nowhere: what was decided is named.
-fn refused(
-    thing: &str,
-    (status, what): (RevisionStatus, RevisionMove),
-    (by, at): (Option<UserId>, Option<jiff::Timestamp>),
-) -> Problem {
-    match status {
-        RevisionStatus::Approved if what != RevisionMove::Submit => already("approved", by, at),
-        RevisionStatus::Rejected => already("rejected", by, at),
-        status => {
-            let told = format!("A {thing} that is {status:?} cannot {}.", what.word());
-            Problem::because(Code::StateConflict, told).with("present_status", format!("{status:?}"))
-        }
     }
 }
 

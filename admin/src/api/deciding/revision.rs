@@ -1,61 +1,129 @@
-//! What becomes of a sender revision that is submitted, decided about, archived or withdrawn.
+//! What becomes of a sender revision or a template version that is submitted, decided about, archived or withdrawn.
 
 use super::{Judge, already};
-use crate::api::problem::Problem;
-use engine::model::{Revision, RevisionMove, RevisionStatus, UserId};
+use crate::api::problem::{Code, Problem};
+use engine::model::{Revision, RevisionMove, RevisionStatus, TemplateVersion, UserId};
 use jiff::Timestamp;
 
-/// Whether this account made the revision what it is: created or submitted it.
-pub(in crate::api) fn is_own(revision: &Revision, user: UserId) -> bool {
-    user == revision.created_by || Some(user) == revision.submitted_by
+/// What is written once and decided about by somebody else.
+pub(in crate::api) trait Reviewed: Clone {
+    /// Its name in a sentence.
+    const THING: &'static str;
+
+    /// Who made it what it is: its creator, and who submitted it if that was somebody else.
+    fn origin(&self) -> (UserId, Option<UserId>);
+
+    /// What a decision changes.
+    fn course(&mut self) -> Course<'_>;
+}
+
+/// The part of it that changes.
+pub(in crate::api) struct Course<'a> {
+    status: &'a mut RevisionStatus,
+    version: &'a mut u32,
+    submitted_by: &'a mut Option<UserId>,
+    decided_by: &'a mut Option<UserId>,
+    decided_at: &'a mut Option<Timestamp>,
+    archived_at: &'a mut Option<Timestamp>,
+    note: &'a mut Option<String>,
+}
+
+impl Course<'_> {
+    fn decide(&mut self, by: UserId, at: Timestamp, note: Option<&str>) {
+        (*self.decided_by, *self.decided_at) = (Some(by), Some(at));
+        *self.note = note.map(str::to_owned);
+    }
+}
+
+impl Reviewed for Revision {
+    const THING: &'static str = "revision";
+
+    fn origin(&self) -> (UserId, Option<UserId>) {
+        (self.created_by, self.submitted_by)
+    }
+
+    fn course(&mut self) -> Course<'_> {
+        Course {
+            status: &mut self.status,
+            version: &mut self.version,
+            submitted_by: &mut self.submitted_by,
+            decided_by: &mut self.decided_by,
+            decided_at: &mut self.decided_at,
+            archived_at: &mut self.archived_at,
+            note: &mut self.note,
+        }
+    }
+}
+
+impl Reviewed for TemplateVersion {
+    const THING: &'static str = "version";
+
+    fn origin(&self) -> (UserId, Option<UserId>) {
+        (self.created_by, self.submitted_by)
+    }
+
+    fn course(&mut self) -> Course<'_> {
+        Course {
+            status: &mut self.status,
+            version: &mut self.state_version,
+            submitted_by: &mut self.submitted_by,
+            decided_by: &mut self.decided_by,
+            decided_at: &mut self.decided_at,
+            archived_at: &mut self.archived_at,
+            note: &mut self.note,
+        }
+    }
+}
+
+/// Whether this account made it what it is: created or submitted it.
+pub(in crate::api) fn is_own(thing: &impl Reviewed, user: UserId) -> bool {
+    let (creator, submitter) = thing.origin();
+    user == creator || Some(user) == submitter
 }
 
 /// Whether this judge may decide about it.
 ///
 /// # Errors
 /// `self_approval_forbidden`.
-pub(in crate::api) fn may_decide(revision: &Revision, judge: &Judge) -> Result<(), Problem> {
-    judge.four_eyes(is_own(revision, judge.user)).map(drop)
+pub(in crate::api) fn may_decide(thing: &impl Reviewed, judge: &Judge) -> Result<(), Problem> {
+    judge.four_eyes(is_own(thing, judge.user)).map(drop)
 }
 
-/// The revision once it is submitted.
+/// It once it is submitted.
 ///
 /// # Errors
 /// `state_conflict`, `already_decided`.
-pub(in crate::api) fn submit(revision: &Revision, by: UserId) -> Result<Revision, Problem> {
-    let mut next = moved(revision, RevisionMove::Submit)?;
-    next.submitted_by = Some(by).filter(|by| *by != revision.created_by);
+pub(in crate::api) fn submit<T: Reviewed>(thing: &T, by: UserId) -> Result<T, Problem> {
+    let mut next = moved(thing, RevisionMove::Submit)?;
+    *next.course().submitted_by = Some(by).filter(|by| *by != thing.origin().0);
     Ok(next)
 }
 
-/// The revision once it is approved.
+/// It once it is approved.
 ///
 /// # Errors
 /// `self_approval_forbidden`, `already_decided`, `state_conflict`.
-pub(in crate::api) fn approve(
-    revision: &Revision,
-    judge: &Judge,
-    now: Timestamp,
-) -> Result<Revision, Problem> {
-    may_decide(revision, judge)?;
-    let next = moved(revision, RevisionMove::Approve)?;
-    Ok(Revision { decided_by: Some(judge.user), decided_at: Some(now), ..next })
+pub(in crate::api) fn approve<T: Reviewed>(thing: &T, judge: &Judge, now: Timestamp) -> Result<T, Problem> {
+    may_decide(thing, judge)?;
+    let mut next = moved(thing, RevisionMove::Approve)?;
+    next.course().decide(judge.user, now, None);
+    Ok(next)
 }
 
-/// The revision once it is rejected with a note.
+/// It once it is rejected with a note.
 ///
 /// # Errors
 /// As for [`approve`].
-pub(in crate::api) fn reject(
-    revision: &Revision,
+pub(in crate::api) fn reject<T: Reviewed>(
+    thing: &T,
     judge: &Judge,
     note: &str,
     now: Timestamp,
-) -> Result<Revision, Problem> {
-    may_decide(revision, judge)?;
-    let next = moved(revision, RevisionMove::Reject)?;
-    let note = Some(note.to_owned());
-    Ok(Revision { decided_by: Some(judge.user), decided_at: Some(now), note, ..next })
+) -> Result<T, Problem> {
+    may_decide(thing, judge)?;
+    let mut next = moved(thing, RevisionMove::Reject)?;
+    next.course().decide(judge.user, now, Some(note));
+    Ok(next)
 }
 
 /// The revision once it is withdrawn with a note. One's own too: a withdrawal lets nothing be sent.
@@ -68,44 +136,59 @@ pub(in crate::api) fn withdraw(
     note: &str,
     now: Timestamp,
 ) -> Result<Revision, Problem> {
-    let next = moved(revision, RevisionMove::Withdraw)?;
-    let (note, at) = (Some(note.to_owned()), Some(now));
-    Ok(Revision { decided_by: Some(by), decided_at: at, archived_at: at, note, ..next })
+    let mut next = moved(revision, RevisionMove::Withdraw)?;
+    next.course().decide(by, now, Some(note));
+    next.archived_at = Some(now);
+    Ok(next)
 }
 
-/// The revision once another one takes its place, or its sender is archived.
+/// It once another one takes its place, or what it belongs to is archived.
 ///
 /// # Errors
 /// `state_conflict`, `already_decided`.
-pub(in crate::api) fn archive(revision: &Revision, now: Timestamp) -> Result<Revision, Problem> {
-    Ok(Revision { archived_at: Some(now), ..moved(revision, RevisionMove::Archive)? })
+pub(in crate::api) fn archive<T: Reviewed>(thing: &T, now: Timestamp) -> Result<T, Problem> {
+    let mut next = moved(thing, RevisionMove::Archive)?;
+    *next.course().archived_at = Some(now);
+    Ok(next)
 }
 
 /// Whether it was approved once and then taken away.
 pub(in crate::api) fn is_withdrawn(revision: &Revision) -> bool {
-    revision.status == RevisionStatus::Rejected && revision.archived_at.is_some()
+    taken_away(revision.status, revision.archived_at)
 }
 
-fn moved(revision: &Revision, what: RevisionMove) -> Result<Revision, Problem> {
-    let Some(status) = revision.status.after(what) else { return Err(refused(revision, what)) };
-    Ok(Revision { status, version: revision.version + 1, ..revision.clone() })
+fn taken_away(status: RevisionStatus, archived_at: Option<Timestamp>) -> bool {
+    status == RevisionStatus::Rejected && archived_at.is_some()
+}
+
+fn moved<T: Reviewed>(thing: &T, what: RevisionMove) -> Result<T, Problem> {
+    let mut next = thing.clone();
+    let course = next.course();
+    let Some(status) = course.status.after(what) else { return Err(refused(&course, T::THING, what)) };
+    *course.status = status;
+    *course.version += 1;
+    Ok(next)
 }
 
 /// Why a move leads nowhere: what was decided is named.
-fn refused(revision: &Revision, what: RevisionMove) -> Problem {
-    let (by, at) = (revision.decided_by, revision.decided_at);
-    if is_withdrawn(revision) {
-        return already("withdrawn", by, at);
+fn refused(course: &Course<'_>, thing: &str, what: RevisionMove) -> Problem {
+    let (by, at) = (*course.decided_by, *course.decided_at);
+    match *course.status {
+        status if taken_away(status, *course.archived_at) => already("withdrawn", by, at),
+        RevisionStatus::Approved if what != RevisionMove::Submit => already("approved", by, at),
+        RevisionStatus::Rejected => already("rejected", by, at),
+        status => {
+            let told = format!("A {thing} that is {status:?} cannot {}.", what.word());
+            Problem::because(Code::StateConflict, told).with("present_status", format!("{status:?}"))
+        }
     }
-    super::refused("revision", (revision.status, what), (by, at))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::permission::Standing;
-    use crate::api::problem::Code;
-    use engine::model::{SenderId, WorkspaceId};
+    use engine::model::{SenderId, TemplateId, WorkspaceId};
     use uuid::Uuid;
 
     fn user(n: u128) -> UserId {
@@ -192,5 +275,58 @@ mod tests {
             reject(&revision(RevisionStatus::PendingApproval), &judge(3), "no", now).expect("pending");
         assert!(is_withdrawn(&withdrawn) && !is_withdrawn(&rejected));
         assert_eq!((withdrawn.status, rejected.note.as_deref()), (RevisionStatus::Rejected, Some("no")));
+    }
+
+    #[test]
+    fn whoever_submits_the_draft_of_another_is_kept() {
+        let draft = Revision { submitted_by: None, ..revision(RevisionStatus::Draft) };
+        let submitted = |by: u128| submit(&draft, user(by)).map(|next| (next.status, next.submitted_by));
+        assert_eq!(submitted(1), Ok((RevisionStatus::PendingApproval, None)));
+        assert_eq!(submitted(7), Ok((RevisionStatus::PendingApproval, Some(user(7)))));
+    }
+
+    #[test]
+    fn a_template_version_takes_the_same_course() {
+        let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        let draft = TemplateVersion {
+            id: Uuid::from_u128(1),
+            template_id: TemplateId(Uuid::from_u128(2)),
+            workspace_id: WorkspaceId(Uuid::from_u128(3)),
+            n: 1,
+            text: "Hello".to_owned(),
+            status: RevisionStatus::Draft,
+            state_version: 4,
+            created_by: user(1),
+            submitted_by: None,
+            decided_by: None,
+            note: None,
+            created_at: now,
+            decided_at: None,
+            archived_at: None,
+        };
+        let status = RevisionStatus::PendingApproval;
+        let pending =
+            TemplateVersion { status, state_version: 5, submitted_by: Some(user(2)), ..draft.clone() };
+        assert_eq!(submit(&draft, user(2)), Ok(pending.clone()));
+        let own = [1, 2].map(|n| approve(&pending, &judge(n), now).map_err(|problem| problem.code()));
+        assert_eq!(own, [Err(Code::SelfApprovalForbidden), Err(Code::SelfApprovalForbidden)]);
+        let decided = TemplateVersion {
+            state_version: 6,
+            decided_by: Some(user(3)),
+            decided_at: Some(now),
+            ..pending.clone()
+        };
+        let note = Some("no".to_owned());
+        let rejected = TemplateVersion { status: RevisionStatus::Rejected, note, ..decided.clone() };
+        assert_eq!(reject(&pending, &judge(3), "no", now), Ok(rejected));
+        let approved = TemplateVersion { status: RevisionStatus::Approved, ..decided };
+        assert_eq!(approve(&pending, &judge(3), now), Ok(approved.clone()));
+        let archived = TemplateVersion {
+            status: RevisionStatus::Archived,
+            state_version: 7,
+            archived_at: Some(later),
+            ..approved.clone()
+        };
+        assert_eq!(archive(&approved, later), Ok(archived));
     }
 }

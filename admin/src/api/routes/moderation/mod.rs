@@ -10,7 +10,7 @@ use super::templates::VersionView;
 use crate::api::caller::Member;
 use crate::api::campaign_view::{CampaignView, campaign_view};
 use crate::api::deciding::campaign::{Case, may_decide};
-use crate::api::deciding::{Judge, revision, version};
+use crate::api::deciding::{Judge, revision};
 use crate::api::guard::Access;
 use crate::api::moment::Moment;
 use crate::api::page::{PageQuery, bad_cursor};
@@ -287,7 +287,7 @@ async fn queued_template(
 ) -> Result<QueuedTemplate, Problem> {
     let template = templates.template(waiting.template_id.0).await?;
     let template_archived = template.archived_at.is_some();
-    let may_decide = version::may_decide(&waiting, &Judge::of(member));
+    let may_decide = revision::may_decide(&waiting, &Judge::of(member));
     let may_approve = match may_decide {
         Ok(()) if template_archived => Err(Problem::new(Code::StateConflict)),
         ref other => other.clone(),

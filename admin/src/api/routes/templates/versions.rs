@@ -3,7 +3,7 @@
 use super::view::VersionView;
 use crate::api::authoring::judge::names_in;
 use crate::api::caller::Member;
-use crate::api::deciding::{Judge, MAX_TRIES, version};
+use crate::api::deciding::{Judge, MAX_TRIES, revision};
 use crate::api::fields;
 use crate::api::guard::Access;
 use crate::api::json::Json;
@@ -188,13 +188,13 @@ async fn changes(
     match step {
         Step::Submit => {
             member.must_own(template.created_by)?;
-            let next = version::submit(stored, member.user_id())?;
+            let next = revision::submit(stored, member.user_id())?;
             templates.open_template(template.id.0).await?;
             templates.has_room_to_wait().await?;
             Ok((next.clone(), vec![templates.moved(stored, next, SUBMIT)]))
         }
         Step::Approve => {
-            let next = version::approve(stored, &judge, now)?;
+            let next = revision::approve(stored, &judge, now)?;
             let template = templates.open_template(template.id.0).await?;
             let mut changes = templates.archiving(&template, now).await?;
             let expect = Expect::Version(template.version);
@@ -205,7 +205,7 @@ async fn changes(
             Ok((next, changes))
         }
         Step::Reject(note) => {
-            let next = version::reject(stored, &judge, note, now)?;
+            let next = revision::reject(stored, &judge, note, now)?;
             Ok((next.clone(), vec![templates.moved(stored, next, "template_version.reject")]))
         }
     }
