@@ -103,6 +103,7 @@ mod tests {
             upload: None,
             status,
             created_by: UserId(Uuid::nil()),
+            edited_by: Vec::new(),
             version: 0,
             created_at: now,
             updated_at: now,

@@ -55,7 +55,7 @@ fn campaign(workspace: WorkspaceId, n: u32, sender: SenderId) -> Campaign {
         recipients: 1_000,
         approvals: Vec::new(),
         created_by: UserId(Uuid::from_u128(u128::from(n % 20))),
-        edited_by: None,
+        edited_by: Vec::new(),
         created_at,
         started: false,
         finished: false,

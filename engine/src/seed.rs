@@ -268,7 +268,7 @@ impl Seed {
             recipients: seed.recipients,
             approvals: Vec::new(),
             created_by: self.author,
-            edited_by: None,
+            edited_by: Vec::new(),
             created_at: at,
             started: false,
             finished: false,

@@ -120,11 +120,18 @@ pub(crate) fn is_stale(stored: &Credential) -> bool {
 
 /// A stored text that is no hash lets nobody in, and takes no less time than one that is.
 fn verify_now(password: &str, stored: &Credential) -> bool {
-    let Ok(hash) = PasswordHash::new(&stored.0) else {
-        let _ = hash_now(password);
-        return false;
-    };
-    hasher().verify_password(password.as_bytes(), &hash).is_ok()
+    verify_and(password, stored, |password| drop(hash_now(password)))
+}
+
+/// Calls `take_time` where a wrong password would be refused sooner than one without an account: a hash is checked with
+/// the parameters that it was made with, and those of a stale one may cost less.
+fn verify_and(password: &str, stored: &Credential, take_time: impl FnOnce(&str)) -> bool {
+    let is_right = PasswordHash::new(&stored.0)
+        .is_ok_and(|hash| hasher().verify_password(password.as_bytes(), &hash).is_ok());
+    if !is_right && is_stale(stored) {
+        take_time(password);
+    }
+    is_right
 }
 
 #[cfg(test)]
@@ -159,6 +166,18 @@ mod tests {
         assert!(is_stale(&stored));
         assert_eq!(passwords.verify(PASSWORD, Some(&stored)).await, Ok(true));
         assert_eq!(passwords.verify("something else", Some(&stored)).await, Ok(false));
+        let nonsense = Credential("nobody knows it".to_owned());
+        for (password, stored, is_right, hashes) in [
+            (PASSWORD, &stored, true, 0),
+            ("something else", &stored, false, 1),
+            ("something else", &nonsense, false, 1),
+            ("something else", &hash_now(PASSWORD), false, 0),
+            (PASSWORD, &hash_now(PASSWORD), true, 0),
+        ] {
+            let mut more = 0;
+            assert_eq!(verify_and(password, stored, |_| more += 1), is_right);
+            assert_eq!(more, hashes, "{}: no refusal is faster than one without an account", stored.0);
+        }
     }
 
     /// Goal: a flood of passwords is refused at once instead of piling up work and memory.

@@ -3,12 +3,13 @@
 //! Who asks, the path and the key make a request the same. Its place is taken in the store before the handler runs and
 //! completed with the answer after it; between the two, and for ever after a crash in between, the outcome is unknown
 //! and a repetition is refused. Only answers of success are kept; after any other the request may be tried again.
-//! Answers with a secret are kept in memory alone: after a restart their repetition is refused too.
+//! Answers with a secret are kept in memory alone: after a restart their repetition is refused too. Neither a key nor
+//! what a body held can be found in the store, which has digests of both.
 //!
 //! The handler runs to its end even when its client goes away, so that a client that was impatient gets its answer.
 
 use super::caller::Caller;
-use super::json::{MAX_JSON_OCTETS, octets};
+use super::json::{collect, limit, octets};
 use super::problem::{Code, Problem};
 use super::state::Api;
 use crate::accounts::{ANSWER_LIFETIME, digest, fingerprint};
@@ -19,7 +20,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine::model::{Answer, Principal};
 use engine::store::{Change, Entity, Expect, Kind, Scope, StoreError};
+use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use sha2::Sha256;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
@@ -34,8 +37,9 @@ const MAX_KEY_OCTETS: usize = 255;
 const MAX_ANSWER_OCTETS: usize = 1 << 20;
 /// Answers with a secret that are kept in memory; the oldest go first.
 const MAX_SECRET_ANSWERS: usize = 1_000;
-/// Routes whose answers are a new login: they are done again rather than answered from a store.
-const WITHOUT: [&str; 1] = ["/api/v1/me/password"];
+/// Routes that are done again rather than answered from a store: the answer of the first is a new login, that of the
+/// second, which changes nothing, shows full numbers during a reveal.
+const WITHOUT: [&str; 2] = ["/api/v1/me/password", "/api/v1/w/{slug}/campaigns/{id}/recipients/search"];
 /// Routes whose answers hold a secret.
 const SECRET: [&str; 4] = [
     "/api/v1/users",
@@ -94,12 +98,12 @@ async fn once(
 ) -> Result<Response, Problem> {
     let key = key(request.headers())?;
     let (parts, body) = request.into_parts();
-    let body = octets(Request::new(body), MAX_JSON_OCTETS).await?;
+    let body = octets(body, limit(route)).await?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let answer = Answer {
         id: Uuid::now_v7(),
         key: digest(&format!("{}\n{path}\n{key}", caller.user.id)).0,
-        request: fingerprint(&body),
+        request: keyed_fingerprint(&key, &body),
         status: None,
         body: String::new(),
         version: 0,
@@ -140,6 +144,14 @@ fn key(headers: &HeaderMap) -> Result<String, Problem> {
         let message = format!("An idempotency key is 1 to {MAX_KEY_OCTETS} visible ASCII characters, once.");
         Problem::new(Code::BadParameter).with_field("idempotency-key", "bad_key", message)
     })
+}
+
+/// What tells two bodies of one key apart. A body may hold a phone number, and there are few of those: without the key,
+/// of which only a digest is stored, nobody finds it by trying.
+fn keyed_fingerprint(key: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("a key of any length makes an HMAC");
+    mac.update(body);
+    fingerprint(&mac.finalize().into_bytes())
 }
 
 fn change(answer: Answer, expect: Expect) -> Change {
@@ -196,7 +208,7 @@ async fn keep(api: &Api, Repeatable { answer, is_secret }: Repeatable, response:
         return response;
     }
     let (parts, body) = response.into_parts();
-    let body = match octets(Request::new(body), MAX_ANSWER_OCTETS).await {
+    let body = match collect(body, MAX_ANSWER_OCTETS).await {
         Ok(body) => body,
         Err(problem) => {
             tracing::error!("an answer is too long to be kept");

@@ -1,13 +1,32 @@
 //! Request bodies: strict JSON within a limit, with an error that names the place.
+//!
+//! Bounds: octets by route, and time, so that nobody fills the memory or holds a connection by sending little by little.
 
+use super::authoring::upload::drain;
 use super::problem::{Code, Problem};
-use axum::extract::{FromRequest, Request};
+use axum::body::Body;
+use axum::extract::{FromRequest, MatchedPath, Request};
 use axum::http::header;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
-/// Longest JSON body: ten thousand recipients with some variables each (`POST /w/{slug}/campaigns`).
-pub(crate) const MAX_JSON_OCTETS: usize = 8 << 20;
+/// Longest JSON body where no list comes: several times the longest text, every character of it escaped. All connections
+/// there may be hold some 256 MiB with it.
+const MAX_OCTETS: usize = 256 << 10;
+/// Longest JSON body with a list: ten thousand recipients with some variables each (`POST /w/{slug}/campaigns`).
+const MAX_LIST_OCTETS: usize = 8 << 20;
+/// Routes whose bodies have lists of recipients or numbers. All of them want a member or a super admin, who is known
+/// before the body is read.
+const WITH_LISTS: [&str; 4] = [
+    "/api/v1/suppressions",
+    "/api/v1/w/{slug}/campaigns",
+    "/api/v1/w/{slug}/campaigns/{id}/numbers",
+    "/api/v1/w/{slug}/suppressions",
+];
+/// How long a whole JSON body may take: the longest one at 280 KiB a second.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A body of JSON. Its types refuse unknown fields themselves: `#[serde(deny_unknown_fields)]`.
 #[derive(Clone, Copy, Debug)]
@@ -23,20 +42,43 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         if !media.is_some_and(|media| media.eq_ignore_ascii_case("application/json")) {
             return Err(Problem::because(Code::UnsupportedMediaType, "The body must be application/json."));
         }
-        let body = octets(request, MAX_JSON_OCTETS).await?;
+        let limit = limit(request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str));
+        let body = octets(request.into_body(), limit).await?;
         read(&body).map(Self)
     }
 }
 
-/// A whole body, if it is not longer than `limit`.
-pub(crate) async fn octets(request: Request, limit: usize) -> Result<bytes::Bytes, Problem> {
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Problem::because(Code::TooLarge, format!("The body is longer than {limit} octets.")))
+/// Longest JSON body of a route, octets.
+pub(crate) fn limit(route: &str) -> usize {
+    if WITH_LISTS.contains(&route) { MAX_LIST_OCTETS } else { MAX_OCTETS }
+}
+
+/// The whole body of a request, if it is not longer than `limit` and comes in time.
+///
+/// # Errors
+/// 413, 408, and 400 for one that breaks off.
+pub(crate) async fn octets(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    tokio::time::timeout(BODY_TIMEOUT, collect(body, limit)).await.unwrap_or_else(|_| {
+        Err(Problem::because(Code::RequestTimeout, "The body comes too slowly; it was given up."))
+    })
+}
+
+/// A whole body, if it is not longer than `limit`, however long it takes.
+///
+/// # Errors
+/// 413, and 400 for one that breaks off.
+pub(crate) async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let mut octets = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::because(Code::Malformed, "The body ended early."))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > limit - octets.len() {
+            tokio::spawn(drain(body));
+            return Err(Problem::because(Code::TooLarge, format!("The body is longer than {limit} octets.")));
         }
-        Err(_) => Err(Problem::because(Code::Malformed, "The body ended early.")),
+        octets.extend_from_slice(&data);
     }
+    Ok(octets.freeze())
 }
 
 /// Reads JSON: 400 for what is no JSON or has fields that nobody knows, 422 for values of a wrong type.
@@ -101,7 +143,13 @@ fn plain(wanted: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::document;
+    use axum::response::Response;
+    use futures_util::stream;
     use serde::Deserialize;
+    use serde_json::Value;
+    use std::convert::Infallible;
+    use tower::ServiceExt;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -117,6 +165,77 @@ mod tests {
     struct Inner {
         #[expect(dead_code, reason = "only read")]
         count: u8,
+    }
+
+    /// So many spaces, a second between two of them.
+    fn slow(octets: usize) -> Body {
+        let each = tokio::time::interval(Duration::from_secs(1));
+        Body::from_stream(stream::unfold((each, octets), async |(mut each, left)| {
+            let left = left.checked_sub(1)?;
+            each.tick().await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), (each, left)))
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_comes_too_slowly_is_given_up() {
+        assert_eq!(octets(slow(30), 30).await.map(|body| body.len()), Ok(30));
+        let began = tokio::time::Instant::now();
+        let refused = octets(slow(3_600), 3_600).await.expect_err("slow");
+        assert_eq!(
+            (refused.code(), began.elapsed().as_secs()),
+            (Code::RequestTimeout, BODY_TIMEOUT.as_secs())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_may_be_as_long_as_its_route_allows_and_no_longer() {
+        let takes = axum::routing::post(async |Json(_): Json<Value>| ());
+        let list = WITH_LISTS[1];
+        let router = axum::Router::new().route("/api/v1/w/{slug}/drafts", takes.clone()).route(list, takes);
+        let status = async |path: &str, octets: usize| {
+            let body = format!("{}1", " ".repeat(octets - 1));
+            let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+            let sent = router.clone().oneshot(request.body(Body::from(body)).expect("a request")).await;
+            sent.map(|answer: Response| answer.status().as_u16())
+        };
+        for (path, limit) in [("/api/v1/w/a/drafts", MAX_OCTETS), ("/api/v1/w/a/campaigns", MAX_LIST_OCTETS)]
+        {
+            assert_eq!(
+                (status(path, limit).await, status(path, limit + 1).await),
+                (Ok(200), Ok(413)),
+                "{path}"
+            );
+        }
+    }
+
+    /// Most items of a list in this schema.
+    fn most_items(document: &Value, schema: &Value) -> u64 {
+        if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+            return most_items(document, &document["components"]["schemas"][name]);
+        }
+        let own = schema["maxItems"].as_u64().unwrap_or(0);
+        let inner: Vec<_> = match schema {
+            Value::Object(members) => members.values().collect(),
+            Value::Array(members) => members.iter().collect(),
+            _ => Vec::new(),
+        };
+        inner.into_iter().map(|inner| most_items(document, inner)).fold(own, u64::max)
+    }
+
+    /// Goal: whoever adds a route that takes a long list finds out here that its bodies may be longer.
+    #[test]
+    fn every_route_that_takes_a_long_list_is_known_as_one() {
+        let document = document();
+        let mut found = Vec::new();
+        for (path, methods) in document["paths"].as_object().expect("paths") {
+            let bodies = methods.as_object().into_iter().flatten().map(|(_, method)| &method["requestBody"]);
+            if bodies.map(|body| most_items(&document, body)).any(|most| most >= 1_000) {
+                found.push(path.as_str());
+            }
+        }
+        found.sort_unstable();
+        assert_eq!(found, WITH_LISTS);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use super::registry;
 use super::roster;
 use super::state::Api;
 use engine::model::{
-    EntityId, MessageTemplate, Principal, RevisionStatus, TemplateId, TemplateStatus, TemplateVersion,
-    Workspace, WorkspaceId,
+    Content, EntityId, MessageTemplate, Principal, RevisionStatus, TemplateId, TemplateStatus,
+    TemplateVersion, UserId, Workspace, WorkspaceId,
 };
 use engine::store::{Change, Entity, Expect, Kind, MAX_PAGE, Page, Query, Scope};
 use jiff::Timestamp;
@@ -27,6 +27,8 @@ pub(super) const MAX_TEMPLATES: usize = MAX_PAGE;
 pub(super) const MAX_VERSIONS: usize = 50;
 /// Most versions of one workspace that wait for a decision: every look at the queue reads them.
 pub(super) const MAX_PENDING: usize = MAX_PAGE;
+/// Most templates that are not archived, and most versions that wait, of one author: no one uses up the others' share.
+pub(super) const MAX_OF_ONE: usize = 50;
 
 /// The message templates of one workspace.
 #[derive(Clone, Copy)]
@@ -139,30 +141,43 @@ impl<'a> Templates<'a> {
         }
     }
 
-    /// Refuses one more version that waits for a decision where too many do.
+    /// Refuses one more version that waits for a decision, submitted by this author, where too many do.
     ///
     /// # Errors
     /// `state_conflict`, the store's.
-    pub(super) async fn has_room_to_wait(&self) -> Result<(), Problem> {
-        if self.pending().await?.len() < MAX_PENDING {
-            return Ok(());
+    pub(super) async fn has_room_to_wait(&self, author: UserId) -> Result<(), Problem> {
+        let pending = self.pending().await?;
+        if pending.len() >= MAX_PENDING {
+            let told =
+                format!("{MAX_PENDING} versions of templates wait for a decision; more are not taken.");
+            return Err(Problem::because(Code::StateConflict, told));
         }
-        let told = format!("{MAX_PENDING} versions of templates wait for a decision; more are not taken.");
-        Err(Problem::because(Code::StateConflict, told))
+        let is_theirs =
+            |version: &&TemplateVersion| version.submitted_by.unwrap_or(version.created_by) == author;
+        if pending.iter().filter(is_theirs).count() >= MAX_OF_ONE {
+            let told = format!("{MAX_OF_ONE} versions of yours wait for a decision; more are not taken.");
+            return Err(Problem::because(Code::StateConflict, told));
+        }
+        Ok(())
     }
 
-    /// Counts the workspace's version up, if it has room for one more template: of two that take the last place at
-    /// once one is made anew.
+    /// Counts the workspace's version up, if it has room for one more template of this author: of two that take the
+    /// last place at once one is made anew.
     ///
     /// # Errors
     /// `state_conflict`, the store's.
-    pub(super) async fn place(&self) -> Result<Change, Problem> {
+    pub(super) async fn place(&self, author: UserId) -> Result<Change, Problem> {
         // Read before the templates: whoever creates another one in the meantime makes this change conflict.
         let workspace = roster::workspace(self.api, self.workspace).await?;
         let open = [TemplateStatus::Draft, TemplateStatus::Approved].map(|status| format!("{status:?}"));
         let open = self.page(Kind::Template, open.to_vec(), (None, MAX_TEMPLATES)).await?;
         if open.items.len() >= MAX_TEMPLATES {
             let told = format!("A workspace has at most {MAX_TEMPLATES} templates; archive another one.");
+            return Err(Problem::because(Code::StateConflict, told));
+        }
+        let is_theirs = |template: &MessageTemplate| template.created_by == author;
+        if open.items.into_iter().filter_map(into_template).filter(is_theirs).count() >= MAX_OF_ONE {
+            let told = format!("{MAX_OF_ONE} templates of yours are open; archive one of them.");
             return Err(Problem::because(Code::StateConflict, told));
         }
         let expect = Expect::Version(workspace.version);
@@ -260,14 +275,42 @@ pub(super) struct TemplateMatch {
     n: u32,
 }
 
+/// The approved template version that a campaign's text is, with what is known of the values, which are not compared.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct ContentMatch {
+    #[serde(flatten)]
+    template: TemplateMatch,
+    /// The longest value of each variable of the text: nobody has approved the values.
+    longest_values: Vec<LongestValue>,
+}
+
+/// How long the values of a variable can be.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct LongestValue {
+    /// The variable.
+    #[schema(example = "code")]
+    name: String,
+    /// Characters of its longest value; for Trigger, whose list is open, the most that one may have.
+    #[schema(example = 6)]
+    max_chars: u16,
+}
+
 /// The approved texts of one workspace.
 #[derive(Debug)]
 pub(super) struct Matches(HashMap<String, TemplateMatch>);
 
 impl Matches {
     /// The approved version with exactly this text; of several the one that was written first.
-    pub(super) fn of(&self, text: &str) -> Option<TemplateMatch> {
+    fn of(&self, text: &str) -> Option<TemplateMatch> {
         self.0.get(text).cloned()
+    }
+
+    /// The approved version with exactly the text of a campaign, beside the length of the campaign's values.
+    pub(super) fn of_content(&self, content: &Content) -> Option<ContentMatch> {
+        let longest = content.variables.iter();
+        let longest_values = longest
+            .map(|variable| LongestValue { name: variable.name.clone(), max_chars: variable.max_chars });
+        Some(ContentMatch { template: self.of(&content.text)?, longest_values: longest_values.collect() })
     }
 }
 

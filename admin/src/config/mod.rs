@@ -39,6 +39,8 @@ pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
 const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Keys that later versions know, for a refusal that says so.
 const LATER: [&str; 3] = ["core", "grafana", "tls"];
+/// What the parser says about values, each followed by the value.
+const WITH_VALUE: [&str; 3] = ["invalid type", "invalid value", "unknown variant"];
 /// Longest wait for a receipt, hours.
 const MOST_RECEIPT_HOURS: u32 = 24 * 30;
 /// How long an exported file is kept unless the file says otherwise, hours: fetched the same day or the next.
@@ -226,8 +228,13 @@ fn place(name: &str, text: &str, error: &toml::de::Error) -> String {
     format!("{name}, line {line}, column {column}: {why}")
 }
 
-/// What the parser says, and whether a later version knows the key.
+/// What the parser says, without the value that it found, which may be a secret; whether a later version knows the key.
 fn explain(message: &str) -> String {
+    if let Some(kind) = WITH_VALUE.iter().find(|kind| message.starts_with(**kind)) {
+        // What stands between the two repeats the file.
+        let wanted = message.rsplit_once(", expected ").map(|(_, wanted)| format!(", expected {wanted}"));
+        return format!("{kind}{}", wanted.unwrap_or_default());
+    }
     let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
     match unknown {
         Some(key) if LATER.contains(&key) => format!("{key} is not supported yet"),
@@ -286,6 +293,29 @@ mod tests {
             "f.toml, line 9, column 1: tls is not supported yet"
         );
         assert_eq!(refusal("[grafana]\n"), "f.toml, line 1, column 2: grafana is not supported yet");
+    }
+
+    #[test]
+    fn what_is_told_of_a_mistake_never_holds_the_value() {
+        for (message, told) in [
+            ("invalid type: integer `12345678`, expected a string", "invalid type, expected a string"),
+            ("invalid value: integer `-1`, expected u16", "invalid value, expected u16"),
+            ("invalid type: string \"a, expected b\", expected u16", "invalid type, expected u16"),
+            ("unknown variant `s3cret`, expected `a` or `b`", "unknown variant, expected `a` or `b`"),
+            ("unknown variant `s3cret`, there are no variants", "unknown variant"),
+            ("unknown field `colour`, expected `name`", "unknown field `colour`, expected `name`"),
+            ("missing field `name`", "missing field `name`"),
+        ] {
+            assert_eq!(explain(message), told);
+        }
+        let unquoted = SMALLEST.replace("\"p\"", "12345678");
+        assert_eq!(
+            refusal(&unquoted),
+            "f.toml, line 8, column 12: invalid type, expected a string",
+            "a password without quotes"
+        );
+        let mail = format!("{SMALLEST}[mail]\npassword = true\n");
+        assert!(!refusal(&mail).contains("true"), "{}", refusal(&mail));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Mails with one-time links: an invitation, a password to choose.
 //!
 //! A request hands its letter over and goes on; `worker`, one thread, speaks to the SMTP server and tries again. The
-//! secret of a link is stored nowhere, so letters wait in memory alone, in `outbox`, and a mail that is lost with the
-//! process costs a new link. `letter` writes the text, `relay` knows SMTP. No log, event or metric tells an address or
-//! a link; whoever made the link has it in the answer, mailed or not.
+//! secret of a link is stored nowhere, so letters wait in memory alone, in `outbox`, and a mail that is not sent when
+//! the process ends costs a new link. `letter` writes the text, `relay` knows SMTP. No log, event or metric tells an
+//! address or a link; whoever made the link has it in the answer, mailed or not.
 
 mod letter;
 mod outbox;
@@ -28,7 +28,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-/// What became of a mail, for whoever made its link. Behind `queued` the audit log tells `mail.sent` or `mail.failed`.
+/// What became of a mail, for whoever made its link. Behind `queued` the audit log tells `mail.sent` or `mail.failed`,
+/// also when its link was used or revoked meanwhile (reason `void`) and when the service ended before it was sent
+/// (reason `ended`); only a process that is killed leaves neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Posted {
@@ -36,7 +38,7 @@ pub(crate) enum Posted {
     Queued,
     /// This site has no mail.
     Off,
-    /// Too many mails wait; pass the link on yourself.
+    /// Too many mails wait, of this workspace or of all, or none are sent at present; pass the link on yourself.
     QueueFull,
     /// No mail can be addressed like that; pass the link on yourself.
     BadAddress,
@@ -47,7 +49,7 @@ pub(crate) enum Posted {
 pub(crate) enum Ending {
     /// The server has taken it.
     Sent,
-    /// Given up: refused, or tried too often.
+    /// Given up: refused, tried too often, or left when the process ended.
     Failed,
     /// Its link was used, revoked or replaced, or has expired, before it was sent.
     Void,
@@ -78,7 +80,7 @@ pub(crate) struct Mailer(Option<Arc<Desk>>);
 struct Desk {
     from: Mailbox,
     site: String,
-    outbox: Mutex<Outbox<Parcel>>,
+    outbox: Mutex<Outbox<Arc<Parcel>>>,
     /// Rings when there is something to send.
     bell: Notify,
     ground: Ground,
@@ -108,7 +110,8 @@ impl Mailer {
             posted
         };
         let Some(message) = letter.write(&desk.from, &desk.site) else { return refused(Posted::BadAddress) };
-        if !desk.outbox().put(Parcel { message, about, request_id }, Instant::now()) {
+        let parcel = Arc::new(Parcel { message, about, request_id });
+        if !desk.outbox().put(parcel, about.scope, Instant::now()) {
             return refused(Posted::QueueFull);
         }
         desk.bell.notify_one();
@@ -117,7 +120,7 @@ impl Mailer {
 }
 
 impl Desk {
-    fn outbox(&self) -> MutexGuard<'_, Outbox<Parcel>> {
+    fn outbox(&self) -> MutexGuard<'_, Outbox<Arc<Parcel>>> {
         // Every change of it is whole before anything can panic.
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,6 @@
 //! Which letter is tried when: the bound, the order and the delays, without a clock or a network of its own.
 
+use engine::store::Scope;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -9,6 +10,8 @@ use tokio::time::Instant;
 pub(crate) struct Policy {
     /// Most letters that wait or are under way.
     pub(crate) letters: usize,
+    /// Most of them that are of one scope: no workspace keeps the mails of the others out.
+    pub(crate) letters_of_scope: usize,
     /// How often one is tried.
     pub(crate) attempts: u32,
     /// From the first attempt to the second; each later delay is [`GROWTH`] times the one before.
@@ -27,6 +30,7 @@ impl Policy {
     /// long enough for a server that is restarted or lets strangers wait, short beside the 72 hours of a link.
     pub(crate) const USUAL: Self = Self {
         letters: 1_000,
+        letters_of_scope: 100,
         attempts: 8,
         first_delay: Duration::from_secs(10),
         longest_delay: Duration::from_secs(3600),
@@ -41,10 +45,12 @@ impl Policy {
 }
 
 /// Something to send, and how often that was tried.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tried<T> {
     /// What.
     pub(super) what: T,
+    /// Whose.
+    pub(super) scope: Scope,
     /// How often, the attempt under way included.
     pub(super) attempts: u32,
 }
@@ -60,28 +66,31 @@ pub(super) enum Next<T> {
     Nothing,
 }
 
-/// What waits to be sent, in the order in which it is due.
+/// What waits to be sent, in the order in which it is due; one at a time is under way.
 pub(super) struct Outbox<T> {
     policy: Policy,
     waiting: VecDeque<(Instant, Tried<T>)>,
-    /// How many are here or under way.
-    held: usize,
+    /// Kept until it has come to its end, so that whatever happens meanwhile it is among what is left.
+    under_way: Option<Tried<T>>,
+    /// Tried at the end, in vain.
+    unsent: Vec<Tried<T>>,
     is_ending: bool,
 }
 
-impl<T> Outbox<T> {
+impl<T: Clone> Outbox<T> {
     /// Empty.
     pub(super) const fn new(policy: Policy) -> Self {
-        Self { policy, waiting: VecDeque::new(), held: 0, is_ending: false }
+        Self { policy, waiting: VecDeque::new(), under_way: None, unsent: Vec::new(), is_ending: false }
     }
 
-    /// Takes one more, to be tried at once; `false` when it is full or ending.
-    pub(super) fn put(&mut self, what: T, now: Instant) -> bool {
-        if self.held >= self.policy.letters || self.is_ending {
+    /// Takes one more, to be tried at once; `false` when it is full, for all or for this scope, or ending.
+    pub(super) fn put(&mut self, what: T, scope: Scope, now: Instant) -> bool {
+        let of_scope = self.held().filter(|held| held.scope == scope).count();
+        let is_full = self.held().count() >= self.policy.letters || of_scope >= self.policy.letters_of_scope;
+        if is_full || self.is_ending {
             return false;
         }
-        self.held += 1;
-        self.insert(now, Tried { what, attempts: 0 });
+        self.insert(now, Tried { what, scope, attempts: 0 });
         true
     }
 
@@ -91,28 +100,31 @@ impl<T> Outbox<T> {
             Some((due, _)) if *due > now && !self.is_ending => return Next::At(*due),
             Some(_) | None => {}
         }
-        match self.waiting.pop_front() {
-            Some((_, tried)) => Next::Try(Tried { attempts: tried.attempts + 1, ..tried }),
-            None => Next::Nothing,
-        }
+        let Some((_, tried)) = self.waiting.pop_front() else { return Next::Nothing };
+        let tried = Tried { attempts: tried.attempts + 1, ..tried };
+        self.under_way = Some(tried.clone());
+        Next::Try(tried)
     }
 
-    /// One that was under way has come to its end.
+    /// The one that was under way has come to its end.
     pub(super) fn done(&mut self) {
-        self.held -= 1;
+        self.under_way = None;
     }
 
-    /// One that was under way is to be tried again: when, or `Err` with it when it was tried often enough. While the
-    /// process ends nothing is tried twice: it stays among what is left.
+    /// The one that was under way is to be tried again: when, or `Err` with it when it was tried often enough. While
+    /// the process ends nothing is tried twice: it stays among what is left.
     pub(super) fn again(&mut self, tried: Tried<T>, now: Instant) -> Result<Duration, Tried<T>> {
         if tried.attempts >= self.policy.attempts {
-            self.held -= 1;
+            self.under_way = None;
             return Err(tried);
         }
         let delay = self.policy.delay(tried.attempts);
-        if !self.is_ending {
+        if self.is_ending {
+            self.unsent.push(tried);
+        } else {
             self.insert(now + delay, tried);
         }
+        self.under_way = None;
         Ok(delay)
     }
 
@@ -126,9 +138,18 @@ impl<T> Outbox<T> {
         self.is_ending
     }
 
-    /// How many were not sent.
-    pub(super) const fn left(&self) -> usize {
-        self.held
+    /// Hands out everything that was not sent.
+    pub(super) fn take_left(&mut self) -> Vec<Tried<T>> {
+        let mut left = std::mem::take(&mut self.unsent);
+        left.extend(self.under_way.take());
+        left.extend(self.waiting.drain(..).map(|(_, tried)| tried));
+        left
+    }
+
+    /// What is here or under way.
+    fn held(&self) -> impl Iterator<Item = &Tried<T>> {
+        let waiting = self.waiting.iter().map(|(_, tried)| tried);
+        waiting.chain(&self.under_way).chain(&self.unsent)
     }
 
     /// Behind what is due earlier or at the same time.
@@ -143,9 +164,10 @@ mod tests {
     use super::*;
 
     const POLICY: Policy = Policy { letters: 2, attempts: 3, ..Policy::USUAL };
+    const HERE: Scope = Scope::Platform;
 
     fn tried(what: char, attempts: u32) -> Tried<char> {
-        Tried { what, attempts }
+        Tried { what, scope: HERE, attempts }
     }
 
     #[test]
@@ -161,18 +183,18 @@ mod tests {
     #[test]
     fn it_holds_no_more_than_its_bound_with_what_is_under_way() {
         let (mut outbox, now) = (Outbox::new(POLICY), Instant::now());
-        assert!(outbox.put('a', now) && outbox.put('b', now) && !outbox.put('c', now));
+        assert!(outbox.put('a', HERE, now) && outbox.put('b', HERE, now) && !outbox.put('c', HERE, now));
         assert_eq!(outbox.next(now), Next::Try(tried('a', 1)));
-        assert!(!outbox.put('c', now), "one is under way");
+        assert!(!outbox.put('c', HERE, now), "one is under way");
         outbox.done();
-        assert!(outbox.put('c', now));
+        assert!(outbox.put('c', HERE, now));
         assert_eq!(outbox.next(now), Next::Try(tried('b', 1)));
     }
 
     #[test]
     fn what_fails_waits_behind_the_others_and_is_given_up_in_the_end() {
         let (mut outbox, now) = (Outbox::new(POLICY), Instant::now());
-        assert!(outbox.put('a', now) && outbox.put('b', now));
+        assert!(outbox.put('a', HERE, now) && outbox.put('b', HERE, now));
         assert_eq!(outbox.next(now), Next::Try(tried('a', 1)));
         let delay = outbox.again(tried('a', 1), now).expect("it is tried again");
         assert_eq!(outbox.next(now), Next::Try(tried('b', 1)));
@@ -180,23 +202,46 @@ mod tests {
         assert_eq!(outbox.next(now), Next::At(now + delay));
         assert_eq!(outbox.next(now + delay), Next::Try(tried('a', 2)));
         let longer = outbox.again(tried('a', 2), now).expect("it is tried again");
-        assert!(longer > delay && outbox.left() == 1);
+        assert!(longer > delay && outbox.held().count() == 1);
         assert_eq!(outbox.next(now + longer), Next::Try(tried('a', 3)));
-        assert_eq!((outbox.again(tried('a', 3), now), outbox.left()), (Err(tried('a', 3)), 0));
+        assert_eq!((outbox.again(tried('a', 3), now), outbox.held().count()), (Err(tried('a', 3)), 0));
     }
 
     #[test]
     fn at_the_end_everything_is_tried_once_more_and_what_fails_is_left() {
         let (mut outbox, now) = (Outbox::new(POLICY), Instant::now());
-        assert!(outbox.put('a', now) && outbox.put('b', now));
+        assert!(outbox.put('a', HERE, now) && outbox.put('b', HERE, now));
         assert_eq!(outbox.next(now), Next::Try(tried('a', 1)));
         assert!(outbox.again(tried('a', 1), now).is_ok());
         outbox.end();
-        assert!(!outbox.put('c', now));
+        assert!(!outbox.put('c', HERE, now));
         assert_eq!(outbox.next(now), Next::Try(tried('b', 1)));
         outbox.done();
         assert_eq!(outbox.next(now), Next::Try(tried('a', 2)), "before its time");
         assert!(outbox.again(tried('a', 2), now).is_ok());
-        assert_eq!((outbox.next(now), outbox.left()), (Next::Nothing, 1));
+        assert_eq!((outbox.next(now), outbox.take_left()), (Next::Nothing, vec![tried('a', 2)]));
+        assert_eq!(outbox.held().count(), 0, "it is handed out once");
+    }
+
+    #[test]
+    fn one_scope_does_not_keep_out_the_letters_of_another() {
+        let there = Scope::Workspace(engine::model::WorkspaceId(uuid::Uuid::from_u128(1)));
+        let policy = Policy { letters: 5, letters_of_scope: 2, ..Policy::USUAL };
+        let (mut outbox, now) = (Outbox::new(policy), Instant::now());
+        assert!(outbox.put('a', there, now) && outbox.put('b', there, now) && !outbox.put('c', there, now));
+        assert_eq!(outbox.next(now), Next::Try(Tried { what: 'a', scope: there, attempts: 1 }));
+        assert!(!outbox.put('c', there, now), "one is under way");
+        assert!(outbox.put('d', HERE, now) && outbox.put('e', HERE, now));
+        outbox.done();
+        assert!(outbox.put('f', there, now) && !outbox.put('g', there, now));
+    }
+
+    #[test]
+    fn what_waits_and_what_is_under_way_is_left() {
+        let (mut outbox, now) = (Outbox::new(POLICY), Instant::now());
+        assert!(outbox.put('a', HERE, now) && outbox.put('b', HERE, now));
+        assert_eq!(outbox.next(now), Next::Try(tried('a', 1)));
+        outbox.end();
+        assert_eq!(outbox.take_left(), [tried('a', 1), tried('b', 0)]);
     }
 }

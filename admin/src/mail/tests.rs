@@ -59,6 +59,12 @@ impl Site {
         events.into_iter().filter(|event| event.action.starts_with("mail.")).collect()
     }
 
+    /// Why the workspace's mails failed.
+    async fn failures(&self) -> Vec<String> {
+        let failed = self.told(self.scope()).await.into_iter().filter(|event| event.action == "mail.failed");
+        failed.map(|event| event.after["reason"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// How many mails were sent, failed, were void and were refused.
     fn counts(&self) -> [u64; 4] {
         let counts: Vec<u64> = self.house.api.measures.mails().into_iter().map(|(_, count)| count).collect();
@@ -216,7 +222,7 @@ async fn while_the_server_is_down_requests_are_answered_and_links_work() {
     assert_eq!((&made["mail"], site.accept(&made).await), (&json!("queued"), 200));
     site.invite("other@example.com").await;
     assert_eq!(site.house.end_mail().await, 1, "the other one is left; the first one's link is used");
-    assert!(site.told(site.scope()).await.is_empty());
+    assert_eq!(site.failures().await, ["void", "ended"]);
     site.house.close().await;
 }
 
@@ -231,7 +237,8 @@ async fn a_full_queue_is_told_and_costs_the_mail_alone() {
     assert!(first.iter().all(|made| made["mail"] == "queued"));
     let made = site.invite("c@example.com").await;
     assert_eq!((&made["mail"], site.accept(&made).await), (&json!("queue_full"), 200));
-    assert_eq!((site.house.end_mail().await, site.counts()), (2, [0, 0, 0, 1]), "the drain has its end");
+    assert_eq!((site.house.end_mail().await, site.counts()), (2, [0, 2, 0, 1]), "the drain has its end");
+    assert_eq!(site.failures().await, ["ended", "ended"], "also of the one that is under way");
     let late = site.invite("d@example.com").await;
     assert_eq!(late["mail"], "queue_full", "nothing is promised while it ends");
     site.house.close().await;
@@ -249,6 +256,25 @@ async fn what_was_revoked_before_it_could_be_sent_is_not_sent() {
     assert_eq!(site.admin.delete(&path).await.0, 204);
     assert_eq!((site.house.end_mail().await, site.counts()), (0, [1, 0, 1, 0]));
     assert!(sink.end().0.is_empty());
+    let told = site.told(site.scope()).await;
+    let event = told.iter().find(|event| event.action == "mail.failed").unwrap();
+    assert_eq!((told.len(), &event.after), (2, &json!({"attempts": 1, "reason": "void"})));
+    assert_eq!(event.entity_id.to_string(), made["id"].as_str().unwrap());
+    site.house.close().await;
+}
+
+#[tokio::test]
+async fn mail_that_has_broken_down_promises_nothing_and_tells_what_is_left() {
+    let sink = Sink::start(Tls::None, &["450 later"]).await;
+    // No clock reaches the second attempt: its time cannot be computed.
+    let policy = Policy { first_delay: Duration::MAX, longest_delay: Duration::MAX, ..QUICK };
+    let mut site = Site::open(sink.mail(PLAIN), policy).await;
+    assert_eq!(site.invite("new@example.com").await["mail"], "queued");
+    site.until_given_up(1).await;
+    let made = site.invite("other@example.com").await;
+    assert_eq!((&made["mail"], site.accept(&made).await), (&json!("queue_full"), 200));
+    assert_eq!((site.house.end_mail().await, site.counts()), (1, [0, 1, 0, 1]));
+    assert_eq!(site.failures().await, ["ended"]);
     site.house.close().await;
 }
 

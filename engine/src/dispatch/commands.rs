@@ -204,12 +204,12 @@ impl Engine {
         self.check_startable(&campaign).await?;
         // Also for one that is only armed: whoever starts it can still mend what is missing.
         self.require_go(&campaign).await?;
-        self.begin_or_arm(campaign, by).await
+        self.begin_or_arm(campaign, by, Self::send).await
     }
 
     async fn start_by_itself(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
         self.check_startable(&campaign).await?;
-        self.begin_or_arm(campaign, by).await
+        self.begin_or_arm(campaign, by, Self::send_or_hold).await
     }
 
     async fn check_startable(&self, campaign: &Campaign) -> Result<(), EngineError> {
@@ -219,7 +219,13 @@ impl Engine {
         self.check_started(campaign).await
     }
 
-    async fn begin_or_arm(&self, campaign: Campaign, by: &Principal) -> Result<(), EngineError> {
+    /// Arms it for its time, or has it begun.
+    async fn begin_or_arm(
+        &self,
+        campaign: Campaign,
+        by: &Principal,
+        begin: impl AsyncFnOnce(&Self, Campaign, &Principal) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
         let (workspace, id) = (campaign.workspace_id, campaign.id);
         let calendar = self.tenant(workspace).await?.settings().calendar.clone();
         let gate = Gate::new(campaign.mode, &campaign.content.rules, &calendar);
@@ -230,7 +236,7 @@ impl Engine {
             GateState::Closed { why: HoldReason::Scheduled, .. } if is_timed => {
                 self.record(Campaign { started: true, ..campaign }, (Move::Arm, None), by).await.map(drop)
             }
-            GateState::Open { .. } | GateState::Closed { .. } => self.send_or_hold(campaign, by).await,
+            GateState::Open { .. } | GateState::Closed { .. } => begin(self, campaign, by).await,
         };
         self.look_at(workspace, id);
         started

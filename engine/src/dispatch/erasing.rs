@@ -22,7 +22,10 @@ impl Engine {
         self.recorder_flush().await?;
         let (reply, saved) = oneshot::channel();
         self.tell_keeper(KeeperMsg::Compact(reply)).await?;
-        saved.await.map_err(|_| EngineError::NotRunning("keeper".to_owned()))??;
+        // What could not be saved has its rows in the journal still, and is among those below.
+        if let Err(error) = saved.await.map_err(|_| EngineError::NotRunning("keeper".to_owned()))? {
+            tracing::warn!(%error, "not everything was saved before numbers are erased");
+        }
         let (mut held, mut damaged) = (BTreeSet::new(), None);
         let mut visit = |seq, row: &[u8]| {
             let mut note = |fact: Fact<'_>| {

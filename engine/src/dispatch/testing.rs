@@ -96,7 +96,7 @@ pub(crate) fn campaign(mode: Mode) -> Campaign {
         recipients: 1,
         approvals: Vec::new(),
         created_by: UserId(ID),
-        edited_by: None,
+        edited_by: Vec::new(),
         created_at: Timestamp::UNIX_EPOCH,
         started: false,
         finished: false,

@@ -122,16 +122,25 @@ impl Rows {
                 is_name(number) || names_variables && normalise(number, self.region.as_ref()).is_err()
             }
         };
-        self.columns = if self.has_header {
-            names
-        } else {
-            (1..=names.len()).map(|number| format!("c{number}")).collect()
+        // What is taken for a header may be somebody's line, and names are shown to everybody and kept for long.
+        let named = |(at, name): (usize, String)| match self.has_header && !holds_number(&name) {
+            true => name,
+            false => format!("c{}", at + 1),
         };
+        self.columns = names.into_iter().enumerate().map(named).collect();
         if let Some(values) = &mut self.values {
             values.begin(&self.columns, self.has_header)?;
         }
         Ok(self.has_header)
     }
+}
+
+/// Fewest digits of a phone number (E.164 has no shorter ones in use).
+const LEAST_DIGITS: usize = 7;
+
+/// Whether a name might be somebody's number.
+fn holds_number(name: &str) -> bool {
+    name.chars().filter(char::is_ascii_digit).count() >= LEAST_DIGITS
 }
 
 /// Whether a number column's value is a heading: not empty, readable, and without any digit.

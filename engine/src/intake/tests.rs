@@ -244,6 +244,15 @@ fn a_header_given_as_such_is_one_even_if_it_holds_digits() {
 }
 
 #[test]
+fn what_may_be_a_number_is_no_name_of_a_column() {
+    for header in [Header::Auto, Header::Yes] {
+        let options = Options { header, format: Format::Csv, ..Options::default() };
+        let (summary, _) = run(&options, b"Anna,+49 170 1234567\nBert,491701234568\n");
+        assert_eq!((summary.has_header, summary.columns), (true, vec!["Anna".to_owned(), "c2".to_owned()]));
+    }
+}
+
+#[test]
 fn an_unreadable_first_line_does_not_hide_the_header() {
     let options = Options {
         number_column: NumberColumn::Name("phone".into()),

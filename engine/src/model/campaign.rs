@@ -232,8 +232,8 @@ pub struct Campaign {
     pub approvals: Vec<Approval>,
     /// Who created it.
     pub created_by: UserId,
-    /// Who edited it last, if that was not its creator.
-    pub edited_by: Option<UserId>,
+    /// Who else had a hand in it, each once.
+    pub edited_by: Vec<UserId>,
     /// When it was created.
     pub created_at: jiff::Timestamp,
     /// Whether somebody, or auto-start, has started it; its schedule may still hold it.
@@ -263,10 +263,10 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// Whether this account created it or edited it last: four eyes.
+    /// Whether this account created it or had a hand in it: four eyes.
     #[must_use]
     pub fn is_own(&self, user: UserId) -> bool {
-        user == self.created_by || Some(user) == self.edited_by
+        user == self.created_by || self.edited_by.contains(&user)
     }
 
     /// Whether nothing of it needs its recipients any more: it has ended, that is accounted for, and no receipt is

@@ -33,6 +33,9 @@ pub struct Draft {
     pub status: DraftStatus,
     /// Whose it is.
     pub created_by: UserId,
+    /// Who else had a hand in it, each once: none of them approves what becomes of it.
+    #[serde(default)]
+    pub edited_by: Vec<UserId>,
     /// Counts changes.
     pub version: u32,
     /// When it was begun.

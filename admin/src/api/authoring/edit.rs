@@ -40,7 +40,7 @@ pub(crate) fn new_campaign(id: CampaignId, author: Author, judgement: Judgement,
         recipients: list.recipients,
         approvals: Vec::new(),
         created_by: author.user,
-        edited_by: None,
+        edited_by: Vec::new(),
         created_at: author.at,
         started: false,
         finished: false,
@@ -55,13 +55,21 @@ pub(crate) fn new_campaign(id: CampaignId, author: Author, judgement: Judgement,
     }
 }
 
+/// Those who had a hand in something besides its creator, with one more.
+pub(crate) fn with_hand(mut edited_by: Vec<UserId>, created_by: UserId, by: UserId) -> Vec<UserId> {
+    if by != created_by && !edited_by.contains(&by) {
+        edited_by.push(by);
+    }
+    edited_by
+}
+
 /// The next version of a campaign: what was approved of it counts no longer.
 pub(crate) fn next_version(campaign: Campaign, by: UserId) -> Campaign {
     Campaign {
         version: campaign.version + 1,
         state_version: campaign.state_version + 1,
         approvals: Vec::new(),
-        edited_by: (by != campaign.created_by).then_some(by).or(campaign.edited_by),
+        edited_by: with_hand(campaign.edited_by, campaign.created_by, by),
         ..campaign
     }
 }

@@ -4,17 +4,18 @@
 
 use super::fields::RecipientBody;
 use super::list::{ListWriter, RowWriter};
+use super::quota;
 use super::upload::Taken;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::Api;
 use engine::intake::{Region, RejectKind, RejectReason, normalise};
-use engine::model::{JobError, JobErrorCode, JobErrors, MAX_JOB_ERRORS, Number, values};
+use engine::model::{JobError, JobErrorCode, JobErrors, MAX_JOB_ERRORS, Number, Workspace, values};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Most recipients of one call: more of them are a file.
-pub(crate) const MAX_RECIPIENTS: usize = 10_000;
+const MAX_RECIPIENTS: usize = 10_000;
 /// Numbers shown as a sample.
 const SAMPLE: usize = 5;
 /// Digits at the end of a refused value that stay readable.
@@ -33,20 +34,21 @@ struct Reading {
 /// Writes the recipients of one call as a list whose rows have values for `names`.
 ///
 /// # Errors
-/// 422 for too many of them; 429, 503 and 507 as for a file.
+/// 422 for too many of them; 413 where the workspace has no room for them; 429, 503 and 507 as for a file.
 pub(crate) async fn take(
     api: &Api,
     (recipients, names): (Vec<RecipientBody>, Vec<String>),
-    default_region: Option<&str>,
+    workspace: &Workspace,
 ) -> Result<Taken, Problem> {
     if recipients.len() > MAX_RECIPIENTS {
         let message = format!("One call has at most {MAX_RECIPIENTS} recipients; upload a file instead.");
         return Err(Problem::field("recipients", "too_many", message));
     }
-    let region = default_region.map(Region::new).transpose();
+    let room = quota::reserve(api, workspace, octets(&recipients)).await?;
+    let region = workspace.policies.default_region.as_deref().map(Region::new).transpose();
     let region = region.map_err(|_| Problem::new(Code::Internal))?;
     let reading = read(&recipients, &names, region.as_ref(), api.now());
-    let permit = api.intakes.permit()?;
+    let permit = api.intakes.permit_for(workspace.id)?;
     let no = api.catalog.next_campaign_no().await?;
     let (journal, rows) = (Arc::clone(&api.journal), reading.taken);
     let sample = rows.iter().take(SAMPLE).map(|(number, _)| Number(*number).to_string()).collect();
@@ -69,11 +71,12 @@ pub(crate) async fn take(
         columns: Vec::new(),
         sample,
         rejects: reading.rejects,
+        _room: Some(room),
     })
 }
 
 /// Octets that recipients count of their workspace's storage.
-pub(crate) fn octets(recipients: &[RecipientBody]) -> u64 {
+fn octets(recipients: &[RecipientBody]) -> u64 {
     let of = |recipient: &RecipientBody| {
         let values: usize = recipient.variables.values().map(String::len).sum();
         (recipient.number.len() + values) as u64

@@ -4,13 +4,14 @@
 //! Constant memory: two chunks. Blocks: for threads that may. Invariant: what is written has the digest that the engine
 //! computes from the stored chunks, and a list that is not finished leaves nothing behind.
 
+use super::upload::Permit;
 use crate::api::problem::{Code, Problem};
 use crate::api::state::Api;
 use engine::Engine;
 use engine::intake::{CHUNK_RECIPIENTS, ChunkSink, ListHasher};
 use engine::model::{
     Campaign, CampaignNo, ChunkNo, MAX_RECIPIENTS, MAX_VALUE_CHARS, Number, UnitStatus, Values, Variable,
-    values,
+    WorkspaceId, values,
 };
 use engine::report;
 use engine::store::{Journal, RecipientWriter, Recipients, StoreError};
@@ -183,12 +184,28 @@ pub(crate) struct Copying {
     pub(crate) left_out: Option<Box<dyn Fn(Number) -> bool + Send>>,
 }
 
-/// Copies a list under a number of its own, on a thread that may block.
+/// Copies a list for a workspace, as [`copy`] does.
+///
+/// # Errors
+/// Those of [`copy`], and `rate_limited` when the workspace has too many lists under way.
+pub(crate) async fn copy_for(
+    (api, workspace): (&Api, WorkspaceId),
+    copying: Copying,
+) -> Result<Stored, Problem> {
+    let permit = api.intakes.permit_for(workspace)?;
+    copy_with(permit, api, copying).await
+}
+
+/// Copies a list under a number of its own, on a thread that may block, for nobody in particular.
 ///
 /// # Errors
 /// The store's; then nothing of the copy remains. `rate_limited` when too many lists are being written.
 pub(crate) async fn copy(api: &Api, copying: Copying) -> Result<Stored, Problem> {
     let permit = api.intakes.permit()?;
+    copy_with(permit, api, copying).await
+}
+
+async fn copy_with(permit: Permit, api: &Api, copying: Copying) -> Result<Stored, Problem> {
     let no = api.catalog.next_campaign_no().await?;
     let (journal, engine, handle) = (Arc::clone(&api.journal), api.engine.clone(), Handle::current());
     let work = move || {

@@ -1,9 +1,10 @@
 //! Receives a recipient file over HTTP: its media type, how it says it is to be read, and how long it may be.
 //!
 //! 50 MiB with a person's login, 1 GiB with an API key, the limit itself allowed (C21); never more than is left of the
-//! workspace's quota. What says itself that it is too long is refused before it is read.
+//! workspace's quota, which is looked at before the file and behind it. What says itself that it is too long is refused before it is read.
 
 use super::judge::names_in;
+use super::list::discard;
 use super::quota;
 use super::upload::{self, Taken, drain};
 use crate::api::caller::{Member, Proof};
@@ -56,12 +57,27 @@ pub(crate) async fn receive(
     let (parts, body) = request.into_parts();
     let prepared = prepare(api, member, (query, text), (&parts.headers, most)).await;
     match prepared {
-        Ok((options, names, over)) => upload::take(api, (options, names), body, over).await,
+        Ok((options, names, over)) => {
+            let whose = (api, member.workspace.id);
+            let taken = upload::take(whose, (options, names), body, over).await?;
+            with_room(api, member, taken).await
+        }
         Err(problem) => {
             // Whoever waits to be told to go on sends nothing.
             if !parts.headers.contains_key(header::EXPECT) {
                 tokio::spawn(drain(body));
             }
+            Err(problem)
+        }
+    }
+}
+
+/// The file with its room: others may have come while it did.
+async fn with_room(api: &Api, member: &Member, taken: Taken) -> Result<Taken, Problem> {
+    match quota::reserve(api, &member.workspace, taken.bytes).await {
+        Ok(room) => Ok(Taken { _room: Some(room), ..taken }),
+        Err(problem) => {
+            discard(api, taken.stored.no).await;
             Err(problem)
         }
     }

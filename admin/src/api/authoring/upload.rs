@@ -5,25 +5,28 @@
 //! storable leaves nothing, neither recipients nor scratch space; what was uploaded before is the caller's and stays.
 
 use super::list::{ListWriter, Stored};
+use super::quota::{Ledgers, Reservation};
 use crate::api::problem::{Code, Problem};
 use crate::api::state::Api;
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use engine::intake::{Intake, IntakeError, IntakeSummary, Options, RejectKind};
-use engine::model::{CampaignNo, JobError, JobErrors, MAX_JOB_ERRORS, Number};
+use engine::model::{CampaignNo, JobError, JobErrors, MAX_JOB_ERRORS, Number, WorkspaceId};
 use engine::store::{Journal, StoreError};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Lists written at once: as many large ones as the store takes, 20 MiB of memory each.
 pub(crate) const MAX_INTAKES: usize = 4;
+/// How many of them one workspace may have, so that it never keeps all others waiting.
+const MAX_INTAKES_OF_ONE: usize = 2;
 /// After how many seconds a refused client may try again: a small file is through by then.
 const RETRY_AFTER_S: u32 = 5;
 /// Pieces between network and intake: enough that neither waits for the other, 1 MiB at most.
@@ -36,7 +39,7 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(60);
 /// Octets a second below which a client is too slow, on average behind the grace: one that sends an octet now and then
 /// must not keep others from uploading.
-const MIN_OCTETS_PER_S: u64 = 16 << 10;
+const MIN_OCTETS_PER_S: u64 = 64 << 10;
 /// How much of a refused body is read and thrown away, so that its sender gets to read the refusal.
 const DRAIN_OCTETS: usize = 64 << 20;
 /// For how long.
@@ -46,14 +49,59 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Intakes {
     permits: Arc<Semaphore>,
+    /// How many of them a workspace has; none that has none.
+    held: Held,
+    /// Room that lists have which have no owner yet.
+    pub(crate) ledgers: Ledgers,
     /// For scratch files: on the store's disk.
     pub(crate) scratch: PathBuf,
+}
+
+type Held = Arc<Mutex<HashMap<WorkspaceId, usize>>>;
+
+/// The right to write one list. The share goes first: whoever gets a free place finds the share free too.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _share: Option<Share>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// One of the places that a workspace has.
+#[derive(Debug)]
+struct Share {
+    workspace: WorkspaceId,
+    held: Held,
+}
+
+impl Share {
+    fn of(workspace: WorkspaceId, held: &Held) -> Option<Self> {
+        let mut counts = held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(workspace).or_default();
+        if *count == MAX_INTAKES_OF_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(Self { workspace, held: Arc::clone(held) })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut counts = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.workspace) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.workspace);
+            }
+        }
+    }
 }
 
 impl Intakes {
     /// With scratch files in this directory.
     pub(crate) fn new(scratch: PathBuf) -> Self {
-        Self { permits: Arc::new(Semaphore::new(MAX_INTAKES)), scratch }
+        let permits = Arc::new(Semaphore::new(MAX_INTAKES));
+        Self { permits, held: Held::default(), ledgers: Ledgers::default(), scratch }
     }
 
     /// Waits until none of `all` lists is being written.
@@ -68,16 +116,32 @@ impl Intakes {
         MAX_INTAKES - self.permits.available_permits()
     }
 
-    /// The right to write one list.
+    /// The right to write one list, for nobody in particular.
     ///
     /// # Errors
     /// `rate_limited`.
-    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
-            let told = format!("{MAX_INTAKES} recipient lists are being written; try again in a moment.");
-            Problem::because(Code::RateLimited, told).with_header(header::RETRY_AFTER, RETRY_AFTER_S)
-        })
+    pub(crate) fn permit(&self) -> Result<Permit, Problem> {
+        let place = Arc::clone(&self.permits).try_acquire_owned();
+        let place = place.map_err(|_| later(format!("{MAX_INTAKES} recipient lists are being written")))?;
+        Ok(Permit { _share: None, _place: place })
     }
+
+    /// The right to write one list for a workspace, which has a few at most.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(crate) fn permit_for(&self, workspace: WorkspaceId) -> Result<Permit, Problem> {
+        let permit = self.permit()?;
+        let share = Share::of(workspace, &self.held).ok_or_else(|| {
+            later(format!("{MAX_INTAKES_OF_ONE} recipient lists of this workspace are being written"))
+        })?;
+        Ok(Permit { _share: Some(share), ..permit })
+    }
+}
+
+fn later(told: String) -> Problem {
+    Problem::because(Code::RateLimited, format!("{told}; try again in a moment."))
+        .with_header(header::RETRY_AFTER, RETRY_AFTER_S)
 }
 
 /// What a file held.
@@ -101,6 +165,8 @@ pub(crate) struct Taken {
     pub(crate) sample: Vec<String>,
     /// The refused and repeated lines.
     pub(crate) rejects: JobErrors,
+    /// Its room in the workspace's storage, to be kept until the list has its owner.
+    pub(crate) _room: Option<Reservation>,
 }
 
 enum Piece {
@@ -114,12 +180,12 @@ enum Piece {
 /// 413 `over`, 422 for missing columns and too many recipients, 408 for a slow client, 400 for one that breaks off,
 /// 429 when too many are under way, 503 and 507 for the store's.
 pub(crate) async fn take(
-    api: &Api,
+    (api, workspace): (&Api, WorkspaceId),
     (options, names): (Options, Vec<String>),
     body: Body,
     over: Code,
 ) -> Result<Taken, Problem> {
-    let permit = api.intakes.permit()?;
+    let permit = api.intakes.permit_for(workspace)?;
     let no = api.catalog.next_campaign_no().await?;
     let (pieces, inbox) = mpsc::channel(PIECES);
     let (journal, scratch, at) = (Arc::clone(&api.journal), api.intakes.scratch.clone(), api.now());
@@ -221,6 +287,7 @@ fn intake(
         columns: summary.columns,
         sample: summary.sample.iter().map(|number| Number(number.get()).to_string()).collect(),
         rejects,
+        _room: None,
     })
 }
 
@@ -265,4 +332,68 @@ pub(crate) async fn open_list(api: &Api) -> Result<CampaignNo, Problem> {
     let work = move || journal.write_recipients(no, 0)?.finish();
     tokio::task::spawn_blocking(work).await.map_err(|_| Problem::new(Code::Internal))??;
     Ok(no)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::api::testing::{Client, House, code, read};
+    use axum::http::Method;
+    use futures_util::stream;
+    use serde_json::{Value, json};
+    use std::convert::Infallible;
+
+    /// What becomes of three minutes of a client that sends so much every second.
+    async fn paced(octets_per_s: usize) -> Result<(), Code> {
+        let each = move |(mut each, left): (tokio::time::Interval, u32)| async move {
+            let left = left.checked_sub(1)?;
+            each.tick().await;
+            Some((Ok::<_, Infallible>(Bytes::from(vec![b'1'; octets_per_s])), (each, left)))
+        };
+        let clock = tokio::time::interval(Duration::from_secs(1));
+        let body = Body::from_stream(stream::unfold((clock, 180), each));
+        let (pieces, mut inbox) = mpsc::channel(PIECES);
+        let reading = async { while inbox.recv().await.is_some() {} };
+        let sending = async {
+            let sent = send(body, &pieces).await;
+            drop(pieces);
+            sent
+        };
+        tokio::join!(sending, reading).0.map_err(|problem| problem.code())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_slower_than_the_least_rate_is_given_up_behind_the_grace() {
+        assert_eq!(paced(64 << 10).await, Ok(()));
+        assert_eq!(paced(32 << 10).await, Err(Code::RequestTimeout));
+    }
+
+    async fn upload(client: &Client, slug: &str) -> (u16, Value) {
+        let (_, draft) = client.post(&format!("/w/{slug}/drafts"), json!({"name": "a"})).await;
+        let path = format!("/w/{slug}/drafts/{}/recipients", draft["id"].as_str().unwrap());
+        let request = client.request(Method::PUT, &path).header("content-type", "text/plain");
+        read(request.body("+491701234567").send().await.unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn a_workspace_has_its_share_of_the_places_and_leaves_the_others_theirs() {
+        let house = House::open().await;
+        let (shop, other) = (house.workspace("shop").await, house.workspace("other").await);
+        let (seller, another) = (house.member(&shop, "Author").await, house.member(&other, "Author").await);
+        let intakes = &house.api.intakes;
+        let held: Vec<_> = (0..MAX_INTAKES_OF_ONE).map(|_| intakes.permit_for(shop.id).unwrap()).collect();
+        let (status, body) = upload(&seller, "shop").await;
+        assert_eq!((status, code(&body)), (429, "rate_limited"), "{body}");
+        assert!(body["detail"].as_str().unwrap().contains("of this workspace"), "{body}");
+        assert_eq!(upload(&another, "other").await.0, 200);
+        // What is nobody's counts against no workspace.
+        drop(held);
+        let erasing = intakes.permit().unwrap();
+        assert_eq!(upload(&seller, "shop").await.0, 200);
+        drop(erasing);
+        assert!(intakes.held.lock().unwrap().is_empty(), "a workspace without a place is forgotten");
+        house.close().await;
+    }
 }

@@ -26,17 +26,20 @@ const MAX_WAITING: usize = 1_000;
 const MAX_UNSCRUBBED: usize = 500;
 
 /// Goes on with a request as far as that is possible now; of campaigns that are `held` the journal still has numbers.
-pub(super) async fn go_on(
-    api: &Api,
+pub(super) async fn go_on<'a>(
+    api: &'a Api,
     request: Erasure,
-    held: &BTreeSet<CampaignNo>,
+    held: &'a BTreeSet<CampaignNo>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Search<'a>, StoreError> {
     let number = api.erasing.number(request.id);
-    Search { api, held, now, number, stored: request.clone(), request }.run().await
+    let mut search = Search { api, held, now, number, stored: request.clone(), request };
+    search.run().await?;
+    Ok(search)
 }
 
-struct Search<'a> {
+/// A look for one number, on its way.
+pub(super) struct Search<'a> {
     api: &'a Api,
     held: &'a BTreeSet<CampaignNo>,
     now: Timestamp,
@@ -47,7 +50,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    async fn run(mut self) -> Result<(), StoreError> {
+    async fn run(&mut self) -> Result<(), StoreError> {
         if let Some(step) = self.request.draft_step {
             self.finish_draft(step).await?;
         }
@@ -63,7 +66,17 @@ impl Search<'_> {
             self.campaigns().await?;
             self.copies().await?;
         }
-        self.conclude().await
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.request.drafts_passed && self.request.all_passed && self.request.waiting.is_empty()
+    }
+
+    /// The lists that have to forget before [`Search::conclude`]; at the end also what was removed and trimmed by others
+    /// may hold the number, so that none is not nothing.
+    pub(super) fn unscrubbed(&self) -> Option<&[CampaignNo]> {
+        (self.is_done() || !self.request.unscrubbed.is_empty()).then_some(&self.request.unscrubbed)
     }
 
     /// A test for numbers that outlives this search.
@@ -235,7 +248,9 @@ impl Search<'_> {
     }
 
     fn is_free(&self, campaign: &Campaign) -> bool {
-        campaign.is_over() && !self.held.contains(&campaign.no)
+        // What ended behind the look into the journal may have numbers there.
+        let ended_before = campaign.ended_at.is_some_and(|at| at <= self.now);
+        campaign.is_over() && ended_before && !self.held.contains(&campaign.no)
     }
 
     /// Looks through one campaign: it loses the number now, or waits.
@@ -300,19 +315,19 @@ impl Search<'_> {
         Ok(())
     }
 
-    async fn conclude(&mut self) -> Result<(), StoreError> {
-        let is_through = self.request.drafts_passed && self.request.all_passed;
-        let is_done = is_through && self.request.waiting.is_empty();
-        // At the end also what was removed and trimmed by others may hold the number.
-        if is_done || !self.request.unscrubbed.is_empty() {
-            self.scrub().await?;
-        }
-        if is_done {
+    /// Stores where it stands, once what it has erased is forgotten.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn conclude(mut self) -> Result<(), StoreError> {
+        self.request.unscrubbed.clear();
+        if self.is_done() {
             (self.request.status, self.request.done_at) = (ErasureStatus::Done, Some(self.now));
             self.save("privacy.erase_done").await?;
             Erasing::forget(&self.api.erasing, self.request.id);
             return Ok(());
         }
+        let is_through = self.request.drafts_passed && self.request.all_passed;
         self.request.status = if is_through { ErasureStatus::Waiting } else { ErasureStatus::Running };
         self.save("privacy.erase_step").await
     }

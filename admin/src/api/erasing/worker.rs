@@ -1,9 +1,11 @@
 //! The thread that erases: requests are served and exports are made by others.
 
-use super::{MAX_OPEN, of_store, open, retention, search};
+use super::search::{self, Search};
+use super::{MAX_OPEN, of_store, open, retention};
 use crate::api::state::Api;
 use engine::store::StoreError;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -73,9 +75,22 @@ pub(crate) async fn round(api: &Api, now: Timestamp) -> Result<(), StoreError> {
     }
     let held = api.engine.settle_numbers().await.map_err(of_store)?;
     let mut first = retention::erase(api, due, &held, now).await;
+    let mut searches = Vec::new();
     for request in requests.into_iter().take(MAX_OPEN) {
-        // One that cannot go on does not keep others from it.
-        first = first.and(search::go_on(api, request, &held, now).await);
+        match search::go_on(api, request, &held, now).await {
+            Ok(search) => searches.push(search),
+            // One that cannot go on does not keep others from it.
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
+    // Files are made anew once for all of them: whoever writes waits meanwhile.
+    let unscrubbed: Vec<_> = searches.iter().filter_map(Search::unscrubbed).collect();
+    if !unscrubbed.is_empty() {
+        let nos: BTreeSet<_> = unscrubbed.concat().into_iter().collect();
+        api.journal.scrub(nos.into_iter().collect()).await?;
+    }
+    for search in searches {
+        first = first.and(search.conclude().await);
     }
     first
 }

@@ -114,18 +114,20 @@ async fn sweep(api: &Api) -> Result<(), StoreError> {
             None => false,
         };
         if !is_known {
-            remove(&entry.path());
+            // It is logged, and looked for with the next start.
+            let _ = remove(&entry.path());
         }
     }
     Ok(())
 }
 
-fn remove(path: &Path) {
+fn remove(path: &Path) -> Result<(), StoreError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(%error, path = %path.display(), "an exported file is left");
+            Err(StoreError::Unavailable(format!("an exported file cannot be removed: {error}")))
         }
-        _ => {}
+        _ => Ok(()),
     }
 }
 
@@ -134,8 +136,10 @@ async fn expire(api: &Api) -> Result<(), StoreError> {
     let now = api.now();
     for export in all(api, ExportStatus::Ready).await? {
         if export.expires_at.is_some_and(|at| at <= now) {
-            remove(&api.exports.path(export.id));
-            change(api, Export { status: ExportStatus::Expired, ..export }, "export.expire").await?;
+            // One that cannot be removed is tried again, and does not keep others from it.
+            if remove(&api.exports.path(export.id)).is_ok() {
+                change(api, Export { status: ExportStatus::Expired, ..export }, "export.expire").await?;
+            }
         }
     }
     Ok(())
@@ -151,7 +155,7 @@ pub(crate) async fn withdraw(api: &Api, campaign: &Campaign) -> Result<u64, Stor
     let mut removed = 0;
     for entity in page.items {
         if let Entity::Export(export) = entity {
-            remove(&api.exports.path(export.id));
+            remove(&api.exports.path(export.id))?;
             change(api, Export { status: ExportStatus::Expired, ..export }, "export.expire").await?;
             removed += 1;
         }
@@ -166,8 +170,13 @@ async fn make_next(api: &Api) -> Result<bool, StoreError> {
     match make(api, &export).await {
         Ok(Written { rows, bytes }) => {
             let expires_at = Some(api.now() + api.exports.kept);
+            let path = api.exports.path(export.id);
             let ready = Export { status: ExportStatus::Ready, rows, bytes, expires_at, ..export };
-            change(api, ready, "export.ready").await?;
+            if let Err(error) = change(api, ready, "export.ready").await {
+                // Nobody would find it again to remove it.
+                let _ = remove(&path);
+                return Err(error);
+            }
         }
         Err(Unwritten::Ending) => {}
         Err(error) => {
@@ -189,7 +198,7 @@ async fn make(api: &Api, export: &Export) -> Result<Written, Unwritten> {
     let written = file::write((&api.engine, &api.ctn), (&campaign, export), &unfinished, is_ending).await;
     let named = written.and_then(|written| Ok(std::fs::rename(&unfinished, &path).map(|()| written)?));
     if named.is_err() {
-        remove(&unfinished);
+        let _ = remove(&unfinished);
     }
     named
 }

@@ -19,12 +19,13 @@ use crate::api::roster;
 use crate::api::state::Api;
 use crate::mail::{Letter, Posted};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use engine::model::{Admission, EntityId, Invitation, Role, UserId};
 use engine::store::{Change, Entity, Expect, Kind, MAX_PAGE, Scope, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -33,6 +34,13 @@ use uuid::Uuid;
 const LIFETIME: SignedDuration = SignedDuration::from_hours(72);
 /// Most invitations of a workspace that can be accepted at a time; one page, so that they are counted in one look.
 const MAX_OPEN: usize = MAX_PAGE;
+/// Most invitations that a workspace creates within [`RECENT`], revoked ones included: each may cost somebody a mail.
+const MAX_RECENT: usize = 100;
+/// What counts as recent.
+const RECENT: SignedDuration = SignedDuration::from_hours(1);
+/// Whoever creates an invitation holds it from counting the others to storing the new one, so that of many at once none
+/// is overlooked.
+static CREATING: Mutex<()> = Mutex::const_new(());
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -132,10 +140,16 @@ pub(crate) struct CreatedInvitation {
     mail: Posted,
 }
 
-/// Invites somebody, who may have no account yet.
+/// Invites somebody, who may have no account yet. An address has one open invitation, and a workspace creates at most
+/// 100 invitations within an hour.
 #[utoipa::path(
     post, path = "/w/{slug}/invitations", tag = "Members", request_body = NewInvitation,
-    params(("slug" = String, Path, description = "Slug")), responses((status = 201, body = CreatedInvitation))
+    params(("slug" = String, Path, description = "Slug")),
+    responses(
+        (status = 201, body = CreatedInvitation),
+        (status = 409, description = "A member, or invited already", content_type = "application/problem+json"),
+        (status = 429, description = "Too many invitations lately", content_type = "application/problem+json")
+    )
 )]
 async fn create(
     State(api): State<Arc<Api>>,
@@ -150,7 +164,9 @@ async fn create(
             return Err(Problem::because(Code::Taken, "This account is a member already."));
         }
     }
-    must_have_room(&api, member.scope(), now).await?;
+    let creating = CREATING.lock().await;
+    must_have_room(&api, (member.scope(), &email), now).await?;
+    must_be_quiet(&api, member.scope(), now).await?;
     let secret = Secret::new();
     let invitation = Invitation {
         id: Uuid::now_v7(),
@@ -168,6 +184,7 @@ async fn create(
     let change =
         Change { scope: member.scope(), expect: Expect::Absent, entity, action: "invitation.create" };
     api.catalog.apply(vec![change], &member.principal(), now).await?;
+    drop(creating);
     let link = format!("/invitations/accept#{}", secret.reveal());
     let (inviter, workspace) = (&*member.caller.user, &*member.workspace);
     let letter = Letter::Invitation { invitation: &invitation, inviter, workspace, path: &link };
@@ -176,17 +193,47 @@ async fn create(
     Ok((StatusCode::CREATED, axum::Json(created)))
 }
 
-/// Refuses another invitation where too many can be accepted.
-async fn must_have_room(api: &Api, scope: Scope, now: Timestamp) -> Result<(), Problem> {
-    let (kind, statuses) = (Kind::Invitation, vec![format!("{:?}", Admission::Pending)]);
-    let query = engine::store::Query { kind, statuses, parent: None, after: None, limit: MAX_OPEN };
-    let newest = api.catalog.list(scope, query).await?.items;
-    let is_open = |entity: &Entity| matches!(entity, Entity::Invitation(open) if now < open.expires_at);
-    if newest.iter().filter(|entity| is_open(entity)).count() >= MAX_OPEN {
+/// Refuses another invitation for an address that has an open one, and where too many can be accepted.
+async fn must_have_room(api: &Api, (scope, email): (Scope, &str), now: Timestamp) -> Result<(), Problem> {
+    let statuses = vec![format!("{:?}", Admission::Pending)];
+    // Each is open for the same time, so that no open one is older than one that has expired.
+    let mut open = newest(api, scope, (statuses, MAX_OPEN)).await?;
+    open.retain(|invitation| now < invitation.expires_at);
+    if open.iter().any(|invitation| invitation.email == email) {
+        let message = "This address has an open invitation; revoke it to make another one.";
+        return Err(Problem::because(Code::Taken, message));
+    }
+    if open.len() >= MAX_OPEN {
         let message = format!("{MAX_OPEN} invitations are open; revoke one first.");
         return Err(Problem::because(Code::StateConflict, message));
     }
     Ok(())
+}
+
+/// Refuses another invitation where too many were created lately, whatever became of them.
+async fn must_be_quiet(api: &Api, scope: Scope, now: Timestamp) -> Result<(), Problem> {
+    let newest = newest(api, scope, (Vec::new(), MAX_RECENT)).await?;
+    let Some(oldest) = newest.get(MAX_RECENT - 1) else { return Ok(()) };
+    let wait = RECENT - now.duration_since(oldest.created_at);
+    if wait <= SignedDuration::ZERO {
+        return Ok(());
+    }
+    let message = format!("{MAX_RECENT} invitations were created within an hour; try again later.");
+    let wait_s = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
+    Err(Problem::because(Code::RateLimited, message).with_header(header::RETRY_AFTER, wait_s))
+}
+
+/// The newest invitations of these statuses, of all without one, and at most so many.
+async fn newest(
+    api: &Api,
+    scope: Scope,
+    (statuses, limit): (Vec<String>, usize),
+) -> Result<Vec<Invitation>, Problem> {
+    let query = engine::store::Query { kind: Kind::Invitation, statuses, parent: None, after: None, limit };
+    let found = api.catalog.list(scope, query).await?.items.into_iter();
+    Ok(found
+        .filter_map(|entity| if let Entity::Invitation(one) = entity { Some(one) } else { None })
+        .collect())
 }
 
 /// Revokes an invitation that was not accepted: its link is dead.

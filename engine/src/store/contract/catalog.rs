@@ -80,7 +80,7 @@ pub(super) fn campaign(n: u32, owner: WorkspaceId, status: Status, state_version
         recipients: 5,
         approvals: Vec::new(),
         created_by: UserId(id(3)),
-        edited_by: None,
+        edited_by: Vec::new(),
         created_at: at(),
         started: false,
         finished: false,

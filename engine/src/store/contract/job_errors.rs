@@ -144,6 +144,7 @@ where
         upload: None,
         status: DraftStatus::Open,
         created_by: UserId(Uuid::from_u128(5)),
+        edited_by: Vec::new(),
         version: 0,
         created_at: at(),
         updated_at: at(),

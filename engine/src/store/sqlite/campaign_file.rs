@@ -271,6 +271,11 @@ impl CampaignFiles {
         }
     }
 
+    /// The file of all small campaigns.
+    pub(super) fn small_path(&self) -> PathBuf {
+        self.directory.file(&Home::Small.file())
+    }
+
     fn home(&self, no: CampaignNo) -> Home {
         if lock(&self.own).contains(&no) { Home::Own(no) } else { Home::Small }
     }

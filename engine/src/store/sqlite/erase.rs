@@ -10,6 +10,7 @@ use crate::model::{CampaignNo, ChunkNo, NumberHash};
 use crate::store::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 impl CampaignFiles {
     /// On any error nothing of it is visible to a later read, or all of it is.
@@ -36,13 +37,25 @@ impl CampaignFiles {
         })?
     }
 
-    /// Files of their own are made anew beside everybody else; the shared one holds up who writes into it meanwhile.
+    /// Files are made anew beside everybody else; who writes into the same one meanwhile waits, for as long as its
+    /// connection waits for a lock.
     pub(super) fn scrub(&self, nos: &[CampaignNo]) -> Result<(), StoreError> {
-        for path in nos.iter().filter_map(|no| self.own_path(*no)) {
+        for path in nos.iter().filter_map(|no| self.own_path(*no)).chain([self.small_path()]) {
+            self.has_room_for(&path)?;
             let connection = connection::open(&path, Some(self.directory.installation()), &SCRUBBER)?;
             settled(scrub(&connection).map_err(|e| explain(&path, &e))?)?;
         }
-        settled(self.write(None, |connection| scrub(connection))?)
+        Ok(())
+    }
+
+    /// A file that is made anew stands on the disk three times for a moment: itself, the new one and its log.
+    fn has_room_for(&self, path: &Path) -> Result<(), StoreError> {
+        let octets = std::fs::metadata(path).map_or(0, |file| file.len());
+        if self.directory.free_octets()? < 2 * octets {
+            let told = format!("the disk has no room to make {} anew", path.display());
+            return Err(StoreError::Unavailable(told));
+        }
+        Ok(())
     }
 }
 

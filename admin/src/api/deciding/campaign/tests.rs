@@ -51,7 +51,7 @@ fn campaign() -> Campaign {
         recipients: 10,
         approvals: Vec::new(),
         created_by: user(1),
-        edited_by: Some(user(2)),
+        edited_by: vec![user(2)],
         created_at: NOW,
         started: false,
         finished: false,

@@ -11,16 +11,16 @@ use crate::api::permission::Standing;
 use crate::api::problem::Problem;
 use crate::api::state::Api;
 use engine::model::{
-    Campaign, CampaignId, CampaignNo, Content, Filing, Mode, SenderId, Status, Upload, Workspace,
+    Campaign, CampaignId, CampaignNo, Content, Filing, Mode, SenderId, Status, Upload, Workspace, WorkspaceId,
 };
-use engine::store::{Change, Entity, Expect, Scope};
+use engine::store::{Change, Entity, Expect, Kind, Scope};
 use uuid::Uuid;
 
 /// Copies it into `target`; the caller is Admin there, which was checked.
 ///
 /// # Errors
 /// `quota_exceeded`, where the target has no room for the recipients; `state_conflict` when their numbers were erased;
-/// those of [`list::copy`]; the store's.
+/// those of [`list::copy_for`]; the store's.
 pub(super) async fn copy(
     api: &Api,
     member: &Member,
@@ -28,10 +28,18 @@ pub(super) async fn copy(
     target: &Workspace,
 ) -> Result<Campaign, Problem> {
     has_numbers(original)?;
-    quota::check(api, target, quota::of_campaign(original)).await?;
+    let _room = quota::reserve(api, target, quota::of_campaign(original)).await?;
     // What is copied now is found by whoever erases behind it.
     let _lists = api.erasing.reading().await;
-    let list = if original.mode == Mode::Trigger { None } else { Some(recipients(api, original).await?) };
+    let scope = Scope::Workspace(original.workspace_id);
+    if let Entity::Campaign(now) = api.catalog.get(scope, Kind::Campaign, original.id.into()).await? {
+        has_numbers(&now)?;
+    }
+    let list = if original.mode == Mode::Trigger {
+        None
+    } else {
+        Some(recipients((api, target.id), original).await?)
+    };
     let no = match &list {
         Some(list) => list.no,
         None => empty(api).await?,
@@ -53,7 +61,7 @@ pub(super) async fn copy(
 }
 
 /// Copies the recipients that still have a number.
-async fn recipients(api: &Api, original: &Campaign) -> Result<Stored, Problem> {
+async fn recipients(whose: (&Api, WorkspaceId), original: &Campaign) -> Result<Stored, Problem> {
     let names = original.content.variables.iter().map(|variable| variable.name.clone());
     let copying = Copying {
         from: original.no,
@@ -62,7 +70,7 @@ async fn recipients(api: &Api, original: &Campaign) -> Result<Stored, Problem> {
         only: None,
         left_out: None,
     };
-    list::copy(api, copying).await
+    list::copy_for(whose, copying).await
 }
 
 /// The list of a campaign whose numbers come by calls.
@@ -109,7 +117,7 @@ fn anew(
         recipients,
         approvals: Vec::new(),
         created_by: member.user_id(),
-        edited_by: None,
+        edited_by: Vec::new(),
         created_at: now,
         started: false,
         finished: false,

@@ -11,7 +11,7 @@ use crate::api::problem::{Code, Problem};
 use crate::api::query::{Path, Query};
 use crate::api::routes::Routes;
 use crate::api::state::Api;
-use crate::api::templates::{TemplateMatch, Templates};
+use crate::api::templates::{ContentMatch, Templates};
 use axum::Json;
 use axum::extract::State;
 use engine::model::{EntityId, Mode, Role, Status, Workspace, WorkspaceId};
@@ -249,7 +249,7 @@ pub(crate) struct CampaignDetail {
     #[serde(flatten)]
     campaign: CampaignView,
     /// The approved template version that its text is, to the character; the values of its variables are not compared.
-    matches_template: Option<TemplateMatch>,
+    matches_template: Option<ContentMatch>,
 }
 
 /// One campaign.
@@ -265,7 +265,7 @@ async fn one(
 ) -> Result<Json<CampaignDetail>, Problem> {
     let campaign = visible(&api, &member, id).await?;
     let matches = Templates::new(&api, member.workspace.id).matches().await?;
-    let matches_template = matches.of(&campaign.content.text);
+    let matches_template = matches.of_content(&campaign.content);
     let campaign = campaign_view(&api, &campaign, member.workspace.policies.approvals_required);
     Ok(Json(CampaignDetail { campaign, matches_template }))
 }

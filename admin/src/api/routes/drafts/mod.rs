@@ -10,6 +10,7 @@ pub(super) mod tests;
 mod upload;
 
 use super::Routes;
+use crate::api::authoring::edit::with_hand;
 use crate::api::authoring::fields::{Edit, Fields};
 use crate::api::authoring::findings::Findings;
 use crate::api::authoring::judge::{Bench, ListFacts, judge};
@@ -153,7 +154,8 @@ async fn find_open(api: &Api, member: &Member, id: Uuid) -> Result<Draft, Proble
 
 /// Stores the next version of a draft.
 async fn store(api: &Api, member: &Member, draft: &Draft, action: &'static str) -> Result<Draft, Problem> {
-    let next = Draft { version: draft.version + 1, updated_at: api.now(), ..draft.clone() };
+    let edited_by = with_hand(draft.edited_by.clone(), draft.created_by, member.user_id());
+    let next = Draft { version: draft.version + 1, updated_at: api.now(), edited_by, ..draft.clone() };
     let (scope, expect) = (member.scope(), Expect::Version(draft.version));
     let change = Change { scope, expect, entity: Entity::Draft(next.clone()), action };
     api.catalog.apply(vec![change], &member.principal(), next.updated_at).await?;
@@ -217,6 +219,7 @@ async fn create(
         upload: None,
         status: DraftStatus::Open,
         created_by: member.user_id(),
+        edited_by: Vec::new(),
         version: 0,
         created_at: now,
         updated_at: now,

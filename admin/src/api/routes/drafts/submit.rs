@@ -1,10 +1,10 @@
 //! A draft becomes a campaign: judged as a whole, its list made to fit the text, both records in one transaction.
 
 use super::{facts, find_open, location};
-use crate::api::authoring::edit::{Author, new_campaign};
+use crate::api::authoring::edit::{Author, new_campaign, with_hand};
 use crate::api::authoring::fields::Fields;
 use crate::api::authoring::judge::{Bench, Judgement, ListFacts, OPEN_LIST, judge};
-use crate::api::authoring::list::{Copying, Stored, copy, discard};
+use crate::api::authoring::list::{Copying, Stored, copy_for, discard};
 use crate::api::authoring::upload::open_list;
 use crate::api::caller::Member;
 use crate::api::campaign_view::{CampaignView, campaign_view};
@@ -13,7 +13,7 @@ use crate::api::query::Path;
 use crate::api::state::Api;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use engine::model::{Campaign, CampaignNo, Draft, DraftStatus, Filing, Mode};
+use engine::model::{Campaign, CampaignNo, Draft, DraftStatus, Filing, Mode, Variable, WorkspaceId};
 use engine::store::{Change, Entity, Expect};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -57,11 +57,11 @@ async fn submit_now(api: &Api, member: &Member, id: Uuid) -> Result<Campaign, Pr
     let judgement = judge(&bench, &Fields::of_draft(&draft.fields)).await?.campaign()?;
     let digest = draft.upload.as_ref().map(|upload| upload.digest.clone()).unwrap_or_default();
     let list = list.unwrap_or_default();
-    let stored = fitted(api, (draft.no, &list, digest), &judgement).await?;
+    let stored = fitted((api, draft.workspace_id), (draft.no, &list, digest), &judgement).await?;
     let no = stored.no;
     let author = Author { workspace: draft.workspace_id, user: draft.created_by, at: api.now() };
     let campaign = new_campaign(draft.id, author, judgement, stored);
-    let edited_by = Some(member.user_id()).filter(|user| *user != draft.created_by);
+    let edited_by = with_hand(draft.edited_by.clone(), draft.created_by, member.user_id());
     let filing = Filing { upload: draft.upload.clone(), ..Filing::default() };
     let campaign = Campaign { edited_by, filing, ..campaign };
     let recorded = record(api, member, (&draft, &campaign)).await;
@@ -102,7 +102,7 @@ async fn record(api: &Api, member: &Member, (draft, campaign): (&Draft, &Campaig
 /// # Errors
 /// The store's; then no new list remains.
 pub(in crate::api::routes) async fn fitted(
-    api: &Api,
+    (api, workspace): (&Api, WorkspaceId),
     (no, list, digest): (CampaignNo, &ListFacts, String),
     judgement: &Judgement,
 ) -> Result<Stored, Problem> {
@@ -112,11 +112,16 @@ pub(in crate::api::routes) async fn fitted(
     }
     let wanted = &judgement.content.variables;
     let (recipients, variables) = (list.recipients, list.variables.clone());
-    if wanted.len() == variables.len() {
+    let place = |name: &str| variables.iter().position(|known| known.name.eq_ignore_ascii_case(name));
+    // Values are found by their place once it is sent, by their name until then: both must mean the same.
+    let in_place = |(at, wanted): (usize, &Variable)| place(&wanted.name) == Some(at);
+    if wanted.len() == variables.len() && wanted.iter().enumerate().all(in_place) {
         return Ok(Stored { no, recipients, variables, digest });
     }
-    let place = |name: &str| variables.iter().position(|known| known.name.eq_ignore_ascii_case(name));
     let kept = wanted.iter().filter_map(|wanted| Some((place(&wanted.name)?, wanted.name.clone())));
-    copy(api, Copying { from: no, width: variables.len(), kept: kept.collect(), only: None, left_out: None })
-        .await
+    copy_for(
+        (api, workspace),
+        Copying { from: no, width: variables.len(), kept: kept.collect(), only: None, left_out: None },
+    )
+    .await
 }

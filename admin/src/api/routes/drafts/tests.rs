@@ -487,3 +487,67 @@ async fn a_list_too_many_is_told_to_come_again() {
     assert_eq!(put(&author, &path, "text/plain", "+491701234567").await.0, 200);
     house.close().await;
 }
+
+#[tokio::test]
+async fn whoever_had_a_hand_in_a_draft_does_not_approve_what_becomes_of_it() {
+    let house = House::open().await;
+    let workspace = house.workspace("shop").await;
+    let (author, dan, eve) = (
+        house.member(&workspace, "Author").await,
+        house.member(&workspace, "Admin").await,
+        house.member(&workspace, "Admin").await,
+    );
+    let sender = sender(&house, &workspace, "Shop", RevisionStatus::Approved).await;
+    let fields = json!({"name": "a", "mode": "OnDemand", "text": "Hello", "sender_id": sender});
+    let id = begin(&author, "shop", fields).await;
+    let path = format!("/w/shop/drafts/{id}");
+    assert_eq!(dan.patch(&path, json!({"text": "Call 0900"})).await.0, 200);
+    assert_eq!(put(&eve, &format!("{path}/recipients"), "text/plain", lines(2)).await.0, 200);
+    assert_eq!(author.send(Method::POST, &format!("{path}/submit"), None).await.0, 201);
+    let campaign = format!("/w/shop/campaigns/{id}");
+    for (version, editor) in [(1, &eve), (2, &author)] {
+        for own in [&author, &dan, &eve] {
+            let (status, body) = own.post(&format!("{campaign}/approve"), json!({"version": version})).await;
+            let refusal = (status, code(&body));
+            assert!(
+                matches!(refusal, (403, "self_approval_forbidden" | "forbidden")),
+                "{version}: {refusal:?} {body}"
+            );
+        }
+        // A later edit by another one frees nobody.
+        assert_eq!(editor.patch(&campaign, json!({"version": version, "name": "b"})).await.0, 200);
+    }
+    let moderator = house.member(&workspace, "Moderator").await;
+    assert_eq!(moderator.post(&format!("{campaign}/approve"), json!({"version": 3})).await.0, 200);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn names_that_differ_in_case_mean_the_column_that_the_samples_show() {
+    let house = House::open().await;
+    let workspace = house.workspace("shop").await;
+    let author = house.member(&workspace, "Author").await;
+    let sender = sender(&house, &workspace, "Shop", RevisionStatus::Approved).await;
+    let fields = json!({"name": "a", "mode": "OnDemand", "text": "{name}, {Name}", "sender_id": sender});
+    let id = begin(&author, "shop", fields).await;
+    let path = format!("/w/shop/drafts/{id}");
+    let file = "phone,name,city\n+4915100000001,Ann,Rome\n";
+    let (status, body) =
+        put(&author, &format!("{path}/recipients?variables=name,city"), "text/csv", file).await;
+    assert_eq!(status, 200, "{body}");
+    let (_, preview) = author.send(Method::POST, &format!("{path}/preview"), None).await;
+    assert_eq!(preview["samples"][0]["text"], "Ann, Ann");
+    let (status, body) = author.send(Method::POST, &format!("{path}/submit"), None).await;
+    assert_eq!(status, 201, "{body}");
+    let id = EntityId(id.parse().unwrap());
+    let Entity::Campaign(campaign) =
+        house.store.get(Scope::Workspace(workspace.id), Kind::Campaign, id).await.unwrap()
+    else {
+        panic!("no campaign")
+    };
+    let list = house.store.recipients(campaign.no, 0).await.unwrap();
+    let values = engine::model::Values::index(&list.values, campaign.content.variables.len()).unwrap();
+    let sent: Vec<_> = (0..campaign.content.variables.len()).map(|at| values.row(0).get(at)).collect();
+    assert!(sent.iter().all(|value| *value == Some("Ann")), "{sent:?}");
+    house.close().await;
+}

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use crate::accounts::Secret;
 use crate::api::testing::{Client, House, code};
-use engine::model::Invitation;
+use engine::model::{Admission, Invitation, Role, UserId, Workspace};
 use engine::store::{Catalog, Change, Entity, Expect, Kind, Scope};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -175,5 +177,73 @@ async fn an_invitation_needs_an_email_a_role_and_an_admin() {
     let body = json!({"email": "a@b.c", "role": "Author"});
     assert_eq!(author.post("/w/here/invitations", body).await.0, 403);
     assert!(house.actions(Scope::Workspace(here.id)).await.is_empty());
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_address_has_one_open_invitation_in_a_workspace() {
+    let house = House::open().await;
+    let (here, there) = (house.workspace("here").await, house.workspace("there").await);
+    let (admin, other) = (house.member(&here, "Admin").await, house.member(&there, "Admin").await);
+    let body = json!({"email": "New@example.com", "role": "Author"});
+    let (id, _) = invite(&admin, "new@example.com", "Author").await;
+    let (status, refused) = admin.post("/w/here/invitations", body.clone()).await;
+    assert_eq!((status, code(&refused)), (409, "taken"), "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("open invitation"), "{refused}");
+    assert_eq!(other.post("/w/there/invitations", body.clone()).await.0, 201, "another workspace's");
+    assert_eq!(admin.delete(&format!("/w/here/invitations/{id}")).await.0, 204);
+    let tries = (0..8).map(|_| {
+        let (admin, body) = (admin.clone(), body.clone());
+        tokio::spawn(async move { admin.post("/w/here/invitations", body).await.0 })
+    });
+    let mut answers = Vec::new();
+    for one in tries.collect::<Vec<_>>() {
+        answers.push(one.await.unwrap());
+    }
+    answers.sort_unstable();
+    assert_eq!(answers, [201, 409, 409, 409, 409, 409, 409, 409], "of many at once");
+    assert_eq!(statuses(&admin).await, ["Pending", "Revoked"]);
+    house.close().await;
+}
+
+/// Invitations that were revoked, `ago` before now.
+async fn revoked(house: &House, here: &Workspace, (count, ago): (usize, SignedDuration)) {
+    let (scope, created_at) = (Scope::Workspace(here.id), house.api.now() - ago);
+    let changes = (0..count).map(|n| {
+        let entity = Entity::Invitation(Invitation {
+            id: uuid::Uuid::now_v7(),
+            workspace_id: here.id,
+            email: format!("{n}@example.com"),
+            role: Role::Author,
+            credential: Secret::new().credential(),
+            status: Admission::Declined,
+            invited_by: UserId(uuid::Uuid::from_u128(1)),
+            version: 0,
+            created_at,
+            expires_at: created_at + super::LIFETIME,
+        });
+        Change { scope, expect: Expect::Absent, entity, action: "test.create" }
+    });
+    let by = engine::model::Principal::engine();
+    house.store.apply(changes.collect(), &by, house.api.now()).await.unwrap();
+}
+
+/// Goal: whoever invites, revokes and invites again sends no more mails than this, to however many addresses.
+#[tokio::test]
+async fn a_workspace_creates_a_hundred_invitations_within_an_hour_and_no_more() {
+    let house = House::open().await;
+    let (here, there) = (house.workspace("here").await, house.workspace("there").await);
+    let (admin, other) = (house.member(&here, "Admin").await, house.member(&there, "Admin").await);
+    revoked(&house, &here, (super::MAX_RECENT, SignedDuration::from_mins(61))).await;
+    revoked(&house, &here, (super::MAX_RECENT - 1, SignedDuration::from_mins(59))).await;
+    invite(&admin, "last@example.com", "Author").await;
+    let body = json!({"email": "more@example.com", "role": "Author"});
+    let request = admin.request(reqwest::Method::POST, "/w/here/invitations").json(&body);
+    let response = request.send().await.unwrap();
+    let wait_s: u32 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let (status, refused) = crate::api::testing::read(response).await;
+    assert_eq!((status, code(&refused)), (429, "rate_limited"), "{refused}");
+    assert!((1..=60).contains(&wait_s), "{wait_s}");
+    assert_eq!(other.post("/w/there/invitations", body).await.0, 201, "another workspace's");
     house.close().await;
 }

@@ -19,7 +19,7 @@ use crate::api::problem::{Code, Problem};
 use crate::api::query::Query;
 use crate::api::registry::Registry;
 use crate::api::state::Api;
-use crate::api::templates::{Matches, TemplateMatch, Templates};
+use crate::api::templates::{ContentMatch, Matches, Templates};
 use axum::Json;
 use axum::extract::State;
 use engine::model::{Revision, Status, TemplateVersion};
@@ -98,9 +98,9 @@ pub(crate) struct QueuedCampaign {
     recipients: u64,
     /// When it would begin to send, if its schedule tells.
     starts_at: Option<Moment>,
-    /// The approved template version that its text is, to the character; the values of its variables are not compared.
-    /// It says what is known already, the decision is still to be made.
-    matches_template: Option<TemplateMatch>,
+    /// The approved template version that its text is, to the character. The values of its variables are not compared:
+    /// `longest_values` tells how long they are. It says what is known already, the decision is still to be made.
+    matches_template: Option<ContentMatch>,
     #[serde(flatten)]
     mandate: Mandate,
 }
@@ -196,7 +196,7 @@ async fn queued_campaign(
     let mandate = Mandate::of(may, case.may_approve(&judge), may_decide(&campaign, &judge).map(drop));
     let view = campaign_view(api, &campaign, required);
     let (recipients, starts_at) = (campaign.recipients, starts_at.map(Moment));
-    let matches_template = matches.of(&campaign.content.text);
+    let matches_template = matches.of_content(&campaign.content);
     Ok(QueuedCampaign { campaign: view, sender_name, recipients, starts_at, matches_template, mandate })
 }
 

@@ -97,7 +97,7 @@ async fn submitted(house: &House, of: &Revision, author: UserId) -> Campaign {
         recipients: 3,
         approvals: Vec::new(),
         created_by: author,
-        edited_by: None,
+        edited_by: Vec::new(),
         created_at: Timestamp::now(),
         started: false,
         finished: false,
@@ -254,7 +254,7 @@ async fn nobody_approves_their_own_unless_it_is_granted_and_then_it_is_marked() 
     let own = submitted(&house, &revision, admin.user).await;
     assert_eq!(code(&approve(&admin, &own, 1).await.1), "self_approval_forbidden");
     let mut edited =
-        Campaign { edited_by: Some(admin.user), state_version: 1, version: 2, ..campaign.clone() };
+        Campaign { edited_by: vec![admin.user], state_version: 1, version: 2, ..campaign.clone() };
     edited.content.text = "Hello!".to_owned();
     house.change(Entity::Campaign(Box::new(edited.clone())), 0).await;
     assert_eq!(code(&approve(&admin, &edited, 2).await.1), "self_approval_forbidden");

@@ -103,7 +103,7 @@ async fn create(
     let name = fields::line("name", &new.name)?;
     let templates = Templates::new(&api, member.workspace.id);
     for _ in 0..MAX_TRIES {
-        let (now, place) = (api.now(), templates.place().await?);
+        let (now, place) = (api.now(), templates.place(member.user_id()).await?);
         let template = MessageTemplate {
             id: TemplateId(Uuid::now_v7()),
             workspace_id: member.workspace.id,

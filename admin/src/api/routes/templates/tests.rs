@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use crate::api::templates::{MAX_PENDING, MAX_TEMPLATES, MAX_VERSIONS};
+use crate::api::templates::{MAX_OF_ONE, MAX_PENDING, MAX_TEMPLATES, MAX_VERSIONS};
 use crate::api::testing::{Client, House, code};
 use engine::model::{
     MessageTemplate, Principal, RevisionStatus, TemplateId, TemplateVersion, UserId, Workspace,
@@ -252,14 +252,16 @@ async fn campaign(house: &House, by: &Client, slug: &str, text: &str) -> Value {
     body
 }
 
-/// What the queue and the campaign's own page say that it matches, which is the same.
+/// What the queue and the campaign's own page say that it matches, which is the same but for the lengths of values.
 async fn matched(by: &Client, slug: &str, campaign: &Value) -> Value {
     let (_, queue) = by.get(&format!("/w/{slug}/moderation/campaigns")).await;
     let item = queue["items"].as_array().unwrap().iter().find(|item| item["id"] == campaign["id"]).unwrap();
     let (_, one) = by.get(&format!("/w/{slug}/campaigns/{}", campaign["id"].as_str().unwrap())).await;
-    let answers = [item.clone(), one].map(|answer| answer.get("matches_template").unwrap().clone());
-    assert_eq!(answers[0], answers[1]);
-    answers[0].clone()
+    let [mut in_queue, alone] =
+        [item.clone(), one].map(|answer| answer.get("matches_template").unwrap().clone());
+    assert_eq!(in_queue, alone);
+    in_queue.as_object_mut().map(|found| found.remove("longest_values"));
+    in_queue
 }
 
 #[tokio::test]
@@ -495,5 +497,67 @@ async fn no_more_versions_wait_than_a_moderator_is_shown() {
     );
     assert_eq!(reject(&moderator, &format!("/w/acme/templates/{}/versions/1", crowd.id)).await.0, 200);
     assert_eq!(author.post(&format!("{draft}/submit"), json!({})).await.0, 200);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn one_author_takes_a_share_of_the_places_and_leaves_the_others_theirs() {
+    let Scene { house, acme, author, moderator, .. } = scene().await;
+    let other = house.member(&acme, "Author").await;
+    let of_author = |n: usize| {
+        let stored = stored_template(&acme, format!("Code {n}"));
+        MessageTemplate { created_by: author.user, ..stored }
+    };
+    let mut entities: Vec<_> = (1..MAX_OF_ONE).map(|n| Entity::Template(of_author(n))).collect();
+    let crowd = MessageTemplate { archived_at: Some(jiff::Timestamp::UNIX_EPOCH), ..of_author(MAX_OF_ONE) };
+    entities.push(Entity::Template(crowd.clone()));
+    let waiting = 1..MAX_OF_ONE;
+    entities.extend(waiting.map(|n| stored_version(&crowd, n, RevisionStatus::PendingApproval)));
+    store(&house, &acme, entities).await;
+    let path = template(&author, "acme", "Last").await;
+    let (status, body) = author.post("/w/acme/templates", json!({ "name": "More" })).await;
+    assert_eq!((status, code(&body)), (409, "state_conflict"), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("archive"), "{body}");
+    let last = version(&author, &path, TEXT, true).await;
+    let draft = version(&author, &path, TEXT, false).await;
+    for refused in [
+        author.post(&format!("{draft}/submit"), json!({})).await,
+        author.post(&format!("{path}/versions"), json!({ "text": TEXT, "submit": true })).await,
+    ] {
+        assert_eq!((refused.0, code(&refused.1)), (409, "state_conflict"), "{refused:?}");
+    }
+    version(&other, &template(&other, "acme", "Others").await, TEXT, true).await;
+    assert_eq!(reject(&moderator, &last).await.0, 200);
+    assert_eq!(author.post(&format!("{draft}/submit"), json!({})).await.0, 200);
+    assert_eq!(author.post(&format!("{path}/archive"), json!({})).await.0, 200);
+    template(&author, "acme", "Again").await;
+    house.close().await;
+}
+
+/// Goal: who approved the text did not approve what stands in its gaps, and a moderator sees how much that can be.
+#[tokio::test]
+async fn a_match_tells_how_long_the_values_are_that_nobody_approved() {
+    let Scene { house, author, moderator, .. } = scene().await;
+    let path = template(&author, "acme", "Code").await;
+    let text = "Your code is {code}, {name}.";
+    assert_eq!(approve(&moderator, &version(&author, &path, text, true).await).await.0, 200);
+    let sent = campaign(&house, &author, "acme", TEXT).await;
+    let variables = json!({ "code": "x".repeat(70), "name": "Ann" });
+    let body = json!({
+        "name": "Spring", "mode": "OnDemand", "text": text, "sender_id": sent["sender_id"],
+        "recipients": [{ "number": "+491701234567", "variables": variables }],
+    });
+    let (status, made) = author.post("/w/acme/campaigns", body).await;
+    assert_eq!(status, 201, "{made}");
+    let (_, queue) = moderator.get("/w/acme/moderation/campaigns").await;
+    let of = |id: &Value| {
+        let item = queue["items"].as_array().unwrap().iter().find(|item| item["id"] == *id).unwrap();
+        item["matches_template"].clone()
+    };
+    let mut longest = of(&made["id"])["longest_values"].as_array().unwrap().clone();
+    longest.sort_by_key(|value| value["name"].to_string());
+    let expected = [json!({ "name": "code", "max_chars": 70 }), json!({ "name": "name", "max_chars": 3 })];
+    assert_eq!(longest, expected);
+    assert_eq!((&of(&made["id"])["name"], of(&sent["id"])), (&json!("Code"), Value::Null));
     house.close().await;
 }

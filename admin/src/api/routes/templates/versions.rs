@@ -67,7 +67,7 @@ async fn create(
         let (now, template) = (api.now(), templates.open_template(id).await?);
         member.must_own(template.created_by)?;
         if new.submit {
-            templates.has_room_to_wait().await?;
+            templates.has_room_to_wait(member.user_id()).await?;
         }
         let n = templates.next_n(template.id).await?;
         let version = first((&template, n), &new, &member, now);
@@ -190,7 +190,7 @@ async fn changes(
             member.must_own(template.created_by)?;
             let next = revision::submit(stored, member.user_id())?;
             templates.open_template(template.id.0).await?;
-            templates.has_room_to_wait().await?;
+            templates.has_room_to_wait(member.user_id()).await?;
             Ok((next.clone(), vec![templates.moved(stored, next, SUBMIT)]))
         }
         Step::Approve => {

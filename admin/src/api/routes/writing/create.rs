@@ -5,7 +5,7 @@ use crate::api::authoring::fields::{Fields, RecipientBody, WholeCampaign};
 use crate::api::authoring::judge::{Bench, Judgement, ListFacts, judge, names_in};
 use crate::api::authoring::list::discard;
 use crate::api::authoring::upload::Taken;
-use crate::api::authoring::{inline, quota, rejects};
+use crate::api::authoring::{inline, rejects};
 use crate::api::caller::Member;
 use crate::api::campaign_view::CampaignView;
 use crate::api::json::Json;
@@ -69,12 +69,8 @@ async fn take(
     if recipients.is_empty() {
         return Ok(None);
     }
-    if recipients.len() <= inline::MAX_RECIPIENTS {
-        quota::check(api, &member.workspace, inline::octets(&recipients)).await?;
-    }
     let names = fields.text.get().and_then(|text| names_in(text).ok()).unwrap_or_default();
-    let region = member.workspace.policies.default_region.as_deref();
-    inline::take(api, (recipients, names), region).await.map(Some)
+    inline::take(api, (recipients, names), &member.workspace).await.map(Some)
 }
 
 async fn write(
@@ -86,7 +82,12 @@ async fn write(
     let (no, digest) = taken.map(|taken| (taken.stored.no, taken.stored.digest.clone())).unzip();
     let list = list.unwrap_or_default();
     let none = engine::model::CampaignNo(0);
-    let stored = fitted(api, (no.unwrap_or(none), &list, digest.unwrap_or_default()), &judgement).await?;
+    let stored = fitted(
+        (api, member.workspace.id),
+        (no.unwrap_or(none), &list, digest.unwrap_or_default()),
+        &judgement,
+    )
+    .await?;
     let author = Author { workspace: member.workspace.id, user: member.user_id(), at };
     let campaign = new_campaign(CampaignId(Uuid::now_v7()), author, judgement, stored);
     let kept = taken.map(|taken| upload(taken, member.user_id(), at));

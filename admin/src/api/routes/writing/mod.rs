@@ -130,7 +130,8 @@ async fn change_now(api: &Api, member: &Member, id: Uuid, edit: Edit) -> Result<
         (Mode::Trigger, Mode::Trigger) => untouched(&campaign),
         _ => {
             let digest = campaign.content.recipients_digest.clone();
-            fitted(api, (campaign.no, &list.unwrap_or_default(), digest), &judgement).await?
+            fitted((api, campaign.workspace_id), (campaign.no, &list.unwrap_or_default(), digest), &judgement)
+                .await?
         }
     };
     let next = revised(&campaign, judgement, stored, member.user_id());
@@ -250,7 +251,7 @@ async fn with_list(
     let pinned = Some(before.content.revision_id).filter(|id| !id.is_nil());
     let bench = Bench { api, workspace: &member.workspace, list: Some(&list), pinned };
     let judgement = judge(&bench, &Fields::of_campaign(before)).await?.campaign()?;
-    let fitting = fitted(api, (stored.no, &list, stored.digest), &judgement).await?;
+    let fitting = fitted((api, before.workspace_id), (stored.no, &list, stored.digest), &judgement).await?;
     let next = revised(before, judgement, fitting.clone(), member.user_id());
     let upload = Upload { digest: fitting.digest, variables: fitting.variables, ..upload };
     let filing = engine::model::Filing { upload: Some(upload), ..next.filing };

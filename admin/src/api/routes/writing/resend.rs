@@ -1,15 +1,16 @@
 //! A new campaign to those whom another one did not reach: linked to it, and moderated like any other.
 //!
 //! It is an OnDemand campaign, because the times of the first one have passed, under the sender's newest approved
-//! revision; its author may give it other times while it waits. Copied chunk by chunk, in constant memory.
+//! revision; its author may give it other times while it waits. Copied chunk by chunk, in constant memory; only of a
+//! Trigger campaign, which may hold a number several times, all numbers are looked at once before.
 
 use super::create::record_new;
 use super::find;
 use crate::api::authoring::edit::{Author, new_campaign};
 use crate::api::authoring::fields::{Fields, Given, ModeName};
 use crate::api::authoring::judge::{Bench, Judgement, ListFacts, judge};
-use crate::api::authoring::list::{Copying, Stored, copy, discard};
-use crate::api::authoring::quota;
+use crate::api::authoring::list::{Copying, Stored, copy_for, discard};
+use crate::api::authoring::quota::{self, Reservation};
 use crate::api::caller::Member;
 use crate::api::campaign_view::CampaignView;
 use crate::api::erasing::has_numbers;
@@ -19,11 +20,16 @@ use crate::api::query::Path;
 use crate::api::routes::drafts::submit::{Created, created};
 use crate::api::state::Api;
 use axum::extract::State;
-use engine::model::{Campaign, CampaignId, Filing, Mode, UnitStatus};
+use engine::model::{Campaign, CampaignId, ChunkNo, Filing, Mode, Number, UnitStatus};
+use engine::store::StoreError;
 use serde::Deserialize;
+use std::cell::Cell;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// Most numbers of a Trigger campaign that is sent again: those of the longest list of another one, 80 MB at once.
+const MAX_NUMBERS: usize = 10_000_000;
 
 /// Where a recipient may stand to get the message again: over, and not delivered.
 const AGAIN: [(&str, UnitStatus); 8] = [
@@ -48,7 +54,8 @@ pub(super) struct ResendBody {
     status: Vec<String>,
 }
 
-/// Makes a new campaign, linked to this one, to those of its recipients that stand where the body says.
+/// Makes a new campaign, linked to this one, to those of its recipients that stand where the body says. Of a number that
+/// a Trigger campaign holds several times only the last one counts.
 #[utoipa::path(
     post, path = "/w/{slug}/campaigns/{id}/resend", tag = "Campaigns", request_body = ResendBody,
     params(("slug" = String, Path, description = "Slug"), ("id" = Uuid, Path, description = "Campaign")),
@@ -99,16 +106,17 @@ async fn resend_now(
     has_numbers(&first)?;
     // What is copied now is found by whoever erases behind it.
     let _lists = api.erasing.reading().await;
+    let repeats = if first.mode == Mode::Trigger { repeats(api, &first, MAX_NUMBERS).await? } else { None };
     let names = first.content.variables.iter().map(|variable| variable.name.clone());
     let copying = Copying {
         from: first.no,
         width: first.content.variables.len(),
         kept: names.enumerate().collect(),
         only: Some((Box::new(first.clone()), statuses)),
-        left_out: None,
+        left_out: repeats.map(|repeats| Box::new(move |number| repeats.go_on(number)) as Box<_>),
     };
-    let stored = copy(api, copying).await?;
-    let judgement = match again(api, member, (&first, &stored)).await {
+    let stored = copy_for((api, member.workspace.id), copying).await?;
+    let (judgement, _room) = match again(api, member, (&first, &stored)).await {
         Ok(judgement) => judgement,
         Err(problem) => {
             discard(api, stored.no).await;
@@ -123,13 +131,58 @@ async fn resend_now(
     Ok(campaign)
 }
 
+/// The numbers that a list holds several times, in order, and how many more rows of each are to come.
+pub(super) struct Repeats(Vec<(u64, Cell<u32>)>);
+
+impl Repeats {
+    /// Of the numbers of all rows.
+    fn of(mut numbers: Vec<u64>) -> Self {
+        numbers.sort_unstable();
+        let same = numbers.chunk_by(|one, next| one == next).filter(|same| same.len() > 1);
+        let more = |same: &[u64]| Cell::new(u32::try_from(same.len() - 1).unwrap_or(u32::MAX));
+        Self(same.map(|same| (same[0], more(same))).collect())
+    }
+
+    /// Whether the number comes again behind this row; to be asked once for each row, in their order.
+    fn go_on(&self, number: Number) -> bool {
+        let Ok(at) = self.0.binary_search_by_key(&number.0, |(number, _)| *number) else { return false };
+        let more = &self.0[at].1;
+        let is_last = more.get() == 0;
+        more.set(more.get().saturating_sub(1));
+        !is_last
+    }
+}
+
+/// What comes several times in a campaign's list, which must not change meanwhile; `None` when nothing does.
+///
+/// # Errors
+/// `state_conflict` for a list of more than `most` numbers; `rate_limited`; the store's.
+pub(super) async fn repeats(api: &Api, of: &Campaign, most: usize) -> Result<Option<Repeats>, Problem> {
+    let _permit = api.intakes.permit_for(of.workspace_id)?;
+    let mut numbers = Vec::new();
+    for chunk in 0..ChunkNo::MAX {
+        let list = match api.journal.recipients(of.no, chunk).await {
+            Err(StoreError::NotFound) => break,
+            list => list?,
+        };
+        numbers.extend(list.identities().filter_map(|identity| identity.number()).map(|number| number.0));
+        if numbers.len() > most {
+            let told = format!("The campaign has more than {most} recipients; so many are not sent again.");
+            return Err(Problem::because(Code::StateConflict, told));
+        }
+    }
+    let sorting = tokio::task::spawn_blocking(move || Repeats::of(numbers));
+    let repeats = sorting.await.map_err(|_| Problem::new(Code::Internal))?;
+    Ok(Some(repeats).filter(|repeats| !repeats.0.is_empty()))
+}
+
 /// The first campaign's content for these recipients, without its times.
 async fn again(
     api: &Api,
     member: &Member,
     (first, stored): (&Campaign, &Stored),
-) -> Result<Judgement, Problem> {
-    quota::check(api, &member.workspace, quota::of_list(stored.recipients)).await?;
+) -> Result<(Judgement, Reservation), Problem> {
+    let room = quota::reserve(api, &member.workspace, quota::of_list(stored.recipients)).await?;
     let fields = Fields {
         mode: Given::Value(ModeName(Mode::OnDemand)),
         start_at: Given::Absent,
@@ -143,5 +196,5 @@ async fn again(
     let mut judgement = judge(&bench, &fields).await?.campaign()?;
     judgement.content.receipts = first.content.receipts;
     judgement.content.rules.retry.clone_from(&first.content.rules.retry);
-    Ok(judgement)
+    Ok((judgement, room))
 }

@@ -157,7 +157,7 @@ impl Stage {
             recipients: if like.mode == Mode::Trigger { 0 } else { like.recipients },
             approvals: Vec::new(),
             created_by: self.author.user,
-            edited_by: None,
+            edited_by: Vec::new(),
             created_at: Timestamp::now(),
             started: false,
             finished: false,

@@ -1,9 +1,10 @@
 //! A new campaign to those whom an ended one did not reach: exactly those, linked, moderated like any other.
 
+use super::super::resend::repeats;
 use super::*;
 use crate::api::routes::drafts::tests::{list_files, revision};
 use crate::api::testing::{code, read};
-use engine::model::{ChunkState, Counts, Status, UnitStatus, Values};
+use engine::model::{ChunkState, Counts, Status, UnitStatus, Values, values};
 use engine::store::StateSave;
 use reqwest::Method;
 
@@ -240,5 +241,75 @@ async fn a_campaign_that_was_really_sent_is_sent_again_to_those_without_a_receip
     stage.until(id, |campaign| campaign["counts"]["delivered"] == 2 && campaign["status"] == "Done").await;
     let (status, body) = resend(&stage, id, &["sent", "unknown", "failed"]).await;
     assert_eq!((status, code(&body)), (422, "no_recipients"), "{body}");
+    stage.house.close().await;
+}
+
+/// A Trigger campaign that is over, with these rows: which number, its value, where it stands.
+async fn triggered(stage: &Stage, rows: &[(usize, &str, UnitStatus)]) -> CampaignId {
+    let id = stage.create(json!({"mode": "Trigger", "recipients": null, "text": "Code {code}"})).await;
+    let Campaign { no, content, .. } = stage.stored(id).await;
+    let (mut numbers, mut packed) = (Vec::new(), Vec::new());
+    for (at, value, _) in rows {
+        numbers.push(number(*at));
+        values::pack_row(&mut packed, &[value]).unwrap();
+    }
+    let mut writer = stage.house.store.write_recipients(no, rows.len() as u64).unwrap();
+    writer.chunk(&numbers, &packed).unwrap();
+    writer.finish().unwrap();
+    let parts = |status: UnitStatus| std::iter::repeat_n(status as u8, usize::from(content.parts));
+    let status = rows.iter().flat_map(|(_, _, status)| parts(*status)).collect();
+    let chunks = vec![ChunkState { status, ..ChunkState::default() }];
+    let save = StateSave { watermark: 1, chunks, ..StateSave::default() };
+    stage.house.store.save_state(no, save).await.unwrap();
+    let end = |campaign: &mut Campaign| {
+        campaign.status = Status::Done;
+        campaign.ended_at = Some(Timestamp::now());
+        campaign.recipients = rows.len() as u64;
+        campaign.counts = Some(Counts { total: rows.len() as u64, ..Counts::default() });
+        campaign.receipts_over = true;
+    };
+    stage.set(end, id).await;
+    id
+}
+
+#[tokio::test]
+async fn of_a_number_that_was_triggered_several_times_the_last_row_decides() {
+    let stage = Stage::open().await;
+    let first = triggered(
+        &stage,
+        &[
+            (0, "reached at last", UnitStatus::Failed),
+            (1, "old", UnitStatus::Failed),
+            (0, "there", UnitStatus::Delivered),
+            (1, "older", UnitStatus::Unknown),
+            (2, "once", UnitStatus::Unknown),
+            (1, "new", UnitStatus::Failed),
+        ],
+    )
+    .await;
+    let (status, body) = resend(&stage, first, &["failed", "unknown"]).await;
+    assert_eq!(
+        (status, &body["mode"], &body["counts"]["total"]),
+        (201, &json!("OnDemand"), &json!(2)),
+        "{body}"
+    );
+    let again = stage.stored(id_of(&body)).await;
+    let list = stage.house.store.recipients(again.no, 0).await.unwrap();
+    let values = Values::index(&list.values, 1).unwrap();
+    assert_eq!(list.numbers, [number(2), number(1)], "a number stands once");
+    assert_eq!((values.row(0).get(0), values.row(1).get(0)), (Some("once"), Some("new")));
+    let (status, body) = resend(&stage, first, &["unknown"]).await;
+    assert_eq!((status, stage.numbers(id_of(&body)).await), (201, vec![number(2)]));
+    stage.house.close().await;
+}
+
+#[tokio::test]
+async fn a_triggered_list_that_is_too_long_is_refused_in_words() {
+    let stage = Stage::open().await;
+    let row = (0, "a", UnitStatus::Failed);
+    let first = stage.stored(triggered(&stage, &[row, row, row]).await).await;
+    assert!(repeats(&stage.house.api, &first, 3).await.unwrap().is_some());
+    let refused = repeats(&stage.house.api, &first, 2).await.err().unwrap();
+    assert_eq!(refused.code(), crate::api::problem::Code::StateConflict);
     stage.house.close().await;
 }
