@@ -16,7 +16,7 @@ use engine::model::{
     Admission, ApiKey, Campaign, CampaignId, CampaignNo, Content, DeliveryPolicy, Draft, DraftStatus, Export,
     ExportFormat, ExportStatus, Filing, Invitation, JoinRequest, KeyScope, MessageTemplate, Mode, Principal,
     Revision, RevisionStatus, Role, Sender, SenderId, SendingRules, Status, Suppression, SuppressionKind,
-    TemplateId, TemplateVersion, UserId, Workspace,
+    TemplateId, TemplateVersion, UserId, Workspace, WorkspaceId,
 };
 use engine::store::{Catalog, Entity, Kind, MAX_PAGE, Query, Scope};
 use jiff::Timestamp;
@@ -318,19 +318,6 @@ fn campaigns(workspace: &Workspace, creator: UserId, [no, draft_no]: [CampaignNo
         decided_at: None,
         archived_at: None,
     };
-    let draft = Draft {
-        id: CampaignId(Uuid::now_v7()),
-        workspace_id,
-        no: draft_no,
-        fields: BTreeMap::new(),
-        upload: None,
-        status: DraftStatus::Open,
-        created_by: creator,
-        edited_by: Vec::new(),
-        version: 0,
-        created_at: now,
-        updated_at: now,
-    };
     let export = Export {
         id: Uuid::now_v7(),
         workspace_id,
@@ -352,9 +339,26 @@ fn campaigns(workspace: &Workspace, creator: UserId, [no, draft_no]: [CampaignNo
         Entity::Sender(sender),
         Entity::Revision(revision),
         Entity::Campaign(Box::new(campaign)),
-        Entity::Draft(draft),
+        Entity::Draft(draft(workspace_id, creator, draft_no)),
         Entity::Export(export),
     ]
+}
+
+fn draft(workspace_id: WorkspaceId, created_by: UserId, no: CampaignNo) -> Draft {
+    let now = Timestamp::now();
+    Draft {
+        id: CampaignId(Uuid::now_v7()),
+        workspace_id,
+        no,
+        fields: BTreeMap::new(),
+        upload: None,
+        status: DraftStatus::Open,
+        created_by,
+        edited_by: Vec::new(),
+        version: 0,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 /// A template with a version that waits.
