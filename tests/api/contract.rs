@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests::service::{Client, PASSWORD, Service, Setting};
 use tests::{Child, schemathesis, skip};
 
@@ -130,9 +130,8 @@ fn judge(
         command.args(["-H", &format!("{name}: {value}")]);
     }
     let mut run = Child::start(&mut command).map_err(|error| error.to_string())?;
-    let (mut said, end) = (Vec::new(), std::time::Instant::now() + DEADLINE);
-    while let Ok(line) = run.wait_for_line(end.saturating_duration_since(std::time::Instant::now()), |_| true)
-    {
+    let (mut said, end) = (Vec::new(), Instant::now() + DEADLINE);
+    while let Ok(line) = run.wait_for_line(end.saturating_duration_since(Instant::now()), |_| true) {
         said.push(line);
     }
     let status = run.wait_for_end(DEADLINE).map_err(|error| error.to_string())?;
@@ -170,7 +169,21 @@ async fn judged() -> anyhow::Result<Vec<String>> {
         ];
     }
     let requests = long.as_deref().unwrap_or(REQUESTS);
-    Ok(roles.into_iter().filter_map(|role| judge(&service, role, &path, requests).err()).collect())
+    let mut found = Vec::new();
+    for role in roles {
+        let begun = Instant::now();
+        let verdict = judge(&service, role, &path, requests);
+        if long.is_some() {
+            let word = if verdict.is_ok() { "kept its promises" } else { "did not" };
+            people::show(&format!(
+                "{requests} requests to each operation as {}: {word}, {:.0?}",
+                role.0,
+                begun.elapsed()
+            ));
+        }
+        found.extend(verdict.err());
+    }
+    Ok(found)
 }
 
 #[test]

@@ -5,7 +5,6 @@
 use crate::api::testing::{House, code, read};
 use engine::model::{ApiKey, KeyScope, Membership};
 use engine::store::{Catalog, Entity, Kind, Query, Scope};
-use jiff::Timestamp;
 use reqwest::Method;
 
 #[tokio::test]
@@ -61,7 +60,7 @@ async fn what_was_given_for_a_time_ends_with_it() {
         let query = Query { kind, statuses: Vec::new(), parent: None, after: None, limit: 2 };
         let mut page = house.store.list(Scope::Workspace(workspace.id), query).await.unwrap();
         assert_eq!(page.items.len(), 1);
-        let now = Timestamp::now();
+        let now = house.api.now();
         let over = match page.items.remove(0) {
             Entity::ApiKey(key) => Entity::ApiKey(ApiKey { expires_at: Some(now), version: 1, ..key }),
             Entity::Membership(place) => {
