@@ -174,7 +174,7 @@ async fn judged() -> anyhow::Result<Vec<String>> {
         let begun = Instant::now();
         let verdict = judge(&service, role, &path, requests);
         if long.is_some() {
-            let word = if verdict.is_ok() { "kept its promises" } else { "did not" };
+            let word = verdict.as_ref().err().map_or("kept its promises", String::as_str);
             people::show(&format!(
                 "{requests} requests to each operation as {}: {word}, {:.0?}",
                 role.0,

@@ -30,6 +30,9 @@ pub(crate) fn document() -> serde_json::Value {
     components.add_security_scheme("api_key", SecurityScheme::Http(bearer));
     let mut document = serde_json::to_value(&api).expect("the document has text keys only");
     open_flattened(&mut document);
+    for draft in ["Draft", "Listed_Draft"] {
+        unbind(&mut document["components"]["schemas"][draft]);
+    }
     document["x-problems"] = problems();
     document["x-permissions"] = permissions();
     document
@@ -61,6 +64,20 @@ fn open_parts(value: &mut serde_json::Value, schemas: &serde_json::Value) {
     }
 }
 
+/// A draft shows what was written, also what a submit would refuse: bounds of values are no part of its schema.
+fn unbind(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.retain(|key, bound| !(BOUNDS.contains(&key.as_str()) && bound.is_number()));
+            fields.values_mut().for_each(unbind);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(unbind),
+        _ => {}
+    }
+}
+
+const BOUNDS: [&str; 4] = ["minimum", "maximum", "minLength", "maxLength"];
+
 /// Every code that a problem's `type` may end in.
 fn problems() -> serde_json::Value {
     let row = |code: &Code| {
@@ -80,6 +97,18 @@ fn permissions() -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_draft_may_show_what_a_campaign_may_not_have() {
+        let document = document();
+        let schemas = &document["components"]["schemas"];
+        for draft in ["Draft", "Listed_Draft"] {
+            let text = schemas[draft].to_string();
+            assert!(text.contains("validity_s"), "{draft}: {text}");
+            assert!(!BOUNDS.iter().any(|bound| text.contains(&format!("\"{bound}\""))), "{draft}: {text}");
+        }
+        assert!(schemas["Campaign"].is_object() && document.to_string().contains("\"maximum\":2764799"));
+    }
 
     #[test]
     fn every_route_is_documented_with_a_sentence_its_answers_and_refusals() {
