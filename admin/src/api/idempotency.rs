@@ -106,6 +106,7 @@ async fn once(
         request: keyed_fingerprint(&key, &body),
         status: None,
         body: String::new(),
+        location: None,
         version: 0,
         created_at: api.now(),
     };
@@ -189,6 +190,9 @@ async fn again(api: &Api, asked: &Answer) -> Result<Response, Problem> {
     if status != StatusCode::NO_CONTENT {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
+    if let Some(location) = found.location.and_then(|location| HeaderValue::try_from(location).ok()) {
+        headers.insert(header::LOCATION, location);
+    }
     headers.insert(REPLAYED, HeaderValue::from_static("true"));
     Ok(response)
 }
@@ -220,7 +224,8 @@ async fn keep(api: &Api, Repeatable { answer, is_secret }: Repeatable, response:
         api.secret_answers.keep(id, now, std::mem::replace(&mut text, HELD_IN_MEMORY.to_owned()));
     }
     let status = Some(parts.status.as_u16());
-    complete(api, change(Answer { status, body: text, version, ..answer }, expect)).await;
+    let location = parts.headers.get(header::LOCATION).and_then(|it| it.to_str().ok()).map(str::to_owned);
+    complete(api, change(Answer { status, body: text, location, version, ..answer }, expect)).await;
     Response::from_parts(parts, Body::from(body))
 }
 

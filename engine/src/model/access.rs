@@ -117,6 +117,9 @@ pub struct Answer {
     pub status: Option<u16>,
     /// The answer.
     pub body: String,
+    /// Where what was made is found, as in the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// Counts changes.
     pub version: u32,
     /// When the request came.

@@ -38,7 +38,10 @@ impl Bench {
                 "panic" => panic!("as asked"),
                 "refuse once" if run == 1 => Problem::new(Code::StateConflict).into_response(),
                 "nothing" => StatusCode::NO_CONTENT.into_response(),
-                _ => (StatusCode::CREATED, axum::Json(json!({ "run": run }))).into_response(),
+                _ => {
+                    let location = [(header::LOCATION, format!("/api/v1/things/{run}"))];
+                    (StatusCode::CREATED, location, axum::Json(json!({ "run": run }))).into_response()
+                }
             }
         };
         let router = Router::new()
@@ -82,6 +85,7 @@ async fn the_same_request_has_the_same_answer_and_happens_once() {
         (StatusCode::CREATED, &HeaderValue::from_static("true"))
     );
     assert_eq!(again.headers()[header::CONTENT_TYPE], "application/json");
+    assert_eq!(again.headers()[header::LOCATION], first.headers()[header::LOCATION]);
     assert_eq!(text(first).await, text(again).await);
     assert_eq!(bench.refusal("k-1", "make more").await, Some(Code::IdempotencyMismatch));
     assert_eq!(bench.runs(), 1);

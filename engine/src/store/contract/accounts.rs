@@ -201,7 +201,8 @@ where
         let id = uuid::Builder::from_unix_timestamp_millis(second * 1_000, &[7; 10]).into_uuid();
         let (key, request) = (format!("key {second}"), "request".to_owned());
         let created_at = at();
-        Entity::Answer(Answer { id, key, request, status: None, body: String::new(), version: 0, created_at })
+        let (status, body, location) = (None, String::new(), None);
+        Entity::Answer(Answer { id, key, request, status, body, location, version: 0, created_at })
     };
     for second in [1_000, 2_000] {
         let change = change(Scope::Platform, Expect::Absent, created(second));
