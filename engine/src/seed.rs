@@ -114,6 +114,7 @@ impl Seed {
             created_by: author,
             submitted_by: None,
             decided_by: None,
+            self_approved: false,
             registration_ref: None,
             note: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,

@@ -166,7 +166,7 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         Some(WindowView { from, to, from_local: window.from, to_local: window.to })
     });
     let Live { counts, segments, hold_reason } = live(api, campaign);
-    let last = campaign.approvals.last().filter(|_| campaign.status != Status::New);
+    let last = campaign.approvals.last().filter(|_| was_approved(campaign, approvals_required));
     CampaignView {
         id: campaign.id,
         workspace_id: campaign.workspace_id,
@@ -213,6 +213,18 @@ pub(crate) fn campaign_view(api: &Api, campaign: &Campaign, approvals_required: 
         numbers_erased_at: campaign.filing.numbers_erased_at.map(Moment),
         restored_from: campaign.filing.restored_from,
         resent_from: campaign.filing.resent_from,
+    }
+}
+
+/// Whether it came past its approval: of one that ended before it began that shows in its approvals alone.
+fn was_approved(campaign: &Campaign, approvals_required: u8) -> bool {
+    match campaign.status {
+        Status::New => false,
+        status if status.is_final() && !campaign.started => {
+            campaign.filing.rejection_note.is_none()
+                && campaign.approvals.len() >= usize::from(approvals_required)
+        }
+        _ => true,
     }
 }
 

@@ -103,7 +103,7 @@ pub(crate) async fn event_views(api: &Api, events: Vec<AuditEvent>) -> Result<Ve
 }
 
 /// Of two states of one thing the fields that differ; anything else whole.
-fn differing(before: Value, after: Value) -> (Value, Value) {
+pub(crate) fn differing(before: Value, after: Value) -> (Value, Value) {
     match (before, after) {
         (Value::Object(mut before), Value::Object(mut after)) => {
             let equal: Vec<String> = before

@@ -14,6 +14,8 @@ pub(crate) const MAX_NOTE_CHARS: usize = 1_000;
 pub(crate) const MAX_EMAIL_OCTETS: usize = 254;
 /// Longest part of an email before the `@`, octets (RFC 5321, 4.5.3.1.1).
 const MAX_LOCAL_OCTETS: usize = 64;
+/// Longest phone number as written, characters: fifteen digits with whatever people put between them.
+pub(crate) const MAX_NUMBER_CHARS: usize = 64;
 
 /// A line of text, such as a name, without blanks around it.
 ///

@@ -11,6 +11,7 @@
 use super::caller::Caller;
 use super::json::{collect, limit, octets};
 use super::problem::{Code, Problem};
+use super::request::to_its_end;
 use super::state::Api;
 use crate::accounts::{ANSWER_LIFETIME, digest, fingerprint};
 use axum::body::Body;
@@ -121,18 +122,12 @@ async fn once(
     }
     let repeatable = Repeatable { answer, is_secret: SECRET.contains(&route) };
     let request = Request::from_parts(parts, Body::from(body));
-    let running = tokio::spawn(async move {
+    // After a panic nobody knows how far it came: the place stays taken.
+    to_its_end(async move {
         let response = next.run(request).await;
-        keep(&api, repeatable, response).await
-    });
-    match running.await {
-        Ok(response) => Ok(response),
-        // Nobody knows how far it came: the place stays taken.
-        Err(failed) => match failed.try_into_panic() {
-            Ok(cause) => std::panic::resume_unwind(cause),
-            Err(_) => Err(Problem::new(Code::Internal)),
-        },
-    }
+        Ok(keep(&api, repeatable, response).await)
+    })
+    .await
 }
 
 fn key(headers: &HeaderMap) -> Result<String, Problem> {

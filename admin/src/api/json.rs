@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Longest JSON body where no list comes: several times the longest text, every character of it escaped. All connections
 /// there may be hold some 256 MiB with it.
@@ -25,6 +26,9 @@ const WITH_LISTS: [&str; 4] = [
     "/api/v1/w/{slug}/campaigns/{id}/numbers",
     "/api/v1/w/{slug}/suppressions",
 ];
+/// JSON bodies longer than [`MAX_OCTETS`] that are received at a time: 128 MiB.
+const MAX_LARGE_BODIES: usize = 16;
+static LARGE_BODIES: Semaphore = Semaphore::const_new(MAX_LARGE_BODIES);
 /// How long a whole JSON body may take: the longest one at 280 KiB a second.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -56,9 +60,10 @@ pub(crate) fn limit(route: &str) -> usize {
 /// The whole body of a request, if it is not longer than `limit` and comes in time.
 ///
 /// # Errors
-/// 413, 408, and 400 for one that breaks off.
+/// 413, 408, 429 where many large ones come at once, and 400 for one that breaks off.
 pub(crate) async fn octets(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    tokio::time::timeout(BODY_TIMEOUT, collect(body, limit)).await.unwrap_or_else(|_| {
+    let whole = gather(body, limit, Some(&LARGE_BODIES));
+    tokio::time::timeout(BODY_TIMEOUT, whole).await.unwrap_or_else(|_| {
         Err(Problem::because(Code::RequestTimeout, "The body comes too slowly; it was given up."))
     })
 }
@@ -67,14 +72,29 @@ pub(crate) async fn octets(body: Body, limit: usize) -> Result<Bytes, Problem> {
 ///
 /// # Errors
 /// 413, and 400 for one that breaks off.
-pub(crate) async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let mut octets = BytesMut::new();
+pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    gather(body, limit, None).await
+}
+
+/// Takes one of `places` once the body is longer than [`MAX_OCTETS`].
+async fn gather(mut body: Body, limit: usize, places: Option<&'static Semaphore>) -> Result<Bytes, Problem> {
+    let (mut octets, mut place) = (BytesMut::new(), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::because(Code::Malformed, "The body ended early."))?;
         let Ok(data) = frame.into_data() else { continue };
         if data.len() > limit - octets.len() {
             tokio::spawn(drain(body));
             return Err(Problem::because(Code::TooLarge, format!("The body is longer than {limit} octets.")));
+        }
+        if let Some(places) = places
+            && place.is_none()
+            && octets.len() + data.len() > MAX_OCTETS
+        {
+            let Ok(taken) = places.try_acquire() else {
+                tokio::spawn(drain(body));
+                return Err(Problem::because(Code::RateLimited, "Many long lists are being received."));
+            };
+            place = Some(taken);
         }
         octets.extend_from_slice(&data);
     }
@@ -145,7 +165,7 @@ mod tests {
     use super::*;
     use crate::api::document;
     use axum::response::Response;
-    use futures_util::stream;
+    use futures_util::{StreamExt, stream};
     use serde::Deserialize;
     use serde_json::Value;
     use std::convert::Infallible;
@@ -186,6 +206,23 @@ mod tests {
             (refused.code(), began.elapsed().as_secs()),
             (Code::RequestTimeout, BODY_TIMEOUT.as_secs())
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_long_bodies_are_received_at_a_time_and_short_ones_always() {
+        static PLACES: Semaphore = Semaphore::const_new(1);
+        let long = || {
+            let begin = stream::once(async { Ok(Bytes::from(vec![b' '; MAX_OCTETS + 1])) });
+            Body::from_stream(begin.chain(slow(2).into_data_stream()))
+        };
+        let short = || Body::from(vec![b' '; MAX_OCTETS]);
+        let gathered = async |body| gather(body, MAX_LIST_OCTETS, Some(&PLACES)).await;
+        let (first, second, third) = tokio::join!(gathered(long()), gathered(long()), gathered(short()));
+        let length = |found: Result<Bytes, Problem>| found.map(|body| body.len()).map_err(|no| no.code());
+        assert_eq!(length(first), Ok(MAX_OCTETS + 3));
+        assert_eq!(length(second), Err(Code::RateLimited));
+        assert_eq!(length(third), Ok(MAX_OCTETS));
+        assert_eq!(length(gathered(long()).await), Ok(MAX_OCTETS + 3), "a place is given back");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod account_view;
 mod authoring;
 mod caller;
 mod campaign_view;
+mod csv;
 mod deciding;
 mod document;
 mod erasing;

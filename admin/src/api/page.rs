@@ -82,6 +82,14 @@ pub(crate) fn write_cursor<T: Serialize>(value: &T) -> String {
     text
 }
 
+/// A page of a list that is at hand as a whole; the cursor is a place in it.
+pub(crate) fn cut<T>(all: Vec<T>, query: &PageQuery) -> Result<Listed<T>, Problem> {
+    let (limit, from) = (query.limit()?, read_cursor(query.cursor.as_deref())?.unwrap_or(0_usize));
+    let next = from.saturating_add(limit);
+    let next_cursor = (next < all.len()).then(|| write_cursor(&next));
+    Ok(Listed { items: all.into_iter().skip(from).take(limit).collect(), next_cursor })
+}
+
 /// A page of a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Listed<T> {
@@ -109,5 +117,21 @@ mod tests {
             page(None).after().is_err() && page(Some(0)).limit().is_err() && page(Some(201)).limit().is_err()
         );
         assert_eq!((page(None).limit(), page(Some(200)).limit()), (Ok(50), Ok(200)));
+    }
+
+    #[test]
+    fn what_is_at_hand_as_a_whole_is_cut_into_pages_that_miss_nothing() {
+        let (mut seen, mut query) = (Vec::new(), PageQuery { limit: Some(3), cursor: None });
+        loop {
+            let page = cut((0..7).collect(), &query).expect("a page");
+            seen.push(page.items);
+            query.cursor = page.next_cursor;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
+        let behind = PageQuery { cursor: Some(write_cursor(&usize::MAX)), ..query };
+        assert_eq!(cut(vec![0], &behind).expect("a page").items, Vec::<i32>::new());
     }
 }

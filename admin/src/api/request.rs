@@ -96,6 +96,22 @@ pub(crate) async fn trace(State(api): State<Arc<Api>>, mut request: Request, nex
     response
 }
 
+/// Goes on when the client goes away: what such work makes durable must get its owner. A panic stays one.
+///
+/// # Errors
+/// Those of the work; 500 where the process ends under it.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(cause) => std::panic::resume_unwind(cause),
+            Err(_) => Err(Problem::new(Code::Internal)),
+        },
+    }
+}
+
 /// The answer to a panic: the same as to any other defect, and nothing of its message.
 pub(crate) fn panicked(cause: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let told = cause.downcast_ref::<String>().map(String::as_str);

@@ -177,8 +177,10 @@ impl Engine {
         Ok(match self.0.journal.free_octets().await? {
             None => Check::fine("disk", "is the store's own affair"),
             Some(free) => {
-                let detail = format!("{} MiB free, {} MiB wanted", free >> 20, needed >> 20);
-                Check { name: "disk", ok: free >= needed, detail }
+                let ok = free >= needed;
+                let is_room = if ok { "there is room for" } else { "there is no room for" };
+                // How much there is in all concerns whoever runs the installation.
+                Check { name: "disk", ok, detail: format!("{is_room} {} MiB", needed >> 20) }
             }
         })
     }

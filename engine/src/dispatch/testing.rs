@@ -28,6 +28,7 @@ pub(crate) fn revision() -> Revision {
         version: 0,
         created_by: UserId(ID),
         decided_by: Some(UserId(Uuid::from_u128(8))),
+        self_approved: false,
         submitted_by: None,
         registration_ref: None,
         note: None,

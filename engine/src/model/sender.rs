@@ -57,6 +57,9 @@ pub struct Revision {
     pub submitted_by: Option<UserId>,
     /// Who decided, once decided.
     pub decided_by: Option<UserId>,
+    /// Whether it was approved by somebody who had created or submitted it, where the workspace is granted that.
+    #[serde(default)]
+    pub self_approved: bool,
     /// How the carriers know it: a number or name of their registration.
     #[serde(default)]
     pub registration_ref: Option<String>,

@@ -72,6 +72,9 @@ pub struct TemplateVersion {
     pub submitted_by: Option<UserId>,
     /// Who decided, once decided.
     pub decided_by: Option<UserId>,
+    /// Whether it was approved by somebody who had created or submitted it, where the workspace is granted that.
+    #[serde(default)]
+    pub self_approved: bool,
     /// Why it was rejected.
     pub note: Option<String>,
     /// When it was created.

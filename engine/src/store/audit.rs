@@ -84,7 +84,7 @@ fn cut(text: &mut String, octets: usize) {
     text.truncate(text.floor_char_boundary(octets));
 }
 
-/// Most accounts that a query may name.
+/// Most accounts that a query may name, and most entities.
 pub const MAX_AUDIT_PEOPLE: usize = 200;
 
 /// Which events of a log are wanted; whatever is not given does not matter.
@@ -98,8 +98,8 @@ pub struct AuditQuery {
     pub action: Option<String>,
     /// Only of entities of this kind.
     pub entity_kind: Option<String>,
-    /// Only of this entity; of a campaign its notes too.
-    pub entity: Option<EntityId>,
+    /// Only of one of these entities, their notes too, at most [`MAX_AUDIT_PEOPLE`]; `None` for all.
+    pub entities: Option<Vec<EntityId>>,
     /// Not before this time.
     pub from: Option<jiff::Timestamp>,
     /// Before this time.

@@ -213,7 +213,7 @@ pub trait Catalog: Send + Sync {
     /// holds: where a query joins several wishes a page may be short and still have a next one.
     ///
     /// # Errors
-    /// `Refused` for more than [`MAX_AUDIT_PEOPLE`]. `Unavailable`.
+    /// `Refused` for more than [`MAX_AUDIT_PEOPLE`] accounts or entities. `Unavailable`.
     fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage>;
 
     /// The version of the layout in which everything is stored; this program writes [`SCHEMA_VERSION`].

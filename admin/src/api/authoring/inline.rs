@@ -44,11 +44,12 @@ pub(crate) async fn take(
         let message = format!("One call has at most {MAX_RECIPIENTS} recipients; upload a file instead.");
         return Err(Problem::field("recipients", "too_many", message));
     }
+    // First of all: those who wait for their room hold their recipients in memory.
+    let permit = api.intakes.permit_for(workspace.id)?;
     let room = quota::reserve(api, workspace, octets(&recipients)).await?;
     let region = workspace.policies.default_region.as_deref().map(Region::new).transpose();
     let region = region.map_err(|_| Problem::new(Code::Internal))?;
     let reading = read(&recipients, &names, region.as_ref(), api.now());
-    let permit = api.intakes.permit_for(workspace.id)?;
     let no = api.catalog.next_campaign_no().await?;
     let (journal, rows) = (Arc::clone(&api.journal), reading.taken);
     let sample = rows.iter().take(SAMPLE).map(|(number, _)| Number(*number).to_string()).collect();

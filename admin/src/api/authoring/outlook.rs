@@ -6,7 +6,7 @@ use crate::api::campaign_view::encoding_word;
 use crate::api::moment::Moment;
 use crate::api::problem::{FieldError, Problem};
 use crate::api::state::Api;
-use engine::model::{CampaignNo, Mode, Number, Plan, Values, values};
+use engine::model::{CampaignNo, Mode, Plan, Values, values};
 use engine::schedule::{Charges, MAX_WINDOW_DAYS, ON_TIME_GRACE_S, Zone, plan};
 use engine::store::StoreError;
 use engine::text::{ForcingCharacter, MAX_SAMPLES, Template, samples};
@@ -166,7 +166,9 @@ async fn sampled(
     }
     let values = Values::index(&packed, wording.variables.len()).unwrap_or_default();
     let view = |(at, rendered): (usize, Result<engine::text::Rendered, engine::text::Rendering>)| {
-        let number = first.numbers.get(at).map(|number| Number(*number).to_string());
+        // One that was erased has none to show.
+        let number = first.identities().nth(at).and_then(|identity| identity.number());
+        let number = number.map(|number| number.to_string());
         match rendered {
             Ok(rendered) => {
                 let (text, segments) = (Some(rendered.text), Some(rendered.segments));

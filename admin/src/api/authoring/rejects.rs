@@ -1,5 +1,6 @@
 //! The refused lines of a recipient file: kept as the job errors of its draft or campaign, read back as csv (R111).
 
+use crate::api::csv::cell;
 use crate::api::problem::Problem;
 use crate::api::state::Api;
 use axum::body::Body;
@@ -55,36 +56,7 @@ pub(crate) async fn csv(api: &Arc<Api>, scope: Scope, id: CampaignId) -> Result<
 
 fn line(text: &mut String, error: &JobError) {
     let line = error.line.map(|line| line.to_string()).unwrap_or_default();
-    let (detail, sentence) = (field(&error.detail), field(error.code.sentence()));
+    let (detail, sentence) = (cell(&error.detail), cell(error.code.sentence()));
     // Writing to a string does not fail.
     let _ = write!(text, "{line},{},{detail},{sentence}\r\n", error.code.code());
-}
-
-/// One field, quoted where needed; what a spreadsheet would run as a formula is preceded by an apostrophe.
-fn field(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    if text.contains([',', ';', '\t', '"', '\r', '\n']) {
-        format!("\"{guard}{}\"", text.replace('"', "\"\""))
-    } else {
-        format!("{guard}{text}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_field_is_a_formula_or_ends_another() {
-        let table = [
-            ("12", "12"),
-            ("=1+1", "'=1+1"),
-            ("+49", "'+49"),
-            ("a,\"b\"", "\"a,\"\"b\"\"\""),
-            ("-1;2", "\"'-1;2\""),
-        ];
-        for (text, expected) in table {
-            assert_eq!(field(text), expected);
-        }
-    }
 }

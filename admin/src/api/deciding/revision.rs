@@ -23,6 +23,7 @@ pub(in crate::api) struct Course<'a> {
     version: &'a mut u32,
     submitted_by: &'a mut Option<UserId>,
     decided_by: &'a mut Option<UserId>,
+    self_approved: &'a mut bool,
     decided_at: &'a mut Option<Timestamp>,
     archived_at: &'a mut Option<Timestamp>,
     note: &'a mut Option<String>,
@@ -48,6 +49,7 @@ impl Reviewed for Revision {
             version: &mut self.version,
             submitted_by: &mut self.submitted_by,
             decided_by: &mut self.decided_by,
+            self_approved: &mut self.self_approved,
             decided_at: &mut self.decided_at,
             archived_at: &mut self.archived_at,
             note: &mut self.note,
@@ -68,6 +70,7 @@ impl Reviewed for TemplateVersion {
             version: &mut self.state_version,
             submitted_by: &mut self.submitted_by,
             decided_by: &mut self.decided_by,
+            self_approved: &mut self.self_approved,
             decided_at: &mut self.decided_at,
             archived_at: &mut self.archived_at,
             note: &mut self.note,
@@ -104,9 +107,11 @@ pub(in crate::api) fn submit<T: Reviewed>(thing: &T, by: UserId) -> Result<T, Pr
 /// # Errors
 /// `self_approval_forbidden`, `already_decided`, `state_conflict`.
 pub(in crate::api) fn approve<T: Reviewed>(thing: &T, judge: &Judge, now: Timestamp) -> Result<T, Problem> {
-    may_decide(thing, judge)?;
+    let is_own = judge.four_eyes(is_own(thing, judge.user))?;
     let mut next = moved(thing, RevisionMove::Approve)?;
-    next.course().decide(judge.user, now, None);
+    let mut course = next.course();
+    course.decide(judge.user, now, None);
+    *course.self_approved = is_own;
     Ok(next)
 }
 
@@ -213,6 +218,7 @@ mod tests {
             created_by: user(1),
             submitted_by: Some(user(2)),
             decided_by: None,
+            self_approved: false,
             registration_ref: None,
             note: None,
             created_at: Timestamp::UNIX_EPOCH,
@@ -232,7 +238,10 @@ mod tests {
             let codes = refused.map(|refused| refused.map_err(|problem| problem.code()));
             assert!(codes.iter().all(|code| *code == Err(Code::SelfApprovalForbidden)), "{codes:?}");
         }
+        let granted = Judge { standing: Standing::Admin, allow_self_approval: true, ..judge(2) };
+        assert!(approve(&pending, &granted, Timestamp::MAX).expect("granted").self_approved);
         let approved = approve(&pending, &judge(3), Timestamp::MAX).expect("another's");
+        assert!(!approved.self_approved);
         assert_eq!((approved.status, approved.decided_by), (RevisionStatus::Approved, Some(user(3))));
         assert_eq!((approved.version, approved.decided_at), (5, Some(Timestamp::MAX)));
     }
@@ -299,6 +308,7 @@ mod tests {
             created_by: user(1),
             submitted_by: None,
             decided_by: None,
+            self_approved: false,
             note: None,
             created_at: now,
             decided_at: None,

@@ -1,8 +1,8 @@
 //! One export's file: rows of recipients as CSV or as bare numbers, a chunk at a time.
 //!
-//! CSV is that of RFC 4180. A cell that a spreadsheet would take for a formula begins with an apostrophe: texts of an
-//! SMSC are nothing that this program may run on somebody's desk.
+//! CSV is that of RFC 4180. Texts of an SMSC are nothing that this program may run on somebody's desk: see [`cell`].
 
+use crate::api::csv::cell;
 use crate::api::moment::Moment;
 use crate::api::recipient_view::{Numbers, RecipientView, Shower};
 use crate::privacy::CtnHasher;
@@ -137,46 +137,7 @@ fn line(file: &mut impl Write, cells: [String; 12]) -> io::Result<()> {
         if place > 0 {
             file.write_all(b",")?;
         }
-        cell(file, text)?;
+        file.write_all(cell(text).as_bytes())?;
     }
     file.write_all(b"\r\n")
-}
-
-/// Writes a cell so that it is read back as this text and never run.
-fn cell(file: &mut impl Write, text: &str) -> io::Result<()> {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    if !is_formula && !text.contains(['"', ',', '\r', '\n']) {
-        return file.write_all(text.as_bytes());
-    }
-    file.write_all(if is_formula { b"\"'" } else { b"\"" })?;
-    file.write_all(text.replace('"', "\"\"").as_bytes())?;
-    file.write_all(b"\"")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula_or_breaks_its_line() {
-        let table = [
-            ("", ""),
-            ("491511", "491511"),
-            ("a,b", "\"a,b\""),
-            ("a\"b", "\"a\"\"b\""),
-            ("a\nb", "\"a\nb\""),
-            ("=1+1", "\"'=1+1\""),
-            ("+49", "\"'+49\""),
-            ("-1", "\"'-1\""),
-            ("@sum", "\"'@sum\""),
-            ("\t=1", "\"'\t=1\""),
-            ("\r=1", "\"'\r=1\""),
-            ("=cmd|' /C calc'!A0,\"x\"", "\"'=cmd|' /C calc'!A0,\"\"x\"\"\""),
-        ];
-        for (text, expected) in table {
-            let mut written = Vec::new();
-            cell(&mut written, text).expect("memory takes it");
-            assert_eq!(String::from_utf8(written).expect("text"), expected, "{text:?}");
-        }
-    }
 }

@@ -131,7 +131,7 @@ impl EventQuery {
             people: None,
             action: self.action,
             entity_kind: self.kind,
-            entity: self.entity.map(EntityId),
+            entities: self.entity.map(|id| vec![EntityId(id)]),
             from: self.from.as_ref().map(|text| time("from", text)).transpose()?,
             to: self.to.as_ref().map(|text| time("to", text)).transpose()?,
             before: page::read_cursor::<AuditPlace>(self.cursor.as_deref())?,

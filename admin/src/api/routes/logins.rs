@@ -4,9 +4,9 @@ use super::Routes;
 use crate::api::caller::{Caller, Proof};
 use crate::api::guard::Access;
 use crate::api::moment::Moment;
-use crate::api::page::Listed;
+use crate::api::page::{Listed, PageQuery, cut};
 use crate::api::problem::{Code, Problem};
-use crate::api::query::Path;
+use crate::api::query::{Path, Query};
 use crate::api::state::Api;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -59,13 +59,19 @@ fn current(caller: &Caller) -> Result<Uuid, Problem> {
     }
 }
 
-/// One's open logins, newest first, at most 200.
-#[utoipa::path(get, path = "/me/logins", tag = "Account", responses((status = 200, body = Listed<LoginView>)))]
-async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<impl IntoResponse, Problem> {
+/// One's open logins, newest first, at most 200 in all.
+#[utoipa::path(
+    get, path = "/me/logins", tag = "Account", params(PageQuery),
+    responses((status = 200, body = Listed<LoginView>))
+)]
+async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<axum::Json<Listed<LoginView>>, Problem> {
     let current = current(&caller)?;
     let logins = api.logins.of(caller.user.id, api.now()).await?;
-    let items: Vec<_> = logins.into_iter().map(|login| view(login, current)).collect();
-    Ok(axum::Json(Listed { items, next_cursor: None }))
+    cut(logins.into_iter().map(|login| view(login, current)).collect(), &query).map(axum::Json)
 }
 
 /// End all of one's logins but the one that asks.

@@ -6,6 +6,7 @@
 use super::Routes;
 use crate::api::caller::Caller;
 use crate::api::erasing::{MAX_OPEN, open};
+use crate::api::fields::MAX_NUMBER_CHARS;
 use crate::api::guard::Access;
 use crate::api::json::Json;
 use crate::api::moment::Moment;
@@ -23,8 +24,6 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// Longest number as written, characters: fifteen digits with whatever people put between them.
-const MAX_NUMBER_CHARS: usize = 64;
 /// What becomes of entries of suppression lists.
 const KEPT: &str = "kept";
 

@@ -1,6 +1,7 @@
 //! A workspace's settings: what its admins decide, what the provider has set, and who may do what in it.
 
 use super::Routes;
+use crate::api::authoring::quota::stored_octets;
 use crate::api::caller::Member;
 use crate::api::fields::{self, present};
 use crate::api::guard::Access;
@@ -151,14 +152,16 @@ pub(crate) struct SettingsView {
     policies: PoliciesView,
     /// What the provider has set.
     terms: TermsView,
+    /// Octets of recipient lists that it keeps now, of `terms.storage_quota_bytes`.
+    stored_bytes: u64,
     /// Who may do what.
     permissions: PermissionTable,
     /// Counts changes.
     version: u32,
 }
 
-impl From<Workspace> for SettingsView {
-    fn from(workspace: Workspace) -> Self {
+impl SettingsView {
+    fn of(workspace: Workspace, stored_bytes: u64) -> Self {
         let (policies, terms) = (workspace.policies, workspace.terms);
         Self {
             slug: workspace.slug,
@@ -181,6 +184,7 @@ impl From<Workspace> for SettingsView {
                 allow_self_approval: terms.allow_self_approval,
                 channels: terms.channels,
             },
+            stored_bytes,
             permissions: PermissionTable::whole(),
             version: workspace.version,
         }
@@ -192,8 +196,9 @@ impl From<Workspace> for SettingsView {
     get, path = "/w/{slug}/settings", tag = "Settings", params(("slug" = String, Path, description = "Slug")),
     responses((status = 200, body = SettingsView))
 )]
-async fn show(member: Member) -> axum::Json<SettingsView> {
-    axum::Json(Workspace::clone(&member.workspace).into())
+async fn show(State(api): State<Arc<Api>>, member: Member) -> Result<axum::Json<SettingsView>, Problem> {
+    let stored_bytes = stored_octets(&api, member.workspace.id).await?;
+    Ok(axum::Json(SettingsView::of(Workspace::clone(&member.workspace), stored_bytes)))
 }
 
 /// A change of the policies; what is left out stays.
@@ -376,7 +381,9 @@ async fn edit(
         checked.apply(workspace);
         Ok(())
     };
-    Ok(axum::Json(change(&api, member.workspace.id, hand, edit).await?.into()))
+    let changed = change(&api, member.workspace.id, hand, edit).await?;
+    let stored_bytes = stored_octets(&api, changed.id).await?;
+    Ok(axum::Json(SettingsView::of(changed, stored_bytes)))
 }
 
 #[cfg(test)]

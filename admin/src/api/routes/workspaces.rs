@@ -1,6 +1,7 @@
 //! Workspaces as the provider sees them: who has one, and what it may use. Only for super admins.
 
 use super::Routes;
+use crate::api::authoring::quota::stored_octets;
 use crate::api::caller::Caller;
 use crate::api::fields::{self, present};
 use crate::api::guard::Access;
@@ -83,6 +84,15 @@ impl From<Workspace> for WorkspaceView {
             version: workspace.version,
         }
     }
+}
+
+/// A workspace by itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkspaceDetail {
+    #[serde(flatten)]
+    workspace: WorkspaceView,
+    /// Octets of recipient lists that it keeps now.
+    stored_bytes: u64,
 }
 
 /// Every workspace, the newest first.
@@ -172,13 +182,15 @@ fn slug(text: String) -> Result<String, Problem> {
 /// A workspace with the provider's limits.
 #[utoipa::path(
     get, path = "/workspaces/{slug}", tag = "Platform", params(("slug" = String, Path, description = "Slug")),
-    responses((status = 200, body = WorkspaceView))
+    responses((status = 200, body = WorkspaceDetail))
 )]
 async fn show(
     State(api): State<Arc<Api>>,
     Path(slug): Path<String>,
-) -> Result<axum::Json<WorkspaceView>, Problem> {
-    Ok(axum::Json(by_slug(&api, &slug).await?.into()))
+) -> Result<axum::Json<WorkspaceDetail>, Problem> {
+    let workspace = by_slug(&api, &slug).await?;
+    let stored_bytes = stored_octets(&api, workspace.id).await?;
+    Ok(axum::Json(WorkspaceDetail { workspace: workspace.into(), stored_bytes }))
 }
 
 /// The provider's limits; what is left out stays.

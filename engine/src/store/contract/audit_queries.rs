@@ -44,7 +44,7 @@ fn wanted(query: &AuditQuery, note: &Note) -> bool {
             note.action == *action || action.ends_with('.') && note.action.starts_with(action.as_str())
         })
         && query.entity_kind.as_ref().is_none_or(|kind| note.entity_kind == *kind)
-        && query.entity.is_none_or(|entity| note.entity_id == entity)
+        && query.entities.as_ref().is_none_or(|entities| entities.contains(&note.entity_id))
         && query.from.is_none_or(|from| note.at >= from)
         && query.to.is_none_or(|to| note.at < to)
 }
@@ -52,6 +52,7 @@ fn wanted(query: &AuditQuery, note: &Note) -> bool {
 fn queries() -> Vec<AuditQuery> {
     let all = AuditQuery::default;
     let people = |ids: &[u32]| Some(ids.iter().map(|n| UserId(id(*n))).collect());
+    let entities = |ids: &[u32]| Some(ids.iter().map(|n| EntityId(id(*n))).collect());
     let action = |action: &str| Some(action.to_owned());
     let half = SignedDuration::from_micros(500);
     vec![
@@ -65,7 +66,9 @@ fn queries() -> Vec<AuditQuery> {
         AuditQuery { action: action("login."), ..all() },
         AuditQuery { action: action("nothing."), ..all() },
         AuditQuery { entity_kind: action("export"), ..all() },
-        AuditQuery { entity: Some(EntityId(id(3))), ..all() },
+        AuditQuery { entities: entities(&[3]), ..all() },
+        AuditQuery { entities: entities(&[3, 5, 3]), ..all() },
+        AuditQuery { entities: entities(&[]), ..all() },
         AuditQuery { from: Some(millisecond(7)), to: Some(millisecond(30)), ..all() },
         AuditQuery { from: Some(millisecond(7) + half), to: Some(millisecond(30) + half), ..all() },
         AuditQuery { from: Some(millisecond(30)), to: Some(millisecond(7)), ..all() },
@@ -77,7 +80,7 @@ fn queries() -> Vec<AuditQuery> {
             from: Some(millisecond(9)),
             ..all()
         },
-        AuditQuery { entity: Some(EntityId(id(3))), actor: Some(UserId(id(1))), ..all() },
+        AuditQuery { entities: entities(&[3, 4]), actor: Some(UserId(id(1))), ..all() },
         AuditQuery { actor: Some(UserId(id(1))), people: people(&[2]), ..all() },
         AuditQuery { action: action("export.made"), entity_kind: action("user"), ..all() },
     ]
@@ -156,6 +159,9 @@ where
     let query = |count| AuditQuery { people: people(count), limit: 10, ..AuditQuery::default() };
     let refused = catalog.audit_events(IN_A, query(MAX_AUDIT_PEOPLE + 1)).await.expect_err("too many");
     assert!(matches!(refused, StoreError::Refused(_)), "{refused}");
+    let entities = Some((0..).take(MAX_AUDIT_PEOPLE + 1).map(|n| EntityId(id(n))).collect());
+    let query_of_many = AuditQuery { entities, limit: 10, ..AuditQuery::default() };
+    assert!(catalog.audit_events(IN_A, query_of_many).await.is_err());
     catalog.note(vec![of(1, IN_A)]).await.expect("noted");
     let page = catalog.audit_events(IN_A, query(MAX_AUDIT_PEOPLE)).await.expect("as many as may be");
     assert_eq!(page.items.len(), 1);

@@ -19,6 +19,7 @@ fn revision(status: RevisionStatus) -> Revision {
         created_by: UserId(id(3)),
         submitted_by: None,
         decided_by: None,
+        self_approved: false,
         registration_ref: Some("DE-17".to_owned()),
         note: None,
         created_at: at(),

@@ -32,6 +32,7 @@ fn version(n: u32, status: RevisionStatus) -> TemplateVersion {
         created_by: UserId(id(3)),
         submitted_by: None,
         decided_by: None,
+        self_approved: false,
         note: None,
         created_at: at(),
         decided_at: None,

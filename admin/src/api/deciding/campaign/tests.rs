@@ -80,6 +80,7 @@ fn revision() -> Revision {
         created_by: user(1),
         submitted_by: None,
         decided_by: Some(user(3)),
+        self_approved: false,
         registration_ref: None,
         note: None,
         created_at: NOW,

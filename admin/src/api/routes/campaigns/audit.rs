@@ -2,6 +2,7 @@
 
 use super::visible;
 use crate::api::caller::Member;
+use crate::api::event_view::differing;
 use crate::api::guard::Access;
 use crate::api::moment::Moment;
 use crate::api::page::{Listed, PageQuery, limit, read_cursor, write_cursor};
@@ -12,8 +13,8 @@ use crate::api::routes::Routes;
 use crate::api::state::Api;
 use axum::Json;
 use axum::extract::State;
-use engine::model::{AuditEvent, UserId};
-use engine::store::{AuditQuery, Entity, Kind, Scope, StoreError};
+use engine::model::{AuditEvent, CampaignId, EntityId, UserId};
+use engine::store::{AuditQuery, Entity, Kind, MAX_AUDIT_PEOPLE, MAX_PAGE, Scope, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub(super) fn routes() -> Routes {
     Routes::new().with(Access::Workspace(Action::CampaignRead), routes!(list))
 }
 
-/// Something that was done to a campaign.
+/// Something that was done to a campaign, or to an export of its recipients.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CampaignEvent {
     /// Its place in the log of the workspace.
@@ -43,10 +44,10 @@ pub(crate) struct CampaignEvent {
     action: String,
     /// Ties it to the answer and the logs.
     request_id: Option<String>,
-    /// The campaign before; `null` when it was created, and for what changed nothing.
+    /// Fields that were changed, as they were before; `null` when it was created, and for what changed nothing.
     #[schema(value_type = Option<Object>)]
     before: serde_json::Value,
-    /// The campaign behind it, or what else there is to know.
+    /// The same fields behind it, or what else there is to know.
     #[schema(value_type = Option<Object>)]
     after: serde_json::Value,
 }
@@ -66,7 +67,7 @@ async fn list(
 ) -> Result<Json<Listed<CampaignEvent>>, Problem> {
     let campaign = visible(&api, &member, id).await?;
     let query = AuditQuery {
-        entity: Some(campaign.id.into()),
+        entities: Some(entities(&api, &member, campaign.id).await?),
         before: read_cursor(page.cursor.as_deref())?,
         limit: limit(page.limit)?,
         ..AuditQuery::default()
@@ -75,6 +76,16 @@ async fn list(
     let names = names(&api, &found.items).await?;
     let items = found.items.into_iter().map(|event| shown(event, &names)).collect();
     Ok(Json(Listed { items, next_cursor: found.next.map(|place| write_cursor(&place)) }))
+}
+
+/// The campaign and its exports, the newest ones where there are very many: who took its recipients along is a part of
+/// its history.
+async fn entities(api: &Api, member: &Member, id: CampaignId) -> Result<Vec<EntityId>, StoreError> {
+    let limit = MAX_PAGE.min(MAX_AUDIT_PEOPLE) - 1;
+    let parent = Some(id.into());
+    let query = engine::store::Query { kind: Kind::Export, statuses: Vec::new(), parent, after: None, limit };
+    let exports = api.catalog.list(member.scope(), query).await?;
+    Ok(std::iter::once(id.into()).chain(exports.items.iter().map(Entity::id)).collect())
 }
 
 async fn names(api: &Api, events: &[AuditEvent]) -> Result<BTreeMap<UserId, String>, Problem> {
@@ -93,6 +104,7 @@ async fn names(api: &Api, events: &[AuditEvent]) -> Result<BTreeMap<UserId, Stri
 }
 
 fn shown(event: AuditEvent, names: &BTreeMap<UserId, String>) -> CampaignEvent {
+    let (before, after) = differing(event.before, event.after);
     CampaignEvent {
         seq: event.seq,
         at: event.at.into(),
@@ -101,7 +113,7 @@ fn shown(event: AuditEvent, names: &BTreeMap<UserId, String>) -> CampaignEvent {
         role: event.by.role,
         action: event.action,
         request_id: event.by.request_id,
-        before: event.before,
-        after: event.after,
+        before,
+        after,
     }
 }

@@ -5,8 +5,10 @@
 
 use crate::api::authoring::list::{self, Copying, Stored, discard};
 use crate::api::authoring::quota;
+use crate::api::authoring::upload::open_list;
 use crate::api::caller::Member;
 use crate::api::erasing::has_numbers;
+use crate::api::note::note;
 use crate::api::permission::Standing;
 use crate::api::problem::Problem;
 use crate::api::state::Api;
@@ -14,6 +16,7 @@ use engine::model::{
     Campaign, CampaignId, CampaignNo, Content, Filing, Mode, SenderId, Status, Upload, Workspace, WorkspaceId,
 };
 use engine::store::{Change, Entity, Expect, Kind, Scope};
+use serde_json::json;
 use uuid::Uuid;
 
 /// Copies it into `target`; the caller is Admin there, which was checked.
@@ -28,7 +31,8 @@ pub(super) async fn copy(
     target: &Workspace,
 ) -> Result<Campaign, Problem> {
     has_numbers(original)?;
-    let _room = quota::reserve(api, target, quota::of_campaign(original)).await?;
+    let octets = if original.mode == Mode::Trigger { 0 } else { quota::of_campaign(original) };
+    let _room = quota::reserve(api, target, octets).await?;
     // What is copied now is found by whoever erases behind it.
     let _lists = api.erasing.reading().await;
     let scope = Scope::Workspace(original.workspace_id);
@@ -42,22 +46,29 @@ pub(super) async fn copy(
     };
     let no = match &list {
         Some(list) => list.no,
-        None => empty(api).await?,
+        None => open_list(api).await?,
     };
     let mut made = anew(original, (no, 0), (target, member), api.now());
     if let Some(list) = list {
         made.recipients = list.recipients;
         made.content.recipients_digest = list.digest;
     }
-    let (scope, entity) = (Scope::Workspace(target.id), Entity::Campaign(Box::new(made.clone())));
-    let change = Change { scope, expect: Expect::Absent, entity, action: "campaign.restore_copy" };
-    let by = member.caller.principal(Standing::Admin.role());
-    if let Err(error) = api.catalog.apply(vec![change], &by, api.now()).await {
+    if let Err(problem) = record(api, member, (original, &made)).await {
         discard(api, no).await;
-        return Err(error.into());
+        return Err(problem);
     }
     api.engine.campaign_changed(made.workspace_id, made.id);
     Ok(made)
+}
+
+/// Stores it. That a list leaves its workspace is on record there before it is done.
+async fn record(api: &Api, member: &Member, (original, made): (&Campaign, &Campaign)) -> Result<(), Problem> {
+    let details = json!({ "workspace": made.workspace_id, "campaign": made.id });
+    note(api, member, "campaign.restore_elsewhere", (Kind::Campaign, original.id), details).await?;
+    let (scope, entity) = (Scope::Workspace(made.workspace_id), Entity::Campaign(Box::new(made.clone())));
+    let change = Change { scope, expect: Expect::Absent, entity, action: "campaign.restore_copy" };
+    let by = member.caller.principal(Standing::Admin.role());
+    Ok(api.catalog.apply(vec![change], &by, api.now()).await?)
 }
 
 /// Copies the recipients that still have a number.
@@ -71,13 +82,6 @@ async fn recipients(whose: (&Api, WorkspaceId), original: &Campaign) -> Result<S
         left_out: None,
     };
     list::copy_for(whose, copying).await
-}
-
-/// The list of a campaign whose numbers come by calls.
-async fn empty(api: &Api) -> Result<CampaignNo, Problem> {
-    let no = api.catalog.next_campaign_no().await?;
-    api.journal.write_recipients(no, 0)?.finish()?;
-    Ok(no)
 }
 
 fn anew(

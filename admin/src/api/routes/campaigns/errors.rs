@@ -6,7 +6,7 @@ use super::visible;
 use crate::api::caller::Member;
 use crate::api::guard::Access;
 use crate::api::moment::Moment;
-use crate::api::page::{PageQuery, limit, read_cursor, write_cursor};
+use crate::api::page::{Listed, PageQuery, cut, limit, read_cursor, write_cursor};
 use crate::api::permission::Action;
 use crate::api::problem::{Code, Problem};
 use crate::api::query::{Path, Query};
@@ -128,18 +128,22 @@ pub(crate) struct MessageErrorList {
     items: Vec<MessageErrorView>,
     /// Recipients whose error came after a thousand different ones.
     beyond: u64,
+    /// For the next page; `null` at the end.
+    next_cursor: Option<String>,
 }
 
 /// How messages of the campaign went wrong, each recipient counted once. While it runs this lags some seconds.
 #[utoipa::path(
     get, path = "/w/{slug}/campaigns/{id}/errors/message", tag = "Campaigns",
-    params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign")),
+    params(("slug" = String, Path, description = "The workspace"), ("id" = Uuid, Path, description = "The campaign"),
+        PageQuery),
     responses((status = 200, body = MessageErrorList), (status = 429, description = "Others are being counted"))
 )]
 async fn message(
     State(api): State<Arc<Api>>,
     member: Member,
     Path((_, id)): Path<(String, Uuid)>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<MessageErrorList>, Problem> {
     let campaign = visible(&api, &member, id).await?;
     // It reads every state of the campaign: seconds for ten million, so one at a time and off the thread that serves.
@@ -153,6 +157,7 @@ async fn message(
         found
     });
     let found = counting.await.map_err(|_| Problem::new(Code::Internal))??;
-    let items = found.items.into_iter().map(MessageErrorView::from).collect();
-    Ok(Json(MessageErrorList { items, beyond: found.beyond }))
+    let Listed { items, next_cursor } =
+        cut(found.items.into_iter().map(MessageErrorView::from).collect(), &query)?;
+    Ok(Json(MessageErrorList { items, beyond: found.beyond, next_cursor }))
 }

@@ -270,7 +270,8 @@ async fn one(
     Ok(Json(CampaignDetail { campaign, matches_template }))
 }
 
-/// The campaigns of every workspace, for super admins; nothing can be changed here.
+/// The campaigns of every workspace, for super admins; nothing can be changed here. One that is searched for by its id
+/// is found in the archive too.
 #[utoipa::path(
     get, path = "/w/master/campaigns", tag = "Campaigns", params(ListQuery),
     responses((status = 200, body = CampaignList))
@@ -279,7 +280,10 @@ async fn master(
     State(api): State<Arc<Api>>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<CampaignList>, Problem> {
-    let query = ListQuery::read(pairs)?.asked(Archived::Without)?;
+    let mut query = ListQuery::read(pairs)?.asked(Archived::Without)?;
+    if matches!(query.search, Some(Search::Id(_))) {
+        query.archived = Archived::Any;
+    }
     let mut workspaces = Workspaces { api: &api, known: BTreeMap::new() };
     page(&mut workspaces, (CampaignScope::EveryWorkspace, Some("master")), query).await
 }

@@ -5,8 +5,9 @@
 //! `Idempotency-Key`. The text is the approved one: a call supplies values of its variables and nothing else.
 
 use super::own;
-use super::recipients::{MAX_NUMBER_CHARS, region};
+use super::recipients::region;
 use crate::api::caller::Member;
+use crate::api::fields::MAX_NUMBER_CHARS;
 use crate::api::guard::Access;
 use crate::api::json::Json as Body;
 use crate::api::note::note;

@@ -6,6 +6,7 @@
 use super::visible;
 use crate::api::caller::{Member, Proof};
 use crate::api::erasing::has_numbers;
+use crate::api::fields::MAX_NUMBER_CHARS;
 use crate::api::guard::Access;
 use crate::api::json::Json as Body;
 use crate::api::moment::Moment;
@@ -34,8 +35,6 @@ use uuid::Uuid;
 
 /// Chunks that one request reads: 131,072 recipients, some 100 ms.
 const MAX_CHUNKS: ChunkNo = 32;
-/// Longest number as written, characters: fifteen digits with whatever people put between them.
-pub(super) const MAX_NUMBER_CHARS: usize = 64;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -6,6 +6,7 @@
 use super::filing::file;
 use super::list::memberships;
 use super::{copy, own, shown};
+use crate::api::authoring::edit::with_hand;
 use crate::api::caller::{Member, Proof};
 use crate::api::campaign_view::{CampaignView, campaign_view};
 use crate::api::guard::{Access, membership};
@@ -13,6 +14,7 @@ use crate::api::json::Json as Body;
 use crate::api::permission::Action;
 use crate::api::problem::{Code, Problem};
 use crate::api::query::Path;
+use crate::api::request::to_its_end;
 use crate::api::routes::Routes;
 use crate::api::state::Api;
 use axum::Json;
@@ -67,14 +69,18 @@ async fn restore(
     match asked.workspace.as_deref() {
         Some(chosen) if chosen != slug => {
             let target = target(&api, &member, chosen).await?;
-            let made = copy::copy(&api, &member, &campaign, &target).await?;
-            Ok(Json(campaign_view(&api, &made, target.policies.approvals_required)))
+            let (working, approvals_required) = (Arc::clone(&api), target.policies.approvals_required);
+            let copying = async move { copy::copy(&working, &member, &campaign, &target).await };
+            Ok(Json(campaign_view(&api, &to_its_end(copying).await?, approvals_required)))
         }
         None if !is_active => Err(choice(&api, &member).await?),
         _ => {
             let owner = if is_active { campaign.created_by } else { member.user_id() };
             let restored = file(&api, &member, (id, "campaign.restore"), |campaign| {
-                let mut restored = Campaign { created_by: owner, ..archived(campaign)? };
+                let campaign = archived(campaign)?;
+                // Whose text it is decides about it no more than before, should they come back.
+                let edited_by = with_hand(campaign.edited_by.clone(), owner, campaign.created_by);
+                let mut restored = Campaign { created_by: owner, edited_by, ..campaign };
                 restored.filing.archived_at = None;
                 restored.filing.archived_by = None;
                 Ok(restored)

@@ -8,8 +8,9 @@ use crate::api::authoring::list::{Copying, Stored, copy_for, discard};
 use crate::api::authoring::upload::open_list;
 use crate::api::caller::Member;
 use crate::api::campaign_view::{CampaignView, campaign_view};
-use crate::api::problem::{Code, Problem};
+use crate::api::problem::Problem;
 use crate::api::query::Path;
+use crate::api::request::to_its_end;
 use crate::api::state::Api;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -39,8 +40,7 @@ pub(super) async fn submit(
 ) -> Result<Created, Problem> {
     let (by, working) = (member.clone(), Arc::clone(&api));
     // To its end also when the client goes away: a list that was copied must get its owner.
-    let submitted = tokio::spawn(async move { submit_now(&working, &by, id).await });
-    let campaign = submitted.await.map_err(|_| Problem::new(Code::Internal))??;
+    let campaign = to_its_end(async move { submit_now(&working, &by, id).await }).await?;
     Ok(created(&api, &member, &campaign))
 }
 

@@ -58,6 +58,7 @@ pub(in crate::api::routes) async fn revision(
         created_by: person,
         submitted_by: None,
         decided_by: (status == RevisionStatus::Approved).then_some(person),
+        self_approved: false,
         registration_ref: None,
         note: None,
         created_at: Timestamp::now(),

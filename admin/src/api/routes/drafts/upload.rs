@@ -11,6 +11,7 @@ use crate::api::authoring::upload::Taken;
 use crate::api::caller::Member;
 use crate::api::problem::{Code, Problem};
 use crate::api::query::{Path, Query};
+use crate::api::request::to_its_end;
 use crate::api::state::Api;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -48,7 +49,7 @@ pub(super) async fn put(
         let taken = receive(&api, &member, (query, text.as_deref()), request).await?;
         attach(&api, &member, draft, taken).await
     };
-    tokio::spawn(work).await.map_err(|_| Problem::new(Code::Internal))?.map(axum::Json)
+    to_its_end(work).await.map(axum::Json)
 }
 
 async fn attach(api: &Api, member: &Member, draft: Draft, taken: Taken) -> Result<UploadView, Problem> {

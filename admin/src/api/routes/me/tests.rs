@@ -85,6 +85,8 @@ async fn logins_are_listed_and_ended_by_their_owner_alone() {
     let current: Vec<_> = items.iter().map(|item| item["is_current"].as_bool().unwrap()).collect();
     assert_eq!(current, [false, true, false]);
     assert!(body.to_string().find("credential").is_none());
+    let (_, page) = second.get("/me/logins?limit=2").await;
+    assert_eq!((page["items"].as_array().unwrap().len(), page["next_cursor"].is_string()), (2, true));
     let path = format!("/me/logins/{}", items[0]["id"].as_str().unwrap());
     assert_eq!(stranger.delete(&path).await.0, 404);
     assert_eq!(third.get("/me").await.0, 200);

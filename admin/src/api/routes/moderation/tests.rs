@@ -45,6 +45,7 @@ async fn revision(house: &House, workspace: &Workspace) -> Revision {
         created_by: nobody,
         submitted_by: None,
         decided_by: Some(nobody),
+        self_approved: false,
         registration_ref: None,
         note: None,
         created_at: now,
@@ -289,6 +290,21 @@ async fn two_approvals_are_given_by_two_people() {
     assert_eq!((status, &body["status"]), (200, &json!("Building")));
     until(&house, &campaign, Status::Done).await;
     assert_eq!(house.smsc.stats().submits, 3);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_ended_with_one_of_two_approvals_was_approved_by_nobody() {
+    let Scene { house, acme, moderator, author, campaign, .. } = scene().await;
+    let mut strict = acme.clone();
+    (strict.policies.approvals_required, strict.version) = (2, 1);
+    house.change(Entity::Workspace(strict), 0).await;
+    assert_eq!(approve(&moderator, &campaign, 1).await.0, 200);
+    let path = format!("/w/acme/campaigns/{}", campaign.id);
+    let (status, body) = author.post(&format!("{path}/cancel"), json!({})).await;
+    assert_eq!((status, &body["status"]), (200, &json!("Cancelled")), "{body}");
+    let (_, body) = author.get(&path).await;
+    assert_eq!((body["approvals"].as_array().map(Vec::len), &body["approved_by"]), (Some(1), &json!(null)));
     house.close().await;
 }
 

@@ -128,6 +128,7 @@ fn approved(sender: &Sender, new: &Provision, by: &Caller, (n, now): (u32, jiff:
         created_by: by.user.id,
         submitted_by: None,
         decided_by: Some(by.user.id),
+        self_approved: false,
         registration_ref: Some(new.registration_ref.clone()),
         note: None,
         created_at: now,

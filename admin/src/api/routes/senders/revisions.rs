@@ -129,6 +129,7 @@ async fn next_revision(
         created_by: member.user_id(),
         submitted_by: None,
         decided_by: None,
+        self_approved: false,
         registration_ref: new.registration_ref.clone(),
         note: None,
         created_at: now,

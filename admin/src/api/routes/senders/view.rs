@@ -58,6 +58,8 @@ pub(crate) struct RevisionView {
     #[schema(value_type = Option<Uuid>)]
     decided_by: Option<UserId>,
     decided_at: Option<Moment>,
+    /// Whether whoever approved it had created or submitted it, as the workspace is granted.
+    self_approved: bool,
     /// Why it was rejected or withdrawn.
     note: Option<String>,
     /// When it went out of use.
@@ -80,6 +82,7 @@ impl From<Revision> for RevisionView {
             submitted_by: r.submitted_by,
             decided_by: r.decided_by,
             decided_at: r.decided_at.map(Moment),
+            self_approved: r.self_approved,
             note: r.note,
             archived_at: r.archived_at.map(Moment),
         }

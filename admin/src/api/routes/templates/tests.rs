@@ -440,6 +440,7 @@ fn stored_version(of: &MessageTemplate, n: usize, status: RevisionStatus) -> Ent
         created_by: of.created_by,
         submitted_by: None,
         decided_by: None,
+        self_approved: false,
         note: None,
         created_at: of.created_at,
         decided_at: None,

@@ -112,6 +112,7 @@ fn first(
         created_by: member.user_id(),
         submitted_by: None,
         decided_by: None,
+        self_approved: false,
         note: None,
         created_at: now,
         decided_at: None,

@@ -63,6 +63,8 @@ pub(crate) struct VersionView {
     #[schema(value_type = Option<Uuid>)]
     decided_by: Option<UserId>,
     decided_at: Option<Moment>,
+    /// Whether whoever approved it had created or submitted it, as the workspace is granted.
+    self_approved: bool,
     /// Why it was rejected.
     note: Option<String>,
     /// When it went out of use.
@@ -82,6 +84,7 @@ impl From<TemplateVersion> for VersionView {
             submitted_by: v.submitted_by,
             decided_by: v.decided_by,
             decided_at: v.decided_at.map(Moment),
+            self_approved: v.self_approved,
             note: v.note,
             archived_at: v.archived_at.map(Moment),
         }

@@ -21,7 +21,9 @@ async fn a_super_admin_creates_a_workspace_once_and_nobody_else_does() {
     let id = engine::model::WorkspaceId(made["id"].as_str().unwrap().parse().unwrap());
     assert_eq!(house.actions(Scope::Workspace(id)).await, ["workspace.create"]);
     assert_eq!(house.actions(Scope::Platform).await.last().unwrap(), "workspace.create");
-    assert_eq!(root.get("/workspaces/acme-corp").await, (200, made));
+    let (status, mut shown) = root.get("/workspaces/acme-corp").await;
+    assert_eq!(shown.as_object_mut().unwrap().remove("stored_bytes"), Some(json!(0)));
+    assert_eq!((status, shown), (200, made));
     let (status, absent) = root.get("/workspaces/nowhere").await;
     assert_eq!((status, code(&absent)), (404, "not_found"));
     assert_eq!(admin.get("/workspaces/here").await.0, 403);

@@ -9,7 +9,8 @@ use crate::api::authoring::{inline, rejects};
 use crate::api::caller::Member;
 use crate::api::campaign_view::CampaignView;
 use crate::api::json::Json;
-use crate::api::problem::{Code, Problem};
+use crate::api::problem::Problem;
+use crate::api::request::to_its_end;
 use crate::api::routes::drafts::submit::{Created, created, fitted};
 use crate::api::state::Api;
 use axum::extract::State;
@@ -35,8 +36,7 @@ pub(super) async fn create(
 ) -> Result<Created, Problem> {
     let (by, working) = (member.clone(), Arc::clone(&api));
     // To its end also when the client goes away: a list that was written must get its owner.
-    let made = tokio::spawn(async move { create_now(&working, &by, body).await });
-    let campaign = made.await.map_err(|_| Problem::new(Code::Internal))??;
+    let campaign = to_its_end(async move { create_now(&working, &by, body).await }).await?;
     Ok(created(&api, &member, &campaign))
 }
 
@@ -54,7 +54,12 @@ async fn create_now(api: &Api, member: &Member, body: WholeCampaign) -> Result<C
         Err(problem) => Err(problem),
     };
     match (&written, taken) {
-        (Ok(campaign), Some(taken)) => rejects::keep(api, member.scope(), campaign.id, taken.rejects).await,
+        (Ok(campaign), Some(taken)) => {
+            if campaign.no != taken.stored.no {
+                discard(api, taken.stored.no).await;
+            }
+            rejects::keep(api, member.scope(), campaign.id, taken.rejects).await;
+        }
         (Err(_), Some(taken)) => discard(api, taken.stored.no).await,
         (_, None) => {}
     }
@@ -70,6 +75,11 @@ async fn take(
         return Ok(None);
     }
     let names = fields.text.get().and_then(|text| names_in(text).ok()).unwrap_or_default();
+    let is_again = |at: usize| names[..at].iter().any(|before| before.eq_ignore_ascii_case(&names[at]));
+    if let Some(at) = (0..names.len()).find(|at| is_again(*at)) {
+        let told = format!("{{{}}} stands there in two spellings: small or capital letters.", names[at]);
+        return Err(Problem::field("text", "ambiguous_variable", told));
+    }
     inline::take(api, (recipients, names), &member.workspace).await.map(Some)
 }
 

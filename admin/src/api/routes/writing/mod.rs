@@ -28,6 +28,7 @@ use crate::api::json::Json;
 use crate::api::permission::Action;
 use crate::api::problem::{Code, Problem};
 use crate::api::query::{Path, Query};
+use crate::api::request::to_its_end;
 use crate::api::state::Api;
 use axum::extract::{Request, State};
 use engine::model::{Campaign, EntityId, Mode, Status, Upload, UserId};
@@ -105,8 +106,7 @@ async fn change(
 ) -> Result<axum::Json<CampaignView>, Problem> {
     let (by, working) = (member.clone(), Arc::clone(&api));
     // To its end also when the client goes away: a list that was copied must get its owner.
-    let changed = tokio::spawn(async move { change_now(&working, &by, id, edit).await });
-    let campaign = changed.await.map_err(|_| Problem::new(Code::Internal))??;
+    let campaign = to_its_end(async move { change_now(&working, &by, id, edit).await }).await?;
     Ok(axum::Json(campaign_view(&api, &campaign, member.workspace.policies.approvals_required)))
 }
 
@@ -212,7 +212,7 @@ async fn put_recipients(
         let taken = receive(&api, &member, (query, Some(&text)), request).await?;
         replace_list(&api, &member, campaign, taken).await
     };
-    tokio::spawn(work).await.map_err(|_| Problem::new(Code::Internal))?.map(axum::Json)
+    to_its_end(work).await.map(axum::Json)
 }
 
 async fn replace_list(

@@ -17,14 +17,16 @@ use crate::api::erasing::has_numbers;
 use crate::api::json::Json;
 use crate::api::problem::{Code, Problem};
 use crate::api::query::Path;
+use crate::api::request::to_its_end;
 use crate::api::routes::drafts::submit::{Created, created};
 use crate::api::state::Api;
 use axum::extract::State;
-use engine::model::{Campaign, CampaignId, ChunkNo, Filing, Mode, Number, UnitStatus};
-use engine::store::StoreError;
+use engine::model::{Campaign, CampaignId, CampaignNo, ChunkNo, Filing, Mode, Number, UnitStatus};
+use engine::store::{Journal, StoreError};
 use serde::Deserialize;
 use std::cell::Cell;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -74,8 +76,7 @@ pub(super) async fn resend(
     let statuses = statuses(&body.status)?;
     let (by, working) = (member.clone(), Arc::clone(&api));
     // To its end also when the client goes away: a list that was copied must get its owner.
-    let made = tokio::spawn(async move { resend_now(&working, &by, id, statuses).await });
-    let campaign = made.await.map_err(|_| Problem::new(Code::Internal))??;
+    let campaign = to_its_end(async move { resend_now(&working, &by, id, statuses).await }).await?;
     Ok(created(&api, &member, &campaign))
 }
 
@@ -102,6 +103,10 @@ async fn resend_now(
         let told =
             format!("A campaign that is {} has not ended; only what has ended is sent again.", first.status);
         return Err(Problem::because(Code::StateConflict, told));
+    }
+    if first.mode == Mode::Trigger && first.started && first.counts.is_none() {
+        // Numbers of its last calls may not be in its list yet.
+        return Err(Problem::because(Code::StateConflict, "The campaign's last outcomes are being counted."));
     }
     has_numbers(&first)?;
     // What is copied now is found by whoever erases behind it.
@@ -159,21 +164,35 @@ impl Repeats {
 /// `state_conflict` for a list of more than `most` numbers; `rate_limited`; the store's.
 pub(super) async fn repeats(api: &Api, of: &Campaign, most: usize) -> Result<Option<Repeats>, Problem> {
     let _permit = api.intakes.permit_for(of.workspace_id)?;
+    let (journal, no, handle) = (Arc::clone(&api.journal), of.no, Handle::current());
+    let reading = move || numbers(&*journal, no, most, &handle).map(|numbers| numbers.map(Repeats::of));
+    let read = tokio::task::spawn_blocking(reading).await.map_err(|_| Problem::new(Code::Internal))?;
+    let Some(repeats) = read? else {
+        let told = format!("The campaign has more than {most} recipients; so many are not sent again.");
+        return Err(Problem::because(Code::StateConflict, told));
+    };
+    Ok(Some(repeats).filter(|repeats| !repeats.0.is_empty()))
+}
+
+/// Every number of a list as often as it is there; `None` for more than `most`.
+fn numbers(
+    journal: &dyn Journal,
+    no: CampaignNo,
+    most: usize,
+    handle: &Handle,
+) -> Result<Option<Vec<u64>>, StoreError> {
     let mut numbers = Vec::new();
     for chunk in 0..ChunkNo::MAX {
-        let list = match api.journal.recipients(of.no, chunk).await {
+        let list = match handle.block_on(journal.recipients(no, chunk)) {
             Err(StoreError::NotFound) => break,
             list => list?,
         };
         numbers.extend(list.identities().filter_map(|identity| identity.number()).map(|number| number.0));
         if numbers.len() > most {
-            let told = format!("The campaign has more than {most} recipients; so many are not sent again.");
-            return Err(Problem::because(Code::StateConflict, told));
+            return Ok(None);
         }
     }
-    let sorting = tokio::task::spawn_blocking(move || Repeats::of(numbers));
-    let repeats = sorting.await.map_err(|_| Problem::new(Code::Internal))?;
-    Ok(Some(repeats).filter(|repeats| !repeats.0.is_empty()))
+    Ok(Some(numbers))
 }
 
 /// The first campaign's content for these recipients, without its times.

@@ -68,6 +68,7 @@ impl Strand {
 struct Wishes<'a> {
     query: &'a AuditQuery,
     actor: Option<String>,
+    entities: Option<BTreeSet<[u8; 16]>>,
     people: Option<BTreeSet<String>>,
     subjects: BTreeSet<[u8; 16]>,
 }
@@ -75,8 +76,10 @@ struct Wishes<'a> {
 impl<'a> Wishes<'a> {
     fn new(query: &'a AuditQuery) -> Self {
         let people = query.people.as_deref();
+        let entities = query.entities.as_deref();
         Self {
             query,
+            entities: entities.map(|entities| entities.iter().map(|id| *id.0.as_bytes()).collect()),
             actor: query.actor.map(|user| user.to_string()),
             people: people.map(|people| people.iter().map(ToString::to_string).collect()),
             subjects: people.unwrap_or_default().iter().map(|user| *user.0.as_bytes()).collect(),
@@ -93,10 +96,8 @@ impl<'a> Wishes<'a> {
         if query.entity_kind.is_some() && query.entity_kind.as_deref() != Some(row.get_ref(3)?.as_str()?) {
             return Ok(false);
         }
-        if query
-            .entity
-            .is_some_and(|id| row.get_ref(4).is_ok_and(|found| found.as_blob() != Ok(id.0.as_bytes())))
-        {
+        let entity: [u8; 16] = row.get(4)?;
+        if self.entities.as_ref().is_some_and(|entities| !entities.contains(&entity)) {
             return Ok(false);
         }
         let actor = row.get_ref(5)?.as_str_or_null()?;
@@ -127,8 +128,10 @@ impl Control {
         scope: Scope,
         query: &AuditQuery,
     ) -> Result<AuditPage, StoreError> {
-        if query.people.as_ref().is_some_and(|people| people.len() > MAX_AUDIT_PEOPLE) {
-            return Err(StoreError::Refused(format!("a query names at most {MAX_AUDIT_PEOPLE} accounts")));
+        let (people, entities) = (query.people.as_ref().map(Vec::len), query.entities.as_ref().map(Vec::len));
+        if people.max(entities) > Some(MAX_AUDIT_PEOPLE) {
+            let told = format!("a query names at most {MAX_AUDIT_PEOPLE} accounts and as many entities");
+            return Err(StoreError::Refused(told));
         }
         let owner = owner(scope);
         self.read(|connection| page(connection, log_of(&owner), query))
@@ -209,8 +212,8 @@ fn ceil_ms(at: jiff::Timestamp) -> i64 {
 
 /// The strands that together hold everything that is wanted, chosen by what leaves the fewest events.
 fn strands(connection: &Connection, log: &[u8], query: &AuditQuery) -> rusqlite::Result<Vec<Strand>> {
-    if let Some(entity) = query.entity {
-        return Ok(vec![Strand::entity(entity)]);
+    if let Some(entities) = &query.entities {
+        return Ok(entities.iter().map(|entity| Strand::entity(*entity)).collect());
     }
     if let Some(actor) = query.actor {
         return Ok(vec![Strand::actor(actor)]);
@@ -307,13 +310,14 @@ mod tests {
 
     fn a_page_looks_through_hardly_more_than_it_gives(connection: &Connection) {
         let everything = AuditQuery { limit: 50, ..AuditQuery::default() };
-        let user = |n| UserId(Uuid::from_u128(n));
+        let (user, entity) = (|n| UserId(Uuid::from_u128(n)), |n| EntityId(Uuid::from_u128(n)));
         let people = Some((0..MAX_AUDIT_PEOPLE as u128).map(user).collect());
         let action = |action: &str| Some(action.to_owned());
         for (query, strands_wanted) in [
             (everything.clone(), 1),
             (AuditQuery { actor: Some(user(7)), ..everything.clone() }, 1),
-            (AuditQuery { entity: Some(EntityId(Uuid::from_u128(9))), ..everything.clone() }, 1),
+            (AuditQuery { entities: Some(vec![entity(9)]), ..everything.clone() }, 1),
+            (AuditQuery { entities: Some(vec![entity(9), entity(8)]), ..everything.clone() }, 2),
             (AuditQuery { action: action("login."), ..everything.clone() }, 7),
             (AuditQuery { action: action("campaign.pause"), ..everything.clone() }, 1),
             (AuditQuery { people, ..everything }, 2 * MAX_AUDIT_PEOPLE),

@@ -104,6 +104,14 @@ async fn a_campaign_whose_author_is_gone_goes_where_somebody_says() {
     let (status, body) = stage.admin.post(&path(id, "/restore"), json!({"workspace": "mine"})).await;
     assert_eq!((status, body["archived_at"].is_null()), (200, true));
     assert_eq!(body["created_by"], stage.admin.user.to_string());
+    assert!(
+        stage.stored(id).await.is_own(stage.author.user),
+        "who wrote it does not approve it after a return"
+    );
+    let events = stage.events(id).await;
+    let left = events.iter().find(|event| event.action == "campaign.restore_elsewhere").unwrap();
+    let went = (&left.after["workspace"], &left.after["campaign"]);
+    assert_eq!(went, (&json!(second.id), &json!(copy.rsplit('/').next())), "a list has left the workspace");
     stage.house.close().await;
 }
 

@@ -91,6 +91,8 @@ async fn master_shows_every_workspace_and_the_archive_the_callers_own() {
     assert_eq!(stage.admin.get("/w/master/campaigns").await.0, 404);
     assert_eq!(stage.admin.post(&path(id, "/archive"), json!({})).await.0, 200);
     assert_eq!(root.get("/w/master/campaigns").await.1["filtered_total"], 0);
+    let (_, found) = root.get(&format!("/w/master/campaigns?q={id}")).await;
+    assert_eq!(found["items"][0]["id"], id.to_string(), "support finds a campaign wherever it is");
     let (status, body) = stage.moderator.get("/w/archive/campaigns").await;
     assert_eq!((status, body["scope"].as_str()), (200, Some("archive")));
     assert_eq!(body["items"][0]["id"], id.to_string());

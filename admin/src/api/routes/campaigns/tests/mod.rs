@@ -72,6 +72,7 @@ impl Stage {
             created_by: UserId(Uuid::from_u128(1)),
             submitted_by: None,
             decided_by: Some(UserId(Uuid::from_u128(2))),
+            self_approved: false,
             registration_ref: None,
             note: None,
             created_at: now,
@@ -222,7 +223,7 @@ impl Stage {
 
     /// What the audit log holds about an entity, the oldest first.
     pub(super) async fn events(&self, id: impl Into<engine::model::EntityId>) -> Vec<AuditEvent> {
-        let query = AuditQuery { entity: Some(id.into()), limit: 200, ..AuditQuery::default() };
+        let query = AuditQuery { entities: Some(vec![id.into()]), limit: 200, ..AuditQuery::default() };
         let scope = Scope::Workspace(self.workspace.id);
         let mut events = self.house.store.audit_events(scope, query).await.unwrap().items;
         events.reverse();

@@ -84,11 +84,23 @@ async fn the_audit_of_a_campaign_names_who_approved_and_who_started_it() {
     assert_eq!((event["action"].as_str(), event["role"].as_str()), (Some("campaign.start"), Some("Author")));
     assert_eq!(event["actor"], stage.author.user.to_string());
     assert!(event["actor_name"].as_str().unwrap().starts_with("Author-"));
-    assert_eq!(event["after"]["approvals"][0]["by"], stage.moderator.user.to_string());
+    assert_eq!((&event["before"]["started"], &event["after"]["started"]), (&json!(false), &json!(true)));
+    assert_eq!(event["after"]["name"], json!(null), "only what differs is told");
     let cursor = body["next_cursor"].as_str().unwrap();
     let (_, rest) = stage.moderator.get(&path(id, &format!("/audit?cursor={cursor}"))).await;
     let actions: Vec<_> = rest["items"].as_array().unwrap().iter().map(|e| e["action"].clone()).collect();
     assert_eq!(actions, ["campaign.built", "test.create"]);
+    let approvals = &rest["items"][1]["after"]["approvals"];
+    assert_eq!(approvals[0]["by"], stage.moderator.user.to_string(), "what is new is told whole");
+    let (status, export) = stage.moderator.post(&path(id, "/exports"), json!({"format": "csv"})).await;
+    assert_eq!(status, 202, "{export}");
+    let (_, body) = stage.author.get(&path(id, "/audit")).await;
+    let taken = body["items"].as_array().unwrap().iter().find(|e| e["action"] == "export.create").unwrap();
+    assert_eq!(
+        taken["actor"],
+        stage.moderator.user.to_string(),
+        "who took its recipients along is a part of it"
+    );
     assert_eq!(stage.stranger.get(&path(id, "/audit")).await.0, 404);
     stage.house.close().await;
 }

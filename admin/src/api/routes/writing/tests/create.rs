@@ -126,6 +126,9 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_is_kept() {
     let (status, body) = stage.send(change).await;
     let named: Vec<&str> = wrong(&body).into_iter().map(|(field, _)| field).collect();
     assert_eq!((status, named), (422, vec!["dton", "dnpi", "channel", "daily_limit"]));
+    let twice = json!({"number": NUMBERS[0], "variables": {"Name": "Ann", "name": "Bob"}});
+    let (status, body) = stage.send(json!({"text": "{Name} {name}", "recipients": [twice]})).await;
+    assert_eq!((status, wrong(&body)), (422, vec![("text", "ambiguous_variable")]), "which value is meant?");
     assert_eq!(crate::api::routes::drafts::tests::list_files(&stage.house), Vec::<String>::new());
     let unused = stage.house.store.header(engine::model::CampaignNo(1)).await;
     assert!(matches!(unused, Err(engine::store::StoreError::NotFound)), "{unused:?}");

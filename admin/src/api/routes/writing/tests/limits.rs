@@ -137,5 +137,9 @@ async fn the_storage_quota_of_the_workspace_holds_for_recipients_in_a_call_too()
     // Nobody else's is touched by it, and what needs no storage is still taken.
     assert_eq!(stage.send(json!({"mode": "Trigger", "recipients": null})).await.0, 201);
     assert_eq!(stage.author.get("/w/shop/campaigns").await.1["workspace_total"], 3);
+    let admin = stage.house.member(&stage.workspace, "Admin").await;
+    let root = stage.house.super_admin().await;
+    assert_eq!(admin.get("/w/shop/settings").await.1["stored_bytes"], 2 * octets);
+    assert_eq!(root.get("/workspaces/shop").await.1["stored_bytes"], 2 * octets);
     stage.house.close().await;
 }

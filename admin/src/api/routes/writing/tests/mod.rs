@@ -111,7 +111,7 @@ impl Stage {
 
     /// What the audit log holds about a campaign, the oldest first.
     pub(super) async fn events(&self, id: CampaignId) -> Vec<AuditEvent> {
-        let query = AuditQuery { entity: Some(EntityId(id.0)), limit: 200, ..AuditQuery::default() };
+        let query = AuditQuery { entities: Some(vec![EntityId(id.0)]), limit: 200, ..AuditQuery::default() };
         let mut events = self.house.store.audit_events(self.scope(), query).await.unwrap().items;
         events.reverse();
         events

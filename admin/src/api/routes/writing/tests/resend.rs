@@ -300,6 +300,10 @@ async fn of_a_number_that_was_triggered_several_times_the_last_row_decides() {
     assert_eq!((values.row(0).get(0), values.row(1).get(0)), (Some("once"), Some("new")));
     let (status, body) = resend(&stage, first, &["unknown"]).await;
     assert_eq!((status, stage.numbers(id_of(&body)).await), (201, vec![number(2)]));
+    let uncounted = |campaign: &mut Campaign| (campaign.started, campaign.counts) = (true, None);
+    stage.set(uncounted, first).await;
+    let (status, body) = resend(&stage, first, &["failed"]).await;
+    assert_eq!((status, code(&body)), (409, "state_conflict"), "its last numbers may not be in its list yet");
     stage.house.close().await;
 }
 
