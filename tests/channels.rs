@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use bench::smsc::{Config, Fault, FaultRule};
-use engine::model::{CampaignId, Mode, SendingRules, Status};
+use engine::model::{CampaignId, HoldReason, Mode, SendingRules, Status};
 use engine::seed::Seed;
+use engine::{EngineError, RouteError};
 use std::future::Future;
 use std::time::Duration;
 use tests::invariants;
@@ -96,6 +97,80 @@ fn a_workspace_uses_only_channels_that_it_may_and_without_any_it_is_told_so() {
         let id = started(&mut stage, &seed, &Script::default()).await;
         ended(&mut stage, id, MINUTE).await;
         assert_eq!((accepted(&stage, 0), accepted(&stage, 1)), (0, 100));
+    });
+}
+
+/// Two channels of 20 messages a second each.
+fn slow_lines() -> Vec<Line> {
+    vec![line("a", |c| c.rate_per_s = 20), line("b", |c| c.rate_per_s = 20)]
+}
+
+fn grant(workspace: &mut engine::model::Workspace, channels: &[&str]) {
+    workspace.terms.channels = channels.iter().map(|name| (*name).to_owned()).collect();
+}
+
+#[test]
+fn a_workspace_that_is_limited_sends_over_what_is_left_to_it_and_without_any_it_is_told_so() {
+    on_virtual_time(async {
+        let place = place().unwrap();
+        let (mut stage, seed) = stage(&place, slow_lines()).await;
+        let waiting = stage.campaign(&seed, &Script::default()).await.unwrap();
+        stage.change(&seed, |workspace| grant(workspace, &["gone"])).await.unwrap();
+        let refused = stage.engine.start_campaign(seed.workspace, waiting, &seed.author()).await;
+        assert!(matches!(refused, Err(EngineError::Route(RouteError::NoChannel))), "{refused:?}");
+        let checks = stage.engine.preflight(&stage.stored(waiting).await.unwrap()).await.unwrap();
+        let told = checks.iter().find(|check| check.name == "channels").unwrap();
+        assert_eq!((told.ok, told.detail.as_str()), (false, "no channel accepts messages of this workspace"));
+        stage.change(&seed, |workspace| grant(workspace, &["b"])).await.unwrap();
+        stage.engine.start_campaign(seed.workspace, waiting, &seed.author()).await.unwrap();
+        ended(&mut stage, waiting, MINUTE).await;
+        assert_eq!((accepted(&stage, 0), accepted(&stage, 1)), (0, 100));
+    });
+}
+
+#[test]
+fn a_running_campaign_loses_a_channel_at_once_and_gets_it_back_at_once() {
+    on_virtual_time(async {
+        let place = place().unwrap();
+        let (mut stage, seed) = stage(&place, slow_lines()).await;
+        let id = started(&mut stage, &seed, &Script { recipients: 2_000, ..Script::default() }).await;
+        stage.until(MINUTE, |stage| accepted(stage, 0) > 50 && accepted(stage, 1) > 50).await.unwrap();
+        stage.change(&seed, |workspace| grant(workspace, &["a"])).await.unwrap();
+        // What was in flight at the change is answered meanwhile.
+        pass(Duration::from_secs(1)).await;
+        let (a, b) = (accepted(&stage, 0), accepted(&stage, 1));
+        stage.until(MINUTE, |stage| accepted(stage, 0) > a + 200).await.unwrap();
+        assert_eq!(accepted(&stage, 1), b, "not one more over the channel that was taken away");
+        stage.change(&seed, |workspace| grant(workspace, &["gone"])).await.unwrap();
+        pass(Duration::from_secs(1)).await;
+        let still = accepted(&stage, 0);
+        pass(MINUTE).await;
+        assert_eq!((accepted(&stage, 0), accepted(&stage, 1)), (still, b));
+        assert_eq!(stage.engine.hold_reason(id), Some(HoldReason::NoChannel));
+        stage.change(&seed, |workspace| grant(workspace, &[])).await.unwrap();
+        ended(&mut stage, id, 10 * MINUTE).await;
+        assert_eq!(accepted(&stage, 0) + accepted(&stage, 1), 2_000);
+        assert!(accepted(&stage, 1) > b + 200, "{} and {b}", accepted(&stage, 1));
+    });
+}
+
+#[test]
+fn a_campaign_that_is_found_without_a_channel_goes_on_when_its_workspace_is_granted_one() {
+    on_virtual_time(async {
+        let place = place().unwrap();
+        let (mut stage, seed) = stage(&place, slow_lines()).await;
+        let id = started(&mut stage, &seed, &Script { recipients: 1_000, ..Script::default() }).await;
+        stage.until(MINUTE, |stage| accepted(stage, 0) > 50).await.unwrap();
+        stage.change(&seed, |workspace| grant(workspace, &["gone"])).await.unwrap();
+        stage.restart().await.unwrap();
+        let before = accepted(&stage, 0) + accepted(&stage, 1);
+        pass(MINUTE).await;
+        assert_eq!(accepted(&stage, 0) + accepted(&stage, 1), before);
+        assert_eq!(stage.engine.hold_reason(id), Some(HoldReason::NoChannel));
+        let a = accepted(&stage, 0);
+        stage.change(&seed, |workspace| grant(workspace, &["b"])).await.unwrap();
+        ended(&mut stage, id, 10 * MINUTE).await;
+        assert_eq!((accepted(&stage, 0), accepted(&stage, 0) + accepted(&stage, 1)), (a, 1_000));
     });
 }
 

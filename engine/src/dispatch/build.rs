@@ -148,9 +148,9 @@ impl Engine {
         }
         Message::new(&campaign.content, 1).map_err(|why| unfit(TextInvalid)(&why))?;
         let rules = &campaign.content.rules;
-        self.routes(campaign).map_err(|why| unfit(NoChannel)(&why))?;
-        self.check_recipients(campaign).await?;
         let tenant = self.tenant(campaign.workspace_id).await?;
+        self.routes(campaign, &tenant).map_err(|why| unfit(NoChannel)(&why))?;
+        self.check_recipients(campaign).await?;
         let settings = tenant.settings();
         let now = self.timestamp();
         let today = settings.calendar.zone.day_of(now);

@@ -39,7 +39,9 @@ pub(crate) enum CampaignMsg {
     Pace(Box<Pace>),
     /// The time has come to look at the calendar.
     Look,
-    /// Every link has given back what it held at the end of the day before this one.
+    /// A channel was taken from the workspace: what its binds still hold is given back, for others to send.
+    Barred,
+    /// Every link has given back what it held; this day is charged from now on.
     Recalled(Date),
     /// The campaign has ended.
     End,
@@ -86,7 +88,7 @@ struct Begun {
     open_until_ms: u64,
     /// The day that is charged.
     day: Option<Date>,
-    /// Whether links are giving back what they held at the end of a day.
+    /// Whether links are giving back what they held, at the end of a day or of a channel's use.
     is_recalling: bool,
     /// Whether the newest message was a link that asks.
     was_asked: bool,
@@ -165,6 +167,12 @@ impl Actor for CampaignActor {
                 begun.was_asked = false;
                 begun.look_and_go_on(arguments, &me, now);
             }
+            (CampaignMsg::Barred, Some(begun)) => {
+                if let Some(day) = begun.day {
+                    begun.recall(day, arguments, &me);
+                }
+                begun.look_and_go_on(arguments, &me, now);
+            }
             (CampaignMsg::Recalled(day), Some(begun)) => {
                 begun.is_recalling = false;
                 begun.day = Some(day);
@@ -177,7 +185,11 @@ impl Actor for CampaignActor {
                 }
                 SupplyMsg::Want(..) | SupplyMsg::Loaded(..) | SupplyMsg::NotLoaded(_) => {}
             },
-            (CampaignMsg::Pace(_) | CampaignMsg::Look | CampaignMsg::Recalled(_), None) => {}
+            // At a beginning every bind has given back what it held.
+            (
+                CampaignMsg::Pace(_) | CampaignMsg::Look | CampaignMsg::Barred | CampaignMsg::Recalled(_),
+                None,
+            ) => {}
         }
         Ok(())
     }

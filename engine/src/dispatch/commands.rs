@@ -48,8 +48,8 @@ impl Engine {
     /// Starts a campaign that is `Pending`: it is `Sending` when this returns, or armed until its time comes.
     ///
     /// # Errors
-    /// [`EngineError::State`], [`EngineError::NotApproved`], [`EngineError::Sender`], [`EngineError::Preflight`] for a
-    /// large one, the store's.
+    /// [`EngineError::State`], [`EngineError::NotApproved`], [`EngineError::Sender`], [`EngineError::Route`] when no
+    /// channel is left to it, [`EngineError::Preflight`] for a large one, the store's.
     pub async fn start_campaign(
         &self,
         workspace: WorkspaceId,
@@ -204,6 +204,9 @@ impl Engine {
         self.check_startable(&campaign).await?;
         // Also for one that is only armed: whoever starts it can still mend what is missing.
         self.require_go(&campaign).await?;
+        // Its channels may have been taken away since it was built.
+        let tenant = self.tenant(campaign.workspace_id).await?;
+        self.routes(&campaign, &tenant)?;
         self.begin_or_arm(campaign, by, Self::send).await
     }
 

@@ -50,15 +50,20 @@ impl Engine {
         let supervisor = self.workspace(running.campaign.workspace_id).await?;
         let (engine, of) = (self.clone(), Arc::clone(running));
         let on_start: campaign::OnStart = Arc::new(move |actor| engine.campaign_started(&of, actor));
-        let arguments = match self.arguments(running, on_start) {
+        let tenant = self.tenant(running.campaign.workspace_id).await?;
+        let routes = match self.routes(&running.campaign, &tenant) {
             // Its channels were taken away since it started: it must not keep the others from going on.
-            Err(EngineError::Route(error)) => {
+            Err(error) => {
                 tracing::warn!(campaign = running.campaign.no.0, %error, "campaign waits for a channel");
                 running.cells.set_hold(Some(HoldReason::NoChannel));
+                // A change of its workspace, or the next command, tries again.
+                running.launched.store(false, Ordering::Release);
                 return Ok(());
             }
-            arguments => arguments?,
+            Ok(routes) => Arc::new(routes),
         };
+        *running.routes.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&routes));
+        let arguments = self.arguments(running, routes, on_start);
         let name = format!("campaign {}", arguments.no.0);
         let recipe = Recipe::new::<CampaignActor, _>(name, move || arguments.clone());
         start_child(&supervisor, recipe).await.map(drop)
@@ -67,15 +72,16 @@ impl Engine {
     fn arguments(
         &self,
         running: &Running,
+        routes: Arc<Routes>,
         on_start: campaign::OnStart,
-    ) -> Result<campaign::Arguments, EngineError> {
+    ) -> campaign::Arguments {
         let campaign = &running.campaign;
         let rules = &campaign.content.rules;
         let sieve = Sieve {
             no: campaign.no,
             message: Arc::clone(&running.message),
             parts: campaign.content.parts,
-            routes: Arc::new(self.routes(campaign)?),
+            routes,
             suppressed: self.0.suppressions.of(campaign.workspace_id),
             variables: campaign.content.variables.len(),
             transactional: rules.transactional,
@@ -87,7 +93,7 @@ impl Engine {
                 tokio::spawn(async move { Engine(inner).spread_anew(no).await });
             }
         };
-        Ok(campaign::Arguments {
+        campaign::Arguments {
             no: campaign.no,
             recipients: campaign.recipients,
             sieve: Arc::new(sieve),
@@ -100,7 +106,7 @@ impl Engine {
             source: (campaign.mode == Mode::Trigger).then(|| self.source(campaign.no)),
             on_start,
             on_overdue: Arc::new(on_overdue),
-        })
+        }
     }
 
     /// Where the recipients of a Trigger campaign are read: what no file holds yet comes first.
@@ -117,10 +123,17 @@ impl Engine {
         })
     }
 
-    /// Over which channels a campaign may send.
-    pub(super) fn routes(&self, campaign: &Campaign) -> Result<Routes, RouteError> {
+    /// Over which channels a campaign may send, as its workspace is now.
+    pub(super) fn routes(&self, campaign: &Campaign, tenant: &Tenant) -> Result<Routes, RouteError> {
         let pinned = campaign.content.rules.channel.as_deref();
-        Routes::new(&self.0.configured, campaign.workspace_id, pinned)
+        Routes::new(&self.0.configured, campaign.workspace_id, &tenant.settings().channels, pinned)
+    }
+
+    /// Bars from a campaign the channels that its workspace has no more; whether binds may hold what they must not
+    /// send now.
+    fn limit_channels(&self, running: &Running, tenant: &Tenant) -> bool {
+        let routes = running.routes();
+        routes.is_some_and(|routes| routes.limit(&self.0.configured, &tenant.settings().channels))
     }
 
     /// When a campaign may send, as its workspace and its plan are now.
@@ -157,9 +170,10 @@ impl Engine {
             purse: Arc::clone(&running.purse),
             supply: campaign::supply_ref(actor),
         };
-        let routes = self.routes(campaign)?;
-        let usable = (0..=u8::MAX).zip(&self.0.channels).filter(|(at, _)| routes.uses(*at));
-        for (_, channel) in usable {
+        // A barred channel too: what its binds give back must reach this mailbox.
+        let routes = running.routes();
+        let is_concerned = |channel: u8| routes.as_ref().is_some_and(|routes| routes.knows(channel));
+        for (_, channel) in (0..=u8::MAX).zip(&self.0.channels).filter(|(at, _)| is_concerned(*at)) {
             let (told, answer) = oneshot::channel();
             let register = ChannelMsg::Register(Box::new(spec.clone()), told);
             channel.actor.cast(register).map_err(|_| EngineError::NotRunning("channel".to_owned()))?;
@@ -180,6 +194,8 @@ impl Engine {
         if list.is_over {
             return actor.cast(CampaignMsg::End).map_err(|_| gone("campaign"));
         }
+        // Changed between its launch and this.
+        self.limit_channels(running, &*self.tenant(running.campaign.workspace_id).await?);
         self.register(running, actor).await?;
         self.0.board.all_obey(self.0.board.announce_stop()).await;
         let pace = Box::new(self.pace(running).await?);
@@ -268,11 +284,19 @@ impl Engine {
         let tenant = self.tenant(workspace).await?;
         for running in concerned {
             self.charge(&running, &tenant).await?;
+            let is_launched = running.launched.load(Ordering::Acquire);
+            if !is_launched && running.cells.hold() == Some(HoldReason::NoChannel) {
+                self.launch(&running).await?;
+            }
             // No new incarnation of its actor registers meanwhile.
             let _list = running.list.lock().await;
             let actor = running.actor.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(actor) = actor {
+                let has_lost = self.limit_channels(&running, &tenant);
                 self.register(&running, &actor).await?;
+                if has_lost && actor.cast(CampaignMsg::Barred).is_err() {
+                    tracing::debug!(campaign = running.campaign.no.0, "already ended");
+                }
                 self.tell_pace(&running).await?;
                 self.look_at(workspace, running.campaign.id);
             }

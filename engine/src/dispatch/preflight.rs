@@ -64,7 +64,7 @@ impl Engine {
             text_check(campaign),
             self.recipients_check(campaign).await?,
             self.schedule_check(campaign).await?,
-            self.channels_check(campaign),
+            self.channels_check(campaign).await?,
             self.store_check(),
             self.disk_check(campaign).await?,
         ])
@@ -149,20 +149,21 @@ impl Engine {
         })
     }
 
-    fn channels_check(&self, campaign: &Campaign) -> Check {
+    async fn channels_check(&self, campaign: &Campaign) -> Result<Check, EngineError> {
         let name = "channels";
-        let routes = match self.routes(campaign) {
+        let tenant = self.tenant(campaign.workspace_id).await?;
+        let routes = match self.routes(campaign, &tenant) {
             Ok(routes) => routes,
-            Err(error) => return Check::missing(name, error.to_string()),
+            Err(error) => return Ok(Check::missing(name, error.to_string())),
         };
         let used = (0..=u8::MAX).zip(&self.0.channels).filter(|(at, _)| routes.uses(*at));
         let (up, down): (Vec<&Channel>, Vec<&Channel>) =
             used.map(|(_, channel)| channel).partition(|channel| takes_units(channel));
         let named = |all: &[&Channel]| all.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
-        match up.len() {
+        Ok(match up.len() {
             0 => Check::missing(name, format!("none of {} is bound and takes messages", named(&down))),
             _ => Check::fine(name, format!("bound: {}", named(&up))),
-        }
+        })
     }
 
     fn store_check(&self) -> Check {

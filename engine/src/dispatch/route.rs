@@ -1,10 +1,14 @@
-//! Which channels may take a number: for one campaign, from what channels accept and for whom.
+//! Which channels may take a number: for one campaign, from what channels accept, for whom, and what its workspace is
+//! granted.
 //!
 //! The longest prefix decides; channels without prefixes take what no prefix takes. Channels that share a prefix are
-//! one route and split its numbers by weight. Pure, made once when a campaign starts; a look-up is one binary search.
+//! one route and split its numbers by weight. Made once when a campaign starts; a look-up is one binary search. Of a
+//! workspace that is limited further only what is barred changes: numbers keep their routes, and those that only a
+//! barred channel takes wait until it is granted again or the engine starts anew.
 
 use crate::dispatch::config::ChannelConfig;
 use crate::model::WorkspaceId;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Digits of the longest number that a prefix is compared with; E.164 allows fifteen.
 const DIGITS: u32 = 16;
@@ -72,11 +76,13 @@ pub(crate) struct Route {
 }
 
 /// The routes of one campaign.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Routes {
     routes: Vec<Route>,
     /// Weight by channel, for all configured channels.
     weights: Vec<u32>,
+    /// By channel, whether it was taken from the workspace since.
+    barred: Vec<AtomicBool>,
     /// Sorted starts of disjoint spans of left-aligned numbers, each with its innermost prefix, if any.
     spans: Vec<(u64, Option<u16>)>,
     prefixes: Vec<Prefix>,
@@ -107,16 +113,19 @@ impl Prefix {
 }
 
 impl Routes {
-    /// The routes of a campaign of `workspace` over these channels; `pinned` is the only one that it wants.
+    /// The routes of a campaign of `workspace` over these channels; `granted` names those that the provider leaves it,
+    /// none of them for all, and `pinned` is the only one that the campaign wants.
     ///
     /// # Errors
     /// [`RouteError`], in words for the campaign's author.
     pub(crate) fn new(
         channels: &[ChannelConfig],
         workspace: WorkspaceId,
+        granted: &[String],
         pinned: Option<&str>,
     ) -> Result<Self, RouteError> {
-        let allows = |c: &ChannelConfig| c.workspaces.is_empty() || c.workspaces.contains(&workspace);
+        let serves = |c: &ChannelConfig| c.workspaces.is_empty() || c.workspaces.contains(&workspace);
+        let allows = |c: &ChannelConfig| serves(c) && is_granted(granted, &c.name);
         if let Some(name) = pinned {
             let channel = channels.iter().find(|c| c.name == name);
             let channel = channel.ok_or_else(|| RouteError::Unknown(name.to_owned()))?;
@@ -142,6 +151,7 @@ impl Routes {
     }
 
     fn assemble(mut prefixes: Vec<Prefix>, rest: Vec<u8>, weights: Vec<u32>) -> Result<Self, RouteError> {
+        let barred = weights.iter().map(|_| AtomicBool::new(false)).collect();
         // Shorter ones first at one beginning: a prefix comes behind the one that holds it.
         prefixes.sort_unstable_by_key(|p| (p.first(), p.len));
         let mut routes: Vec<Route> = Vec::new();
@@ -162,7 +172,7 @@ impl Routes {
         }
         let spans = spans(&mut prefixes);
         let only = rest.filter(|rest| prefixes.iter().all(|p| p.route == *rest));
-        Ok(Self { routes, weights, spans, prefixes, rest, only })
+        Ok(Self { routes, weights, barred, spans, prefixes, rest, only })
     }
 
     /// The route of a number; `None` when no channel takes it.
@@ -191,7 +201,7 @@ impl Routes {
         self.routes.len()
     }
 
-    /// The channels of a route.
+    /// The channels of a route, barred or not.
     pub(crate) fn channels(&self, route: RouteNo) -> &[u8] {
         self.routes.get(usize::from(route.0)).map_or(&[], |r| &r.channels)
     }
@@ -201,10 +211,41 @@ impl Routes {
         self.weights.get(usize::from(channel)).copied().unwrap_or(1)
     }
 
-    /// Whether the campaign may use a channel at all.
-    pub(crate) fn uses(&self, channel: u8) -> bool {
+    /// The channels of a route that may take its numbers now.
+    pub(crate) fn open_channels(&self, route: RouteNo) -> impl Iterator<Item = u8> {
+        self.channels(route).iter().copied().filter(|channel| !self.is_barred(*channel))
+    }
+
+    /// Whether a channel is part of a route, barred or not.
+    pub(crate) fn knows(&self, channel: u8) -> bool {
         self.routes.iter().any(|r| r.channels.contains(&channel))
     }
+
+    /// Whether the campaign may use a channel at all.
+    pub(crate) fn uses(&self, channel: u8) -> bool {
+        self.knows(channel) && !self.is_barred(channel)
+    }
+
+    /// Bars the channels that are not granted any more and opens those that are again; whether one was barred just
+    /// now. A channel that is part of no route stays out.
+    pub(crate) fn limit(&self, channels: &[ChannelConfig], granted: &[String]) -> bool {
+        let mut has_lost = false;
+        for (at, channel) in (0..=u8::MAX).zip(channels) {
+            let is_barred = !is_granted(granted, &channel.name);
+            let Some(cell) = self.barred.get(usize::from(at)) else { break };
+            has_lost |= !cell.swap(is_barred, Ordering::AcqRel) && is_barred && self.knows(at);
+        }
+        has_lost
+    }
+
+    fn is_barred(&self, channel: u8) -> bool {
+        self.barred.get(usize::from(channel)).is_some_and(|cell| cell.load(Ordering::Acquire))
+    }
+}
+
+/// Whether the provider leaves a channel to a workspace: no name at all limits nothing.
+pub(crate) fn is_granted(granted: &[String], channel: &str) -> bool {
+    granted.is_empty() || granted.iter().any(|name| name == channel)
 }
 
 fn parse(channel: &ChannelConfig, prefix: &str) -> Result<(u64, u32), RouteError> {
@@ -279,7 +320,7 @@ mod tests {
             channel("de mobile", &["4915", "4916", "4917"], &[]),
             channel("de too", &["49", "43"], &[]),
         ];
-        let routes = Routes::new(&channels, OURS, None).expect("routed");
+        let routes = Routes::new(&channels, OURS, &[], None).expect("routed");
         let cases: [(u64, &[u8]); 7] = [
             (491_512_345_678, &[2]),
             (491_812_345_678, &[1, 3]),
@@ -297,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_number_that_no_channel_takes_has_no_route() {
-        let routes = Routes::new(&[channel("de", &["49"], &[])], OURS, None).expect("routed");
+        let routes = Routes::new(&[channel("de", &["49"], &[])], OURS, &[], None).expect("routed");
         assert_eq!((routes.route_of(441_234_567), routes.route_of(4_912)), (None, Some(RouteNo(0))));
         assert_eq!(routes.route_of(4), None, "the digits of a short number are not padded");
     }
@@ -305,7 +346,7 @@ mod tests {
     #[test]
     fn channels_that_take_everything_are_one_route_without_look_up() {
         let channels = [channel("a", &[], &[]), channel("b", &[], &[])];
-        let routes = Routes::new(&channels, OURS, None).expect("routed");
+        let routes = Routes::new(&channels, OURS, &[], None).expect("routed");
         assert_eq!((routes.only, routes.len()), (Some(RouteNo(0)), 1));
         assert_eq!(routes.channels(RouteNo(0)), [0, 1]);
     }
@@ -313,19 +354,44 @@ mod tests {
     #[test]
     fn a_campaign_that_may_use_no_channel_is_refused_with_words() {
         let channels = [channel("theirs", &[], &[THEIRS]), channel("bad", &["+49"], &[OURS])];
-        let refused = |pinned| Routes::new(&channels, OURS, pinned).expect_err("refused").to_string();
-        assert_eq!(Routes::new(&channels[..1], OURS, None).err(), Some(RouteError::NoChannel));
-        assert_eq!(Routes::new(&[], OURS, None).err(), Some(RouteError::NoChannel));
+        let refused = |pinned| Routes::new(&channels, OURS, &[], pinned).expect_err("refused").to_string();
+        assert_eq!(Routes::new(&channels[..1], OURS, &[], None).err(), Some(RouteError::NoChannel));
+        assert_eq!(Routes::new(&[], OURS, &[], None).err(), Some(RouteError::NoChannel));
         assert!(refused(Some("none")).contains("\"none\" that the campaign asks for does not exist"));
         assert!(refused(Some("theirs")).contains("does not accept messages of this workspace"));
         assert!(refused(None).contains("the prefix \"+49\" is not 1 to 15 digits"));
-        assert!(Routes::new(&channels[..1], THEIRS, None).is_ok());
+        assert!(Routes::new(&channels[..1], THEIRS, &[], None).is_ok());
+    }
+
+    #[test]
+    fn a_workspace_that_is_limited_is_routed_over_what_is_left_to_it() {
+        let channels = [channel("rest", &[], &[]), channel("de", &["49"], &[])];
+        let only = |name: &str| vec![name.to_owned()];
+        let routes = Routes::new(&channels, OURS, &only("rest"), None).expect("routed");
+        assert_eq!((taken_by(&routes, 4_912_345), routes.uses(1)), (vec![0], false));
+        let refused = |granted: &[String], pinned| Routes::new(&channels, OURS, granted, pinned).err();
+        assert_eq!(refused(&only("gone"), None), Some(RouteError::NoChannel));
+        assert_eq!(refused(&only("rest"), Some("de")), Some(RouteError::NotAllowed("de".to_owned())));
+        assert_eq!(refused(&only("de"), Some("de")), None);
+    }
+
+    #[test]
+    fn a_channel_that_is_taken_away_is_barred_until_it_is_granted_again() {
+        let channels = [channel("a", &[], &[]), channel("b", &[], &[]), channel("c", &["49"], &[THEIRS])];
+        let routes = Routes::new(&channels, OURS, &[], None).expect("routed");
+        let open = |routes: &Routes| routes.open_channels(RouteNo(0)).collect::<Vec<_>>();
+        let only_a = ["a".to_owned()];
+        assert!(routes.limit(&channels, &only_a));
+        assert_eq!((open(&routes), routes.uses(1), routes.knows(1)), (vec![0], false, true));
+        assert!(!routes.limit(&channels, &only_a), "it was barred before");
+        assert!(!routes.limit(&channels, &[]));
+        assert_eq!((open(&routes), routes.uses(2)), (vec![0, 1], false));
     }
 
     #[test]
     fn a_pinned_channel_is_the_only_one_and_keeps_its_prefixes() {
         let channels = [channel("rest", &[], &[]), channel("de", &["49"], &[])];
-        let routes = Routes::new(&channels, OURS, Some("de")).expect("routed");
+        let routes = Routes::new(&channels, OURS, &[], Some("de")).expect("routed");
         assert_eq!((taken_by(&routes, 4_912_345), routes.route_of(4_312_345)), (vec![1], None));
         assert!(routes.uses(1) && !routes.uses(0));
     }
@@ -352,7 +418,7 @@ mod tests {
                 .iter()
                 .map(|table| channel("c", &table.iter().map(String::as_str).collect::<Vec<_>>(), &[]))
                 .collect();
-            let routes = Routes::new(&channels, OURS, None).expect("routed");
+            let routes = Routes::new(&channels, OURS, &[], None).expect("routed");
             for number in numbers {
                 let longest = tables.iter().flatten().filter(|p| number.starts_with(p.as_str()));
                 let longest = longest.max_by_key(|p| p.len());

@@ -16,6 +16,7 @@ use crate::dispatch::matcher::Early;
 use crate::dispatch::message::Message;
 use crate::dispatch::push::ListEnd;
 use crate::dispatch::recovery::Found;
+use crate::dispatch::route::Routes;
 use crate::dispatch::supervisor::{Recipe, Supervisor, SupervisorMsg};
 use crate::dispatch::tally::Tally;
 use crate::dispatch::tenant::Tenant;
@@ -46,10 +47,19 @@ pub(super) struct Running {
     pub(super) list: tokio::sync::Mutex<ListEnd>,
     /// What it draws on; it outlives its actors.
     pub(super) purse: Arc<Purse>,
+    /// Over which channels it may send; `None` until it has an actor.
+    pub(super) routes: Mutex<Option<Arc<Routes>>>,
     /// Limits beside the channel's under which it sends.
     pub(super) rates: Mutex<Vec<Arc<Bucket>>>,
     /// Its plan as it is now.
     pub(super) plan: Mutex<Option<Plan>>,
+}
+
+impl Running {
+    /// Over which channels it may send, once that is known.
+    pub(super) fn routes(&self) -> Option<Arc<Routes>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Engine {
@@ -106,6 +116,7 @@ impl Engine {
         let running = Arc::new(Running {
             purse,
             plan: plan_of(&campaign),
+            routes: Mutex::default(),
             rates: Mutex::default(),
             campaign,
             cells,

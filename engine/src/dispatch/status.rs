@@ -10,7 +10,7 @@ use crate::dispatch::route::{RouteError, Routes};
 use crate::dispatch::running::Running;
 use crate::model::{
     Campaign, CampaignId, CampaignNo, ChunkNo, ChunkState, Counts, HoldReason, Status, UnitStatus, UserId,
-    WorkspaceId,
+    Workspace, WorkspaceId,
 };
 use crate::store::{Recipients, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,7 +116,8 @@ impl Engine {
             // A Trigger campaign that has nothing to send waits for nothing.
             return running.cells.hold().filter(|why| *why != HoldReason::DailyLimit);
         }
-        let is_reachable = self.routes(&running.campaign).is_ok_and(|routes| {
+        // Without an actor it says itself what it waits for.
+        let is_reachable = running.routes().is_none_or(|routes| {
             let channels = (0..=u8::MAX).zip(&self.0.channels);
             channels.filter(|(at, _)| routes.uses(*at)).any(|(_, channel)| takes_units(channel))
         });
@@ -156,17 +157,17 @@ impl Engine {
         Ok(columns.await.map_err(|_| ended())?.unwrap_or_default())
     }
 
-    /// The names of the channels that a campaign of this workspace would be sent over; `pinned` is the only one that
-    /// it wants.
+    /// The names of the channels that a campaign of this workspace would be sent over, as its terms are; `pinned` is
+    /// the only one that it wants.
     ///
     /// # Errors
     /// [`RouteError`], in words for the campaign's author.
     pub fn channels_of(
         &self,
-        workspace: WorkspaceId,
+        workspace: &Workspace,
         pinned: Option<&str>,
     ) -> Result<Vec<String>, RouteError> {
-        let routes = Routes::new(&self.0.configured, workspace, pinned)?;
+        let routes = Routes::new(&self.0.configured, workspace.id, &workspace.terms.channels, pinned)?;
         let used = (0..=u8::MAX).zip(&self.0.configured).filter(|(at, _)| routes.uses(*at));
         Ok(used.map(|(_, channel)| channel.name.clone()).collect())
     }

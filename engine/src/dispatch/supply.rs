@@ -394,7 +394,8 @@ impl Supply {
         let mut taken = Vec::new();
         for route in (0..routes).map(|step| (first + step) % routes) {
             let number = RouteNo(u8::try_from(route).unwrap_or(u8::MAX));
-            if self.ready[route].units == 0 || !self.sieve.routes.channels(number).contains(&channel) {
+            if self.ready[route].units == 0 || !self.sieve.routes.open_channels(number).any(|c| c == channel)
+            {
                 continue;
             }
             let mut left = u16::try_from(most).unwrap_or(u16::MAX);
@@ -505,7 +506,8 @@ impl Supply {
         let parts = u64::from(self.sieve.parts);
         let of = |(route, ready): (u8, &Ready)| Stock {
             recipients: ready.units / parts,
-            is_wanted: ready.was_served || self.wants.asks_any(self.sieve.routes.channels(RouteNo(route))),
+            is_wanted: ready.was_served
+                || self.sieve.routes.open_channels(RouteNo(route)).any(|channel| self.wants.asks(channel)),
         };
         (0..=u8::MAX).zip(&self.ready).map(of).collect()
     }

@@ -1,4 +1,4 @@
-//! What the campaigns of a workspace share: its zone, quiet hours, weight, rate and daily budget.
+//! What the campaigns of a workspace share: its zone, quiet hours, weight, rate, daily budget and channels.
 //!
 //! One [`Tenant`] a workspace, made when it is first needed and changed live: whoever holds it sees the change at the
 //! next look. It never decides by itself what a campaign does.
@@ -21,11 +21,17 @@ pub(crate) struct Settings {
     pub(crate) calendar: Calendar,
     /// Share among workspaces, at least 1.
     pub(crate) weight: u32,
+    /// Names of the channels that the provider leaves it; empty for all that serve it.
+    pub(crate) channels: Vec<String>,
 }
 
 impl Settings {
     fn of(workspace: &Workspace) -> Self {
-        Self { calendar: calendar_of(workspace), weight: workspace.weight.max(1) }
+        Self {
+            calendar: calendar_of(workspace),
+            weight: workspace.weight.max(1),
+            channels: workspace.terms.channels.clone(),
+        }
     }
 }
 
@@ -151,7 +157,8 @@ impl Engine {
     }
 
     /// Reads a workspace again and applies what has changed to its running campaigns: zone, quiet hours, daily limit,
-    /// weight, rates, and the rates of its senders.
+    /// weight, rates, the rates of its senders, and the channels that it is granted. A running campaign loses a channel
+    /// at once and gets it back at once; one that it did not begin with it uses when the engine starts anew.
     ///
     /// # Errors
     /// The store's; nothing has changed then.

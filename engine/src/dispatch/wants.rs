@@ -74,9 +74,9 @@ impl Wants {
         }
     }
 
-    /// Whether a link of one of these channels asks.
-    pub(crate) fn asks_any(&self, channels: &[u8]) -> bool {
-        channels.iter().any(|c| self.channels.get(c).is_some_and(|asking| !asking.links.is_empty()))
+    /// Whether a link of this channel asks.
+    pub(crate) fn asks(&self, channel: u8) -> bool {
+        self.channels.get(&channel).is_some_and(|asking| !asking.links.is_empty())
     }
 
     /// Whether anybody asks.

@@ -74,6 +74,6 @@ pub struct Terms {
     pub storage_quota_bytes: Option<u64>,
     /// Whether an admin or a flagged author may approve what is their own.
     pub allow_self_approval: bool,
-    /// Names of the channels that it may choose; empty for every channel that serves it.
+    /// Names of the channels that its campaigns are sent over; empty for every channel that serves it.
     pub channels: Vec<String>,
 }

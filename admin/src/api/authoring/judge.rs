@@ -295,12 +295,15 @@ fn destination(fields: &Fields, findings: &mut Findings) -> (u8, u8) {
 }
 
 fn check_channel(api: &Api, workspace: &Workspace, fields: &Fields, findings: &mut Findings) {
-    let Some(channel) = fields.channel.get() else { return };
-    let granted = &workspace.terms.channels;
-    let is_granted = granted.is_empty() || granted.contains(channel);
-    if !is_granted || api.engine.channels_of(workspace.id, Some(channel)).is_err() {
-        findings.add("channel", "not_available", "No channel of this name serves this workspace.");
+    let pinned = fields.channel.get().map(String::as_str);
+    if api.engine.channels_of(workspace, pinned).is_ok() {
+        return;
     }
+    let message = match pinned {
+        Some(_) => "No channel of this name serves this workspace.",
+        None => "No channel serves this workspace.",
+    };
+    findings.add("channel", "not_available", message);
 }
 
 fn rules(

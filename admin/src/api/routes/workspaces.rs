@@ -61,7 +61,8 @@ pub(crate) struct WorkspaceView {
     storage_quota_bytes: Option<u64>,
     /// Whether an Admin or a flagged Author may approve what is their own.
     allow_self_approval: bool,
-    /// The channels that it may choose; empty for every one that serves it.
+    /// The channels that its campaigns are sent over; empty for every one that serves it. A running campaign loses a
+    /// channel at once; one that it did not begin with it uses when the engine starts anew.
     #[schema(example = json!(["main"]))]
     channels: Vec<String>,
     /// Counts changes.
@@ -213,7 +214,8 @@ pub(crate) struct LimitsChange {
     daily_limit: Option<Option<u64>>,
     /// Whether an Admin or a flagged Author may approve what is their own.
     allow_self_approval: Option<bool>,
-    /// The channels that it may choose; empty for every one that serves it.
+    /// The channels that its campaigns are sent over; empty for every one that serves it. A running campaign loses a
+    /// channel at once; one that it did not begin with it uses when the engine starts anew.
     #[schema(max_items = 64)]
     channels: Option<Vec<String>>,
 }

@@ -53,7 +53,7 @@ pub(crate) fn sieve(parts: u8, table: &[(&[&str], u32)]) -> (Sieve, Suppressions
         no: CampaignNo(7),
         message: Arc::new(Message::new(&content("hello", 1, &[]), 1).expect("a message")),
         parts,
-        routes: Arc::new(Routes::new(&channels(table), WORKSPACE, None).expect("routed")),
+        routes: Arc::new(Routes::new(&channels(table), WORKSPACE, &[], None).expect("routed")),
         suppressed: lists.of(WORKSPACE),
         variables: 0,
         transactional: false,

@@ -104,7 +104,7 @@ const SCHEDULE_FIELDS: [&str; 9] = [
 /// How long it takes at the rates that hold for it; nothing here forbids a slow campaign.
 fn limits(api: &Api, member: &Member, campaign: &Campaign) -> CheckView {
     let pinned = campaign.content.rules.channel.as_deref();
-    let used = api.engine.channels_of(campaign.workspace_id, pinned).unwrap_or_default();
+    let used = api.engine.channels_of(&member.workspace, pinned).unwrap_or_default();
     let rates: Vec<u64> = api
         .engine
         .channels()
