@@ -4,10 +4,12 @@ use super::Story;
 use crate::faults::LIMIT;
 use bench::smsc::Config;
 use engine::EngineError;
-use engine::model::Status;
+use engine::model::{Status, WorkspaceId};
 use engine::store::StoreError;
+use engine::store::fault::{FaultCatalog, FaultPlan};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tests::doubles::{Fate, Gate};
 use tests::rig::{RigOptions, tick};
 use tokio::sync::Notify;
@@ -70,6 +72,34 @@ async fn a_pause_that_cannot_be_recorded_stops_the_campaign_and_says_so() {
     story.stays_still().await;
     story.rig.pause().await.unwrap();
     story.stays_still().await;
+    story.rig.resume().await.unwrap();
+    assert_eq!(story.end().await.counts.sent, 10_000);
+}
+
+#[tokio::test]
+async fn a_campaign_that_cannot_even_be_read_is_stopped_for_its_own_workspace_only() {
+    let mut story =
+        Story::begin(Config { latency_us: 2_000, ..Config::default() }, 10_000, RigOptions::default()).await;
+    let real = Gate::new(Arc::clone(&story.rig.store) as _, "none", Fate::Refused(0));
+    let catalog = Arc::new(FaultCatalog::new(real, Duration::ZERO, FaultPlan::default()));
+    story.rig.outfit.catalog = Arc::clone(&catalog) as _;
+    story.restart().await;
+    story.rig.go().await.unwrap();
+    story.until_submits(1_000).await;
+    catalog.fail_calls_for(LIMIT);
+    let foreign: WorkspaceId = serde_json::from_str("\"00000000-0000-7000-8000-000000000009\"").unwrap();
+    let by = story.rig.seed.author();
+    let refused = story.rig.engine.pause(foreign, story.rig.campaign, &by).await;
+    assert!(matches!(refused, Err(EngineError::Store(StoreError::Unavailable(_)))), "{refused:?}");
+    let resumed = story.rig.resume().await;
+    assert!(matches!(resumed, Err(EngineError::Store(StoreError::Unavailable(_)))), "{resumed:?}");
+    story.until_submits(2_000).await;
+    let paused = story.rig.pause().await;
+    assert!(matches!(paused, Err(EngineError::StoppedNotRecorded(_))), "{paused:?}");
+    story.stays_still().await;
+    catalog.fail_calls_for(Duration::ZERO);
+    assert_eq!(story.status().await, Status::Sending);
+    story.rig.pause().await.unwrap();
     story.rig.resume().await.unwrap();
     assert_eq!(story.end().await.counts.sent, 10_000);
 }

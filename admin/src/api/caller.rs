@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use engine::model::{ApiKey, Login, Principal, Role, User, UserId, Workspace};
 use engine::store::Scope;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// How a caller proved who it is.
 #[derive(Clone, Debug)]
@@ -19,6 +20,16 @@ pub(crate) enum Proof {
     Login(Arc<Login>),
     /// A program's key.
     Key(Arc<ApiKey>),
+}
+
+impl Proof {
+    /// The login's id, or the key's.
+    pub(crate) fn id(&self) -> Uuid {
+        match self {
+            Self::Login(login) => login.id,
+            Self::Key(key) => key.id,
+        }
+    }
 }
 
 /// Somebody with an account.

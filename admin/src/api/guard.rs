@@ -1,11 +1,14 @@
 //! The gate before every route: who asks, and whether the route is open to them.
 //!
 //! Every route is registered with its [`Access`] (see `routes`); a route without one does not exist. Foreign, unknown
-//! and unreadable slugs are one and the same 404. Cookie clients prove that the request comes from this site.
+//! and unreadable slugs are one and the same 404. Cookie clients prove that the request comes from this site. While the
+//! store cannot be read, whoever was let in a few minutes ago still is: what they may change then is the handlers' to
+//! say, and but for pause and cancel that is nothing.
 
 use super::caller::{Caller, Member, Proof, by_policy};
 use super::permission::{Action, Grant, Standing};
 use super::problem::{Code, Problem};
+use super::recent::{Met, Place, Whose};
 use super::request::Trace;
 use super::state::Api;
 use crate::accounts::{digest, parse_key};
@@ -102,20 +105,66 @@ fn slug(path: &str) -> Option<&str> {
 /// Who the request's cookie or key belongs to.
 ///
 /// # Errors
-/// The store's. A key that is not known is a refusal of its own; a cookie that has ended is no login.
+/// The store's, unless it is known from a few minutes ago. A key that is not known is a refusal of its own; a cookie that
+/// has ended is no login.
 pub(crate) async fn caller(api: &Api, headers: &HeaderMap, trace: Trace) -> Result<Option<Caller>, Problem> {
-    let now = api.now();
-    let (user_id, proof) = if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+    let Some(token) = Token::of(headers) else { return Ok(None) };
+    let (mark, now, digest) = (api.recent.mark(), api.now(), token.digest());
+    let met = match met(api, token).await {
+        Err(problem) if problem.code() == Code::StoreUnavailable => {
+            Some(api.recent.caller(&digest, now).ok_or(problem)?)
+        }
+        Ok(Some(met)) => {
+            api.recent.keep_caller(mark, digest, met.clone(), now);
+            Some(met)
+        }
+        refused => {
+            api.recent.refuse_caller(&digest);
+            refused?
+        }
+    };
+    Ok(met.map(|(user, proof)| Caller { user, proof, trace }))
+}
+
+/// What a request shows of itself.
+#[derive(Clone, Copy)]
+enum Token<'a> {
+    Key(&'a str),
+    Cookie(&'a str),
+}
+
+impl<'a> Token<'a> {
+    fn of(headers: &'a HeaderMap) -> Option<Self> {
+        let Some(authorization) = headers.get(header::AUTHORIZATION) else {
+            return cookie(headers).map(Self::Cookie);
+        };
         let text = authorization.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).map(str::trim);
-        let key = key(api, text.unwrap_or_default()).await?;
-        (key.user_id, Proof::Key(Arc::new(key)))
-    } else {
-        let Some(secret) = cookie(headers) else { return Ok(None) };
-        let Some(login) = api.logins.by_cookie(secret, now).await? else { return Ok(None) };
-        (login.user_id, Proof::Login(Arc::new(login)))
+        Some(Self::Key(text.unwrap_or_default()))
+    }
+
+    /// Under which it is remembered: a cookie is never taken for a key.
+    fn digest(self) -> String {
+        match self {
+            Self::Key(text) => digest(&format!("key {text}")).0,
+            Self::Cookie(secret) => digest(&format!("cookie {secret}")).0,
+        }
+    }
+}
+
+/// Who the store says that a token belongs to.
+async fn met(api: &Api, token: Token<'_>) -> Result<Option<Met>, Problem> {
+    let (user_id, proof) = match token {
+        Token::Key(text) => {
+            let key = key(api, text).await?;
+            (key.user_id, Proof::Key(Arc::new(key)))
+        }
+        Token::Cookie(secret) => {
+            let Some(login) = api.logins.by_cookie(secret, api.now()).await? else { return Ok(None) };
+            (login.user_id, Proof::Login(Arc::new(login)))
+        }
     };
     let user = user(api, user_id).await?.filter(|user| user.disabled_at.is_none());
-    Ok(user.map(|user| Caller { user: Arc::new(user), proof, trace }))
+    Ok(user.map(|user| (Arc::new(user), proof)))
 }
 
 async fn key(api: &Api, text: &str) -> Result<engine::model::ApiKey, Problem> {
@@ -152,17 +201,12 @@ pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
 /// How the caller stands in the workspace of this slug, and whether that allows the action.
 async fn member(api: &Api, caller: &Caller, slug: &str, action: Action) -> Result<Member, Problem> {
     let not_found = || Problem::new(Code::NotFound);
-    let workspace = match api.catalog.find(Scope::Platform, Kind::Workspace, slug.to_owned()).await {
-        Ok(Entity::Workspace(workspace)) => workspace,
-        Ok(_) | Err(StoreError::NotFound) => return Err(not_found()),
-        Err(error) => return Err(error.into()),
-    };
+    let (workspace, membership) = place(api, (caller.user.id, slug.to_owned())).await?;
     if let Proof::Key(key) = &caller.proof
         && key.workspace_id != workspace.id
     {
         return Err(not_found());
     }
-    let membership = membership(api, &workspace, caller.user.id).await?;
     let mut standings: Vec<Standing> = membership.iter().map(Standing::of).collect();
     if caller.user.super_admin && matches!(caller.proof, Proof::Login(_)) {
         standings.push(Standing::SuperAdmin);
@@ -183,8 +227,34 @@ async fn member(api: &Api, caller: &Caller, slug: &str, action: Action) -> Resul
     {
         return Err(Problem::new(Code::KeyScope));
     }
-    let (caller, workspace, grant) = (caller.clone(), Arc::new(workspace), action.grant(standing));
+    let (caller, grant) = (caller.clone(), action.grant(standing));
     Ok(Member { caller, workspace, standing, action, grant })
+}
+
+/// A workspace and what somebody is in it: as the store says, or as it said a few minutes ago when it cannot be read.
+async fn place(api: &Api, whose: Whose) -> Result<Place, Problem> {
+    let (mark, now) = (api.recent.mark(), api.now());
+    match read_place(api, &whose).await {
+        Err(StoreError::Unavailable(why)) => match api.recent.place(&whose, now) {
+            Some(place) => Ok(place),
+            None => Err(StoreError::Unavailable(why).into()),
+        },
+        place => {
+            let place = place?;
+            api.recent.keep_place(mark, whose, place.clone(), now);
+            Ok(place)
+        }
+    }
+}
+
+async fn read_place(api: &Api, (user, slug): &Whose) -> Result<Place, StoreError> {
+    match api.catalog.find(Scope::Platform, Kind::Workspace, slug.clone()).await? {
+        Entity::Workspace(workspace) => {
+            let membership = membership(api, &workspace, *user).await?;
+            Ok((Arc::new(workspace), membership))
+        }
+        _ => Err(StoreError::NotFound),
+    }
 }
 
 /// The same member as they stand now, for an answer that goes on: whatever was taken away meanwhile ends it.

@@ -30,6 +30,7 @@ mod permission;
 mod platform;
 mod problem;
 mod query;
+mod recent;
 mod recipient_view;
 mod reference;
 mod registry;

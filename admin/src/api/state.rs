@@ -7,6 +7,7 @@ use super::guard::Access;
 use super::idempotency::SecretAnswers;
 use super::measure::Measures;
 use super::monitor::Monitor;
+use super::recent::{Observed, Recent};
 use super::reveals::Reveals;
 use super::server::Plane;
 use super::streams::Streams;
@@ -30,7 +31,7 @@ pub(crate) type AccessTable = BTreeMap<(String, String), Access>;
 
 /// The admin plane.
 pub(crate) struct Api {
-    /// Entities and audit log.
+    /// Entities and audit log; changes of who may do what are told to `recent`.
     pub(crate) catalog: Arc<dyn Catalog>,
     /// Recipients.
     pub(crate) journal: Arc<dyn Journal>,
@@ -40,6 +41,8 @@ pub(crate) struct Api {
     pub(crate) clock: Clock,
     /// Logins of people.
     pub(crate) logins: Logins,
+    /// What the guard found out in the last minutes.
+    pub(crate) recent: Arc<Recent>,
     /// Passwords of people.
     pub(crate) passwords: Passwords,
     /// Failed logins.
@@ -97,7 +100,10 @@ impl Api {
     pub(crate) fn new(plane: Plane, access: AccessTable) -> Self {
         let Plane { catalog, journal, engine, clock, audit, mail, reach, measures, setup } = plane;
         let Reach { trusted_proxies, public_url, ctn, exports, scratch } = reach;
+        let recent = Arc::<Recent>::default();
+        let catalog: Arc<dyn Catalog> = Arc::new(Observed::new(catalog, Arc::clone(&recent)));
         Self {
+            recent,
             logins: Logins::new(Arc::clone(&catalog)),
             passwords: Passwords::start(),
             reveals: Reveals::default(),

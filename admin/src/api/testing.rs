@@ -6,6 +6,7 @@
 
 use super::exports::{Shelf, Worker};
 use super::measure::Measures;
+use super::recent::Observed;
 use super::server::{Plane, router, serve};
 use super::state::{Api, Reach};
 use crate::accounts::{Secret, digest};
@@ -18,6 +19,7 @@ use engine::model::{
     ApiKey, AuditOverflow, Credential, KeyScope, Membership, Policies, Preferences, Principal, Role, Terms,
     User, UserId, Workspace, WorkspaceId,
 };
+use engine::store::fault::{FaultCatalog, FaultPlan};
 use engine::store::{Catalog, Change, Entity, Expect, Journal, Scope, SqliteStore};
 use engine::{
     BindKind, ChannelConfig, Clock, Engine, EngineConfig, Env, InboundConfig, RECEIPT_TIMEOUT, boot_id,
@@ -36,6 +38,9 @@ pub(crate) const SETUP_TOKEN: &str = "the token of a test";
 
 /// The password of everybody who has one.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// A catalog that fails on demand.
+pub(crate) type Outages = FaultCatalog<Observed>;
 
 /// The installation.
 pub(crate) struct House {
@@ -67,15 +72,32 @@ pub(crate) struct Client {
 impl House {
     /// An installation without people, with one channel to a simulated SMSC.
     pub(crate) async fn open() -> Self {
-        Self::open_with(None).await
+        Self::open_with(None, |catalog| catalog).await
     }
 
     /// The same with mail.
     pub(crate) async fn open_with_mail(mail: Mail, policy: Policy) -> Self {
-        Self::open_with(Some((mail, policy))).await
+        Self::open_with(Some((mail, policy)), |catalog| catalog).await
     }
 
-    async fn open_with(mail: Option<(Mail, Policy)>) -> Self {
+    /// The same with a catalog that fails on demand.
+    pub(crate) async fn open_with_outages() -> (Self, Arc<Outages>) {
+        let mut outages = None;
+        let house = Self::open_with(None, |catalog| {
+            // The fault wraps no shared catalog itself; nobody asks the memory of this layer.
+            let inner = Observed::new(catalog, Arc::default());
+            let failing = Arc::new(FaultCatalog::new(inner, Duration::ZERO, FaultPlan::default()));
+            outages = Some(Arc::clone(&failing));
+            failing
+        });
+        let house = house.await;
+        (house, outages.unwrap())
+    }
+
+    async fn open_with(
+        mail: Option<(Mail, Policy)>,
+        over: impl FnOnce(Arc<dyn Catalog>) -> Arc<dyn Catalog>,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
         let smsc = Simulator::start(true).unwrap();
@@ -88,7 +110,7 @@ impl House {
             inbound: InboundConfig::default(),
             receipt_timeout: RECEIPT_TIMEOUT,
         };
-        let catalog: Arc<dyn Catalog> = Arc::clone(&store) as _;
+        let catalog = over(Arc::clone(&store) as _);
         let journal: Arc<dyn Journal> = Arc::clone(&store) as _;
         let engine =
             Engine::start(config, Arc::clone(&catalog), Arc::clone(&journal), Env::system(1)).await.unwrap();

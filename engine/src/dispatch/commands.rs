@@ -18,6 +18,7 @@ use crate::store::{Change, Entity, Expect, Scope, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 /// How often a command is tried again that lost to a change which concerns nobody.
 const MAX_TRIES: u32 = 3;
@@ -44,6 +45,13 @@ pub(super) enum Command {
     Expire,
 }
 
+impl Command {
+    /// Whether it ends or holds the sending of a campaign that runs.
+    const fn stops(&self) -> bool {
+        matches!(self, Self::Pause | Self::Cancel)
+    }
+}
+
 impl Engine {
     /// Starts a campaign that is `Pending`: it is `Sending` when this returns, or armed until its time comes.
     ///
@@ -62,7 +70,8 @@ impl Engine {
     /// Pauses: when this returns, no further PDU of the campaign is written.
     ///
     /// # Errors
-    /// [`EngineError::State`]; [`EngineError::StoppedNotRecorded`] when it is stopped but the store is down.
+    /// [`EngineError::State`]; [`EngineError::StoppedNotRecorded`] when it is stopped but the store is down, also when
+    /// the campaign could not even be read.
     pub async fn pause(
         &self,
         workspace: WorkspaceId,
@@ -165,7 +174,12 @@ impl Engine {
         detached(Box::pin(async move {
             let mut tries = 0;
             loop {
-                let campaign = engine.campaign(workspace, id).await?;
+                let campaign = match engine.campaign(workspace, id).await {
+                    Err(EngineError::Store(error @ StoreError::Unavailable(_))) => {
+                        return engine.stop_unread((workspace, id), &command, error).await;
+                    }
+                    campaign => campaign?,
+                };
                 let (status, done) =
                     (campaign.status, engine.carry_out(campaign, command.clone(), &by).await);
                 let Err(EngineError::Store(StoreError::Conflict { .. })) = &done else { return done };
@@ -177,6 +191,24 @@ impl Engine {
             }
         }))
         .await
+    }
+
+    /// Stops what cannot be read and so not recorded, if it is asked to stop and this engine runs it for that
+    /// workspace.
+    async fn stop_unread(
+        &self,
+        (workspace, id): (WorkspaceId, CampaignId),
+        command: &Command,
+        error: StoreError,
+    ) -> Result<(), EngineError> {
+        let is_it = |running: &Campaign| running.id == id && running.workspace_id == workspace;
+        let found = self.campaigns().values().find(|running| is_it(&running.campaign)).cloned();
+        let Some(running) = found.filter(|_| command.stops()) else { return Err(error.into()) };
+        running.cells.stop();
+        self.0.board.all_obey(self.0.board.announce_stop()).await;
+        // One that has ended has nothing to stop.
+        let is_over = running.list.lock().await.is_over;
+        Err(if is_over { error.into() } else { EngineError::StoppedNotRecorded(error) })
     }
 
     async fn carry_out(
@@ -512,5 +544,7 @@ fn never_sent(status: Status, recipients: u64) -> Option<Counts> {
 async fn detached(
     command: impl Future<Output = Result<(), EngineError>> + Send + 'static,
 ) -> Result<(), EngineError> {
-    tokio::spawn(command).await.unwrap_or_else(|ended| Err(EngineError::NotRunning(ended.to_string())))
+    tokio::spawn(command.in_current_span())
+        .await
+        .unwrap_or_else(|ended| Err(EngineError::NotRunning(ended.to_string())))
 }

@@ -9,6 +9,7 @@ use crate::api::fields::line;
 use crate::api::guard::Access;
 use crate::api::json::Json;
 use crate::api::moment::Moment;
+use crate::api::note::unrecorded;
 use crate::api::page::{Listed, PageQuery, bad_cursor};
 use crate::api::permission::Action;
 use crate::api::problem::{Code, Problem};
@@ -17,14 +18,16 @@ use crate::api::sealed::Seal;
 use crate::api::state::Api;
 use axum::extract::State;
 use axum::http::StatusCode;
-use engine::KEYWORD_SOURCE;
 use engine::intake::{Region, normalise};
-use engine::model::{Number, Principal, Suppression, SuppressionKind};
+use engine::model::{EntityId, Number, Principal, Suppression, SuppressionKind};
 use engine::store::{MAX_SUPPRESSIONS, Scope, SuppressionKey};
+use engine::{EngineError, KEYWORD_SOURCE};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 /// Longest number as written: fifteen digits with room for marks between them.
 const MAX_WRITTEN_OCTETS: usize = 64;
@@ -185,7 +188,18 @@ async fn write(
     let reason = reason(&body.reason)?;
     let numbers = numbers(&body.numbers, region.as_ref())?;
     let listed = numbers.len();
-    let added = api.engine.suppress(scope, numbers, (body.kind, &reason), by).await?;
+    let added = match api.engine.suppress(scope, numbers, (body.kind, &reason), by).await {
+        Err(EngineError::StoppedNotRecorded(why)) => {
+            let details = json!({ "numbers": listed, "kind": body.kind, "source": reason });
+            let id = match scope {
+                Scope::Workspace(workspace) => workspace.into(),
+                Scope::Platform => EntityId(Uuid::nil()),
+            };
+            let (who, entity) = ((scope, by.clone()), ("suppression", id));
+            return Err(unrecorded(api, who, "suppression.add_unrecorded", entity, (why, details)).await);
+        }
+        added => added?,
+    };
     Ok((StatusCode::CREATED, axum::Json(Suppressed { listed, added })))
 }
 

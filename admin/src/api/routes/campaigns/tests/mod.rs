@@ -7,6 +7,7 @@ mod exports;
 mod filing;
 mod lists;
 mod numbers;
+mod outage;
 mod progress;
 mod recipients;
 mod verbs;
@@ -55,7 +56,10 @@ impl Like {
 
 impl Stage {
     pub(super) async fn open() -> Self {
-        let house = House::open().await;
+        Self::within(House::open().await).await
+    }
+
+    pub(super) async fn within(house: House) -> Self {
         let workspace = house.workspace("mine").await;
         let foreign = house.workspace("foreign").await;
         let (sender, now) = (SenderId(Uuid::now_v7()), Timestamp::now());
