@@ -1,6 +1,7 @@
 //! The outermost layer of every request: its id, where it comes from, how long it took, and how refusals are written.
 //!
 //! Behind it every answer carries `x-request-id` and the headers that browsers need to be safe, and a panic is a 500.
+//! Every line that is logged for a request carries its id too, and every 5xx has such a line (R197).
 
 use super::problem::{Code, Problem};
 use super::state::Api;
@@ -13,6 +14,7 @@ use engine::model::Principal;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Ties answer, logs and audit events together.
@@ -75,8 +77,13 @@ pub(crate) async fn trace(State(api): State<Arc<Api>>, mut request: Request, nex
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(trace.clone());
-    let mut response = next.run(request).await;
+    // The pattern of the route, not the path: that may name a person. As severe as can be, so that no filter takes the
+    // id off the lines that it lets through.
+    let span = tracing::error_span!("request", request_id = %trace.request_id, %method, %route);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut code = None;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        code = Some(problem.code().as_str());
         response = problem.write(&trace.request_id);
     } else if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = response.headers_mut().remove(header::ALLOW);
@@ -92,7 +99,10 @@ pub(crate) async fn trace(State(api): State<Arc<Api>>, mut request: Request, nex
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let (status, took) = (response.status().as_u16(), began.elapsed());
     api.measures.request(&route, method.as_str(), status, took);
-    tracing::debug!(request_id = %trace.request_id, %method, %route, status, took_us = took.as_micros(), "request");
+    span.in_scope(|| match response.status().is_server_error() {
+        true => tracing::warn!(status, code, took_us = took.as_micros(), "a request failed"),
+        false => tracing::debug!(status, took_us = took.as_micros(), "request"),
+    });
     response
 }
 
@@ -103,7 +113,7 @@ pub(crate) async fn trace(State(api): State<Arc<Api>>, mut request: Request, nex
 pub(crate) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(done) => done,
         Err(failed) => match failed.try_into_panic() {
             Ok(cause) => std::panic::resume_unwind(cause),
@@ -142,7 +152,17 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
+    use crate::api::testing::{House, Log};
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use engine::store::StoreError;
+    use reqwest::Method;
+    use std::time::Duration;
+    use tower::ServiceExt;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -171,6 +191,48 @@ mod tests {
             );
         }
         assert_eq!(client(None, &HeaderMap::new(), &trusted), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_logged_for_a_request_carries_its_id_and_every_5xx_is_logged() {
+        let (house, outages) = House::open_with_outages().await;
+        let ann = house.user("ann@example.com").await;
+        let log = Log::begin();
+        let fine = ann.request(Method::GET, "/me").send().await.unwrap();
+        let id = fine.headers()["x-request-id"].to_str().unwrap().to_owned();
+        assert_eq!((fine.status().as_u16(), log.of_request(&id)), (200, Vec::new()));
+        outages.fail_calls_for(Duration::from_secs(3_600));
+        let (status, body) =
+            house.nobody().post("/login", serde_json::json!({"email": "a@b.c", "password": "p"})).await;
+        let id = body["request_id"].as_str().unwrap();
+        assert_eq!(status, 503, "{body}");
+        assert_eq!(log.of_request(id), ["the store is unavailable", "a request failed"]);
+        outages.fail_calls_for(Duration::ZERO);
+        house.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_and_what_a_handler_leaves_to_a_task_are_logged_under_the_request() {
+        let house = House::open().await;
+        let asked = async || -> Problem {
+            let work = async { Problem::from(StoreError::Unusable("as asked".to_owned())) };
+            tokio::spawn(work.in_current_span()).await.unwrap()
+        };
+        let panics = async || -> Problem { panic!("as asked") };
+        let router = Router::new()
+            .route("/panic", get(panics))
+            .route("/task", get(asked))
+            .layer(tower_http::catch_panic::CatchPanicLayer::custom(panicked))
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&house.api), trace));
+        let log = Log::begin();
+        for (path, told) in [("/panic", "a handler panicked"), ("/task", "the store cannot be used")] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            let id = response.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+            assert_eq!(response.status(), Code::Internal.status());
+            assert_eq!(log.of_request(&id), [told, "a request failed"]);
+        }
+        house.close().await;
     }
 
     #[test]

@@ -27,7 +27,7 @@ use engine::{
 use jiff::Timestamp;
 use reqwest::{Method, Response};
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -355,6 +355,45 @@ impl Client {
     /// `DELETE`.
     pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
         self.send(Method::DELETE, path, None).await
+    }
+}
+
+/// What this thread logs while the guard lives, as `serve` writes it: from `info` on, one JSON object a line.
+pub(crate) struct Log {
+    octets: Arc<Mutex<Vec<u8>>>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+#[derive(Clone)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Sink {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Begins to listen.
+    pub(crate) fn begin() -> Self {
+        let octets = Arc::<Mutex<Vec<u8>>>::default();
+        let sink = Sink(Arc::clone(&octets));
+        let log = tracing_subscriber::fmt().json().with_writer(move || sink.clone()).finish();
+        Self { octets, _guard: tracing::subscriber::set_default(log) }
+    }
+
+    /// The messages of the lines that carry this request's id.
+    pub(crate) fn of_request(&self, id: &str) -> Vec<String> {
+        let octets = self.octets.lock().unwrap();
+        let lines = octets.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
+        let lines = lines.map(|line| serde_json::from_slice::<Value>(line).unwrap());
+        let of_it = lines.filter(|line| line["span"]["request_id"] == id);
+        of_it.map(|line| line["fields"]["message"].as_str().unwrap().to_owned()).collect()
     }
 }
 

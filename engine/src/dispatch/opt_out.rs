@@ -9,6 +9,7 @@ use crate::dispatch::recall::Recall;
 use crate::dispatch::suppression::{Listed, Suppressions};
 use crate::model::{Principal, Suppression, SuppressionKind, WorkspaceId};
 use crate::store::{Catalog, MAX_SUPPRESSIONS, Scope, StoreError, SuppressionKey};
+use tracing::Instrument;
 
 /// What [`Suppression::source`] begins with when a handset asked for it by a keyword: another keyword takes only such
 /// entries back. Callers of [`Engine::suppress`] must not use it.
@@ -53,7 +54,9 @@ impl Engine {
         let (engine, by, source) = (self.clone(), by.clone(), source.to_owned());
         let work = async move { engine.suppress_now(scope, &numbers, (kind, &source), &by).await };
         // To its end also when its caller goes away in the midst of it.
-        tokio::spawn(work).await.unwrap_or_else(|ended| Err(EngineError::NotRunning(ended.to_string())))
+        tokio::spawn(work.in_current_span())
+            .await
+            .unwrap_or_else(|ended| Err(EngineError::NotRunning(ended.to_string())))
     }
 
     pub(super) async fn suppress_now(

@@ -189,10 +189,11 @@ pub(crate) async fn take(
     let no = api.catalog.next_campaign_no().await?;
     let (pieces, inbox) = mpsc::channel(PIECES);
     let (journal, scratch, at) = (Arc::clone(&api.journal), api.intakes.scratch.clone(), api.now());
+    let span = tracing::Span::current();
     let work = move || {
         let _permit = permit;
         let list = ListWriter::new(journal, no, names);
-        intake((options, scratch), list, inbox, (over, at))
+        span.in_scope(|| intake((options, scratch), list, inbox, (over, at)))
     };
     let intake = tokio::task::spawn_blocking(work);
     let sent = send(body, &pieces).await;
