@@ -136,6 +136,24 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_is_kept() {
 }
 
 #[tokio::test]
+async fn a_workspace_that_is_left_no_channel_is_told_so_before_anybody_approves() {
+    let stage = Stage::open().await;
+    let terms = |channels: &[&str]| Terms {
+        channels: channels.iter().map(|name| (*name).to_owned()).collect(),
+        ..Terms::default()
+    };
+    stage.govern(Policies::default(), terms(&["gone"])).await;
+    for change in [json!({}), json!({"channel": "main"})] {
+        let (status, body) = stage.send(change).await;
+        assert_eq!((status, wrong(&body)), (422, vec![("channel", "not_available")]), "{body}");
+    }
+    let granted = Workspace { version: 2, terms: terms(&["main", "gone"]), ..stage.workspace.clone() };
+    stage.house.change(Entity::Workspace(granted), 1).await;
+    assert_eq!(stage.send(json!({})).await.0, 201);
+    stage.house.close().await;
+}
+
+#[tokio::test]
 async fn a_body_with_anything_unknown_is_refused_as_a_whole() {
     let stage = Stage::open().await;
     let half = json!({"from": format!("{DAY}10:00"), "to": format!("{DAY}10:30"), "step": 1});
