@@ -10,6 +10,7 @@ mod maintenance;
 mod onboarding;
 mod outage;
 mod people;
+mod provider;
 mod reads;
 mod trail;
 mod upload;
