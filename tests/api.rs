@@ -12,5 +12,6 @@ mod outage;
 mod people;
 mod provider;
 mod reads;
+mod records;
 mod trail;
 mod upload;
