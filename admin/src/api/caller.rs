@@ -1,7 +1,7 @@
 //! Who asks, and how they stand in the workspace that they ask about: what the guard found out, for handlers.
 //!
-//! Handlers take a [`Caller`] or a [`Member`]; both refuse a request that did not pass the guard, so that a route which
-//! was bypassed fails closed.
+//! Handlers take a [`Caller`], a [`Member`] or a [`SuperAdmin`]; each refuses a request that did not pass the guard, so
+//! that a route which was bypassed fails closed.
 
 use super::permission::{Action, Grant, Standing};
 use super::problem::{Code, Problem};
@@ -60,6 +60,10 @@ pub(crate) fn platform_principal(user: &User, trace: &Trace) -> Principal {
     let role = if user.super_admin { Standing::SuperAdmin.role() } else { "User" };
     Principal { user_id: Some(user.id), role: role.to_owned(), ..trace.anonymous() }
 }
+
+/// Shows that a super admin asks: for handlers that read over all workspaces and need nothing else of the caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SuperAdmin;
 
 /// Somebody in a workspace, about to do what the guard has allowed.
 #[derive(Clone, Debug)]
@@ -145,6 +149,15 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::new(Code::Unauthenticated))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for SuperAdmin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        if caller.user.super_admin { Ok(Self) } else { Err(Problem::new(Code::Forbidden)) }
     }
 }
 

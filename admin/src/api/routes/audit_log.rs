@@ -1,7 +1,7 @@
 //! Audit logs: a workspace's own, its members' logins, and the platform's.
 
 use super::Routes;
-use crate::api::caller::Member;
+use crate::api::caller::{Member, SuperAdmin};
 use crate::api::event_view::{EventView, event_views};
 use crate::api::guard::Access;
 use crate::api::page::{self, Listed};
@@ -195,6 +195,7 @@ async fn people(api: &Api, scope: Scope, only: Option<UserId>) -> Result<Vec<Use
 )]
 async fn of_platform(
     State(api): State<Arc<Api>>,
+    _: SuperAdmin,
     Query(query): Query<EventQuery>,
 ) -> Result<axum::Json<Listed<EventView>>, Problem> {
     events(&api, Scope::Platform, query.read()?).await

@@ -2,7 +2,7 @@
 
 use super::Routes;
 use crate::accounts::MAX_PASSWORD_CHARS;
-use crate::api::caller::Caller;
+use crate::api::caller::{Caller, SuperAdmin};
 use crate::api::fields::present;
 use crate::api::guard::Access;
 use crate::api::json::Json;
@@ -91,7 +91,7 @@ impl PlatformSettings {
 #[utoipa::path(
     get, path = "/platform/settings", tag = "Platform", responses((status = 200, body = PlatformSettings))
 )]
-async fn show(State(api): State<Arc<Api>>) -> Result<axum::Json<PlatformSettings>, Problem> {
+async fn show(State(api): State<Arc<Api>>, _: SuperAdmin) -> Result<axum::Json<PlatformSettings>, Problem> {
     Ok(axum::Json(PlatformSettings::new(settings(&api).await?, api.now())))
 }
 

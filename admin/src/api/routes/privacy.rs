@@ -4,7 +4,7 @@
 //! too, from which nothing is ever taken out, and a request that waits months must not be what keeps the number.
 
 use super::Routes;
-use crate::api::caller::Caller;
+use crate::api::caller::{Caller, SuperAdmin};
 use crate::api::erasing::{MAX_OPEN, open};
 use crate::api::fields::MAX_NUMBER_CHARS;
 use crate::api::guard::Access;
@@ -141,7 +141,11 @@ async fn erase(
     get, path = "/privacy/erasures/{id}", tag = "Platform",
     params(("id" = Uuid, Path, description = "The request")), responses((status = 200, body = ErasureView))
 )]
-async fn one(State(api): State<Arc<Api>>, Path(id): Path<Uuid>) -> Result<axum::Json<ErasureView>, Problem> {
+async fn one(
+    State(api): State<Arc<Api>>,
+    _: SuperAdmin,
+    Path(id): Path<Uuid>,
+) -> Result<axum::Json<ErasureView>, Problem> {
     match api.catalog.get(Scope::Platform, Kind::Erasure, EntityId(id)).await? {
         Entity::Erasure(request) => Ok(axum::Json(request.into())),
         _ => Err(Problem::new(Code::NotFound)),

@@ -4,7 +4,7 @@
 //! through the engine, which stops what is under way to a number before it answers.
 
 use super::Routes;
-use crate::api::caller::{Caller, Member};
+use crate::api::caller::{Caller, Member, SuperAdmin};
 use crate::api::fields::line;
 use crate::api::guard::Access;
 use crate::api::json::Json;
@@ -126,6 +126,7 @@ async fn list(
 )]
 async fn list_all(
     State(api): State<Arc<Api>>,
+    _: SuperAdmin,
     Query(page): Query<PageQuery>,
 ) -> Result<axum::Json<Listed<SuppressionView>>, Problem> {
     read(&api, Scope::Platform, page).await

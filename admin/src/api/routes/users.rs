@@ -6,7 +6,7 @@ use super::Routes;
 use super::password_links::{LinkView, NewLink};
 use crate::accounts::{Owner, SuperAdmins};
 use crate::api::account_view::{AccountView, UserView, account_view};
-use crate::api::caller::Caller;
+use crate::api::caller::{Caller, SuperAdmin};
 use crate::api::fields;
 use crate::api::guard::{Access, user};
 use crate::api::json::Json;
@@ -43,6 +43,7 @@ pub(super) fn routes() -> Routes {
 )]
 async fn list(
     State(api): State<Arc<Api>>,
+    _: SuperAdmin,
     Query(page): Query<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let (after, limit) = (page.after()?, page.limit()?);

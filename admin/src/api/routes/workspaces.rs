@@ -2,7 +2,7 @@
 
 use super::Routes;
 use crate::api::authoring::quota::stored_octets;
-use crate::api::caller::Caller;
+use crate::api::caller::{Caller, SuperAdmin};
 use crate::api::fields::{self, present};
 use crate::api::guard::Access;
 use crate::api::json::Json;
@@ -103,6 +103,7 @@ pub(crate) struct WorkspaceDetail {
 )]
 async fn list(
     State(api): State<Arc<Api>>,
+    _: SuperAdmin,
     Query(page): Query<PageQuery>,
 ) -> Result<axum::Json<Listed<WorkspaceView>>, Problem> {
     let (limit, after) = (page.limit()?, page.after()?);
@@ -187,6 +188,7 @@ fn slug(text: String) -> Result<String, Problem> {
 )]
 async fn show(
     State(api): State<Arc<Api>>,
+    _: SuperAdmin,
     Path(slug): Path<String>,
 ) -> Result<axum::Json<WorkspaceDetail>, Problem> {
     let workspace = by_slug(&api, &slug).await?;

@@ -1,7 +1,7 @@
 //! Lists of campaigns: a workspace's, every workspace's for super admins, the archive of whoever asks; and one campaign.
 
 use super::visible;
-use crate::api::caller::{Caller, Member};
+use crate::api::caller::{Caller, Member, SuperAdmin};
 use crate::api::campaign_view::{CampaignView, campaign_view};
 use crate::api::guard::Access;
 use crate::api::moment::Moment;
@@ -278,6 +278,7 @@ async fn one(
 )]
 async fn master(
     State(api): State<Arc<Api>>,
+    _: SuperAdmin,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<CampaignList>, Problem> {
     let mut query = ListQuery::read(pairs)?.asked(Archived::Without)?;
