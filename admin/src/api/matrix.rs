@@ -35,10 +35,10 @@ const PRINCIPALS: [Option<Standing>; 6] = [
 ];
 
 /// A workspace with one thing of every kind, all made by the same account.
-struct Furnished {
-    workspace: Workspace,
+pub(super) struct Furnished {
+    pub(super) workspace: Workspace,
     /// By the path segment in front of the parameter.
-    ids: BTreeMap<&'static str, String>,
+    pub(super) ids: BTreeMap<&'static str, String>,
 }
 
 /// A client of the principal, a member where it is one.
@@ -80,7 +80,7 @@ fn expected(access: Access, principal: Option<Standing>, is_own: bool) -> Expect
 }
 
 /// The path with its parameters filled in.
-fn path(route: &str, slug: &str, ids: &BTreeMap<&'static str, String>) -> String {
+pub(super) fn path(route: &str, slug: &str, ids: &BTreeMap<&'static str, String>) -> String {
     let mut before = "";
     let mut filled = String::new();
     for segment in route.split('/').skip(1) {
@@ -209,7 +209,7 @@ fn assert_denied((status, body): &(u16, Value), expected: Expected, told: &str) 
 }
 
 /// Everything that a workspace owns, and how long its audit log is.
-async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, Vec<Suppression>, usize) {
+pub(super) async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, Vec<Suppression>, usize) {
     let scope = Scope::Workspace(workspace.id);
     let kinds = [
         Kind::Sender,
@@ -235,7 +235,7 @@ async fn tenant(house: &House, workspace: &Workspace) -> (Vec<Entity>, Vec<Suppr
 }
 
 /// A workspace with things of somebody who is no member.
-async fn furnish(house: &House, slug: &str, of: u128) -> Furnished {
+pub(super) async fn furnish(house: &House, slug: &str, of: u128) -> Furnished {
     let workspace = house.workspace(slug).await;
     fill(house, workspace, UserId(Uuid::from_u128(of))).await
 }

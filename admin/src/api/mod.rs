@@ -19,6 +19,8 @@ mod guard;
 mod idempotency;
 mod json;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod matrix;
 mod measure;
 mod moment;

@@ -72,31 +72,37 @@ pub(crate) struct Client {
 impl House {
     /// An installation without people, with one channel to a simulated SMSC.
     pub(crate) async fn open() -> Self {
-        Self::open_with(None, |catalog| catalog).await
+        Self::open_through(|store| store).await
+    }
+
+    /// The same, with what the API sees in place of the store; the engine and the audit log have the store itself.
+    pub(crate) async fn open_through(seen: impl FnOnce(Arc<SqliteStore>) -> Arc<dyn Catalog>) -> Self {
+        Self::open_with(None, |store| (Arc::clone(&store) as _, seen(store))).await
     }
 
     /// The same with mail.
     pub(crate) async fn open_with_mail(mail: Mail, policy: Policy) -> Self {
-        Self::open_with(Some((mail, policy)), |catalog| catalog).await
+        Self::open_with(Some((mail, policy)), |store| (Arc::clone(&store) as _, store)).await
     }
 
-    /// The same with a catalog that fails on demand.
+    /// The same with a catalog that fails on demand, for the API, the engine and the audit log.
     pub(crate) async fn open_with_outages() -> (Self, Arc<Outages>) {
         let mut outages = None;
-        let house = Self::open_with(None, |catalog| {
+        let house = Self::open_with(None, |store| {
             // The fault wraps no shared catalog itself; nobody asks the memory of this layer.
-            let inner = Observed::new(catalog, Arc::default());
+            let inner = Observed::new(store, Arc::default());
             let failing = Arc::new(FaultCatalog::new(inner, Duration::ZERO, FaultPlan::default()));
             outages = Some(Arc::clone(&failing));
-            failing
+            (Arc::clone(&failing) as _, failing)
         });
         let house = house.await;
         (house, outages.unwrap())
     }
 
+    /// `catalogs` gives what the engine and the audit log see of the store, and what the API does.
     async fn open_with(
         mail: Option<(Mail, Policy)>,
-        over: impl FnOnce(Arc<dyn Catalog>) -> Arc<dyn Catalog>,
+        catalogs: impl FnOnce(Arc<SqliteStore>) -> (Arc<dyn Catalog>, Arc<dyn Catalog>),
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
@@ -110,7 +116,7 @@ impl House {
             inbound: InboundConfig::default(),
             receipt_timeout: RECEIPT_TIMEOUT,
         };
-        let catalog = over(Arc::clone(&store) as _);
+        let (catalog, seen) = catalogs(Arc::clone(&store));
         let journal: Arc<dyn Journal> = Arc::clone(&store) as _;
         let engine =
             Engine::start(config, Arc::clone(&catalog), Arc::clone(&journal), Env::system(1)).await.unwrap();
@@ -129,8 +135,9 @@ impl House {
         let measures = Arc::clone(&ground.measures);
         let worker = mail.map(|(mail, policy)| mail::Worker::start(mail, ground, policy).unwrap());
         let mail = worker.as_ref().map_or_else(Mailer::off, mail::Worker::mailer);
+        let api_engine = engine.clone();
         let plane =
-            Plane { catalog, journal, engine: engine.clone(), clock, audit, mail, reach, measures, setup };
+            Plane { catalog: seen, journal, engine: api_engine, clock, audit, mail, reach, measures, setup };
         let (service, api) = router(plane);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
