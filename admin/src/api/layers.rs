@@ -189,13 +189,16 @@ async fn what_another_workspace_has_is_not_there_whatever_the_url_says() {
 }
 
 /// Taken away: the scope of the store, which looks for everything in all workspaces. What holds: the guard, which lets
-/// nobody in who is no member, whatever the store would show.
+/// nobody in who is no member, whatever the store would show; and for members the API's own look at who owns what it
+/// has read.
 #[tokio::test]
 async fn strangers_get_nothing_where_the_store_forgets_its_scopes() {
     let (house, _) = Lens::before(Sight::Blind).await;
     let (mine, other) = (furnish(&house, "mine", 1).await, furnish(&house, "other", 2).await);
     let stranger = house.member(&mine.workspace, "Admin").await;
     let before = tenant(&house, &other.workspace).await;
+    let ids: Vec<&String> = other.ids.values().filter(|id| Uuid::try_parse(id).is_ok()).collect();
+    let (mut named, mut listed) = (0, 0);
     for ((method, route), access) in routes::all().access {
         if !matches!(access, Access::Workspace(_)) {
             continue;
@@ -208,7 +211,21 @@ async fn strangers_get_nothing_where_the_store_forgets_its_scopes() {
             let (status, told) = read(answer).await;
             assert_eq!((status, code(&told)), (404, "not_found"), "{method} /{path}: {told}");
         }
+        let path = path(&route, "mine", &other.ids);
+        let request = stranger.request(method.parse().unwrap(), &format!("/{path}"));
+        let request = request.header(header::CONTENT_TYPE, media(&route));
+        let answer = request.body(body(&method, &route).to_string()).send().await.unwrap();
+        if route.replace("{slug}", "").contains('{') {
+            let (status, told) = read(answer).await;
+            assert_eq!((status, code(&told)), (404, "not_found"), "{method} /{path}: {told}");
+            named += 1;
+        } else if method == "GET" && !route.ends_with("/live") {
+            let text = answer.text().await.unwrap();
+            assert!(!ids.iter().any(|id| text.contains(id.as_str())), "{method} /{path} shows it: {text}");
+            listed += 1;
+        }
     }
+    assert!(named > 40 && listed > 10, "{named} named, {listed} listed");
     assert_eq!(tenant(&house, &other.workspace).await, before, "the other tenant has changed");
     house.close().await;
 }

@@ -1,4 +1,6 @@
 //! The catalog of the admin plane: the store's, and whatever changes who may do what is told to [`Recent`].
+//!
+//! What is read inside a workspace is looked at once more: a store that forgot a scope would still show nothing foreign.
 
 use super::{Concern, Recent};
 use engine::model::traffic::Traffic;
@@ -29,6 +31,28 @@ impl Observed {
     }
 }
 
+/// Whether it may be seen under this scope: records of the platform may under every one.
+fn is_within(scope: Scope, entity: &Entity) -> bool {
+    match scope {
+        Scope::Platform => true,
+        Scope::Workspace(id) => entity.tenant().is_none_or(|tenant| tenant == id),
+    }
+}
+
+fn owned(scope: Scope, entity: Entity) -> Result<Entity, StoreError> {
+    match is_within(scope, &entity) {
+        true => Ok(entity),
+        false => {
+            tracing::error!(
+                ?scope,
+                kind = entity.kind().name(),
+                "the store showed something of another workspace"
+            );
+            Err(StoreError::NotFound)
+        }
+    }
+}
+
 impl Catalog for Observed {
     /// A change that concerns the memory runs to its end also when its caller goes away: it may take effect, and then
     /// it must be known. One that fails may have taken effect too.
@@ -50,19 +74,33 @@ impl Catalog for Observed {
     }
 
     fn get(&self, scope: Scope, kind: Kind, id: EntityId) -> StoreFuture<'_, Entity> {
-        self.inner.get(scope, kind, id)
+        Box::pin(async move { owned(scope, self.inner.get(scope, kind, id).await?) })
     }
 
     fn find(&self, scope: Scope, kind: Kind, unique: String) -> StoreFuture<'_, Entity> {
-        self.inner.find(scope, kind, unique)
+        Box::pin(async move { owned(scope, self.inner.find(scope, kind, unique).await?) })
     }
 
     fn list(&self, scope: Scope, query: Query) -> StoreFuture<'_, Page<Entity>> {
-        self.inner.list(scope, query)
+        Box::pin(async move {
+            let mut page = self.inner.list(scope, query).await?;
+            page.items.retain(|entity| is_within(scope, entity));
+            Ok(page)
+        })
     }
 
     fn campaigns(&self, scope: CampaignScope, query: CampaignQuery) -> StoreFuture<'_, CampaignPage> {
-        self.inner.campaigns(scope, query)
+        Box::pin(async move {
+            let mut page = self.inner.campaigns(scope.clone(), query).await?;
+            page.items.retain(|item| match &scope {
+                CampaignScope::Workspace(id) => item.campaign.workspace_id == *id,
+                CampaignScope::Workspaces { all, own, .. } => {
+                    all.iter().chain(own).any(|id| item.campaign.workspace_id == *id)
+                }
+                CampaignScope::EveryWorkspace => true,
+            });
+            Ok(page)
+        })
     }
 
     fn overview(&self, scope: CampaignScope, now: Timestamp) -> StoreFuture<'_, Overview> {
