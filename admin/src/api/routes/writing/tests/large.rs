@@ -130,6 +130,7 @@ async fn a_held_campaign_goes_on_by_itself_once_nothing_is_missing() {
     // Armed for a moment that comes while its list is away.
     let start = (Timestamp::now() + jiff::SignedDuration::from_secs(4)).to_string();
     let id = pending(&stage, json!({"mode": "OnTime", "start_at": start, "auto_start": true})).await;
+    // It is armed behind the record that it is built.
     stage.until(id, |campaign| campaign["hold_reason"] == "scheduled").await;
     let campaign = stage.stored(id).await;
     assert_eq!((campaign.status, campaign.started), (Status::Pending, true), "it was armed in time");
