@@ -141,6 +141,8 @@ async fn a_held_campaign_goes_on_by_itself_once_nothing_is_missing() {
         (&json!("Pending"), &json!("awaiting_start")),
         "{held}"
     );
+    // It is told behind the record.
+    stage.until_at(&path(id, "/errors/job"), |body| body["items"] != json!([])).await;
     assert_eq!(
         job_errors(&stage, id).await,
         [("preflight".to_owned(), "recipients: the list is missing".to_owned())]
