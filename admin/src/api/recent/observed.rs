@@ -133,7 +133,11 @@ impl Catalog for Observed {
     }
 
     fn audit_events(&self, scope: Scope, query: AuditQuery) -> StoreFuture<'_, AuditPage> {
-        self.inner.audit_events(scope, query)
+        Box::pin(async move {
+            let mut page = self.inner.audit_events(scope, query).await?;
+            page.items.retain(|event| event.workspace_id.map_or(Scope::Platform, Scope::Workspace) == scope);
+            Ok(page)
+        })
     }
 
     fn schema_version(&self) -> StoreFuture<'_, u32> {
