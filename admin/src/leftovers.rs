@@ -1,5 +1,6 @@
 //! Recipient lists that nobody owns: what is left when the process ends between the last octet of a list and the record
-//! of the draft or campaign that it is for. They hold numbers of people, so a start removes them.
+//! of the draft or campaign that it is for. They hold numbers of people, so a start removes them, before any number is
+//! erased: whoever erases knows lists by their owners.
 //!
 //! Invariant: a list goes only when it is of an earlier run and neither an open draft nor a campaign names it. The name
 //! of such a list can only pass from a draft to its campaign, in one transaction: drafts are read first. Exports name
@@ -8,37 +9,75 @@
 use engine::model::{CampaignNo, DraftStatus};
 use engine::store::{Catalog, Entity, Journal, Kind, MAX_PAGE, Query, Scope, StoreError};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-/// Removes what nobody owns once, and says so; `first` is a number that this run was given before it wrote any list.
-pub(crate) async fn sweep(catalog: Arc<dyn Catalog>, journal: Arc<dyn Journal>, first: CampaignNo) {
-    match remove(&*catalog, &*journal, first).await {
-        Ok(removed) => tracing::info!(removed, "recipient lists that nobody owned were removed"),
-        Err(error) => tracing::warn!(%error, "recipient lists that nobody owns stay until the next start"),
+/// What became of lists that nobody owned.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Swept {
+    /// How many went.
+    pub(crate) removed: u64,
+    /// Those that could not be removed; each was logged.
+    pub(crate) left: Vec<CampaignNo>,
+}
+
+/// Removes every list that nobody owns; `first` is a number that this run was given before it wrote any list. Beside a
+/// running server: it lets others work behind every list.
+///
+/// # Errors
+/// The store's, when lists or their owners cannot be read.
+pub(crate) async fn sweep(
+    catalog: &dyn Catalog,
+    journal: &dyn Journal,
+    first: CampaignNo,
+) -> Result<Swept, StoreError> {
+    let drafted = drafted(catalog).await?;
+    let (mut swept, mut after) = (Swept::default(), CampaignNo(0));
+    loop {
+        let page = journal.lists(after).await?;
+        let Some(last) = page.last().copied() else { return Ok(swept) };
+        for no in page {
+            if no >= first {
+                return Ok(swept);
+            }
+            remove_unowned((catalog, journal), (no, &drafted), &mut swept).await?;
+        }
+        after = last;
     }
 }
 
-/// Gives how many went. Beside a running server: it lets others work behind every list.
-async fn remove(catalog: &dyn Catalog, journal: &dyn Journal, first: CampaignNo) -> Result<u64, StoreError> {
+/// Removes those of these lists that nobody owns; they were on their way to no owner any more.
+///
+/// # Errors
+/// The store's, when owners cannot be read.
+pub(crate) async fn remove(
+    catalog: &dyn Catalog,
+    journal: &dyn Journal,
+    nos: &[CampaignNo],
+) -> Result<Swept, StoreError> {
     let drafted = drafted(catalog).await?;
-    let (mut removed, mut after) = (0, CampaignNo(0));
-    loop {
-        let page = journal.lists(after).await?;
-        let Some(last) = page.last().copied() else { return Ok(removed) };
-        for no in page {
-            if no >= first {
-                return Ok(removed);
-            }
-            if drafted.contains(&no) || has_campaign(catalog, no).await? {
-                continue;
-            }
-            journal.remove(no).await?;
-            removed += 1;
-            tokio::task::yield_now().await;
-        }
-        after = last;
-        tokio::task::yield_now().await;
+    let mut swept = Swept::default();
+    for no in nos {
+        remove_unowned((catalog, journal), (*no, &drafted), &mut swept).await?;
     }
+    Ok(swept)
+}
+
+/// One that cannot be removed does not keep others from it.
+async fn remove_unowned(
+    (catalog, journal): (&dyn Catalog, &dyn Journal),
+    (no, drafted): (CampaignNo, &BTreeSet<CampaignNo>),
+    swept: &mut Swept,
+) -> Result<(), StoreError> {
+    if !drafted.contains(&no) && !has_campaign(catalog, no).await? {
+        match journal.remove(no).await {
+            Ok(()) => swept.removed += 1,
+            Err(error) => {
+                tracing::warn!(campaign = no.0, %error, "a recipient list that nobody owns stays for now");
+                swept.left.push(no);
+            }
+        }
+    }
+    tokio::task::yield_now().await;
+    Ok(())
 }
 
 async fn has_campaign(catalog: &dyn Catalog, no: CampaignNo) -> Result<bool, StoreError> {
@@ -164,7 +203,7 @@ mod tests {
         let first = store.next_campaign_no().await.unwrap();
         // Written by this run, and on its way to its owner.
         let fresh = list(&store, true).await;
-        assert_eq!(remove(&store, &store, first).await.unwrap(), 6);
+        assert_eq!(sweep(&store, &store, first).await.unwrap(), Swept { removed: 6, left: Vec::new() });
         for no in lost {
             let gone = store.header(no).await;
             assert!(matches!(gone, Err(StoreError::NotFound)), "{no:?}: {gone:?}");
@@ -178,7 +217,7 @@ mod tests {
             files(directory.path()).iter().filter(|name| name.ends_with(".db")).collect::<Vec<_>>(),
             own.iter().collect::<Vec<_>>()
         );
-        assert_eq!(remove(&store, &store, first).await.unwrap(), 0, "once is enough");
+        assert_eq!(sweep(&store, &store, first).await.unwrap(), Swept::default(), "once is enough");
     }
 
     #[tokio::test]
@@ -196,7 +235,25 @@ mod tests {
             }
         }
         let first = store.next_campaign_no().await.unwrap();
-        assert_eq!(remove(&store, &store, first).await.unwrap(), 2 * MAX_PAGE as u64 - owned);
+        assert_eq!(sweep(&store, &store, first).await.unwrap().removed, 2 * MAX_PAGE as u64 - owned);
         assert_eq!(store.lists(CampaignNo(0)).await.unwrap().len() as u64, owned.min(MAX_PAGE as u64));
+    }
+
+    #[tokio::test]
+    async fn a_list_that_cannot_be_removed_keeps_no_other_from_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path()).unwrap();
+        let nos = [list(&store, true).await, list(&store, true).await, list(&store, false).await];
+        // A directory is not removed as a file is.
+        let stuck = directory.path().join(format!("campaign-{}.db", nos[0].0));
+        std::fs::remove_file(&stuck).unwrap();
+        std::fs::create_dir(&stuck).unwrap();
+        let first = store.next_campaign_no().await.unwrap();
+        let swept = sweep(&store, &store, first).await.unwrap();
+        assert_eq!(swept, Swept { removed: 2, left: vec![nos[0]] });
+        assert!(matches!(store.header(nos[2]).await, Err(StoreError::NotFound)));
+        std::fs::remove_dir(&stuck).unwrap();
+        let removed = remove(&store, &store, &swept.left).await.unwrap();
+        assert_eq!(removed, Swept { removed: 1, left: Vec::new() });
     }
 }

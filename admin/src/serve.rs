@@ -9,7 +9,6 @@ use crate::audit::{FALLBACK_OCTETS, Fallback, Recorder, expiry};
 use crate::command::ServeOptions;
 use crate::config::{Admin, Audit, Config, DEFAULT_FILE, Mail};
 use crate::exit::{self, Failure};
-use crate::leftovers;
 use crate::lines::Lines;
 use crate::mail::{Ground, Mailer, Policy, Worker};
 use crate::observe::{Observed, Observer};
@@ -56,12 +55,13 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     let scratch = place.scratch()?;
     let reach = Reach { trusted_proxies, public_url, ctn, exports, scratch };
     // Its number is given before any list of this run is written.
-    let leftovers = leftovers(&place).await?;
+    let first_list = place.store.next_campaign_no().await?;
     let (measures, token) = (Arc::default(), setup_token(&place).await?);
     let (post, mailer) = post(&place, (&audit, &measures), config.mail)?;
     let plane = plane(&place, &engine, (reach, audit.clone(), mailer));
     let setup = token.as_ref().map(Secret::credential);
-    let server = Server::start(listener, Plane { measures: Arc::clone(&measures), setup, ..plane })?;
+    let plane = Plane { measures: Arc::clone(&measures), setup, ..plane };
+    let server = Server::start(listener, plane, first_list)?;
     let (unknown, unsent) = engine.recovered();
     tracing::info!(
         store = %config.directory.display(),
@@ -76,8 +76,7 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
     if let Some(token) = token {
         Lines::Out.say(&format!("there is no super admin yet; setup token: {}", token.reveal()));
     }
-    let mut upkeep = upkeep(&place, &audit, config.audit.retention_days);
-    upkeep.spawn(leftovers);
+    let upkeep = upkeep(&place, &audit, config.audit.retention_days);
     record(&audit, "server.start").await;
     let answering = observer.serve(Observed {
         engine: engine.clone(),
@@ -90,11 +89,12 @@ async fn serve(mut config: Config, signals: &Signals) -> Result<u8, Failure> {
         reason = engine.failed() => Err(reason),
         code = signals.first() => Ok(code),
     };
-    server.end();
+    let erasing = server.end();
+    let erasing = tokio::task::spawn_blocking(|| erasing.join());
     let posting = tokio::task::spawn_blocking(|| post.map(Worker::end));
     let done = drained(ended, engine).await;
-    // It logs what it leaves.
-    let _ = posting.await;
+    // They log what they leave.
+    let (_, _) = (posting.await, erasing.await);
     answering.abort();
     record(&audit, "server.stop").await;
     drop(upkeep);
@@ -117,13 +117,6 @@ async fn drained(ended: Result<u8, String>, engine: Engine) -> Result<u8, Failur
             Err(Failure::new(exit::ENGINE, format!("the engine has given up: {reason}")))
         }
     }
-}
-
-/// What removes the recipient lists that earlier runs left to nobody.
-async fn leftovers(place: &Place) -> Result<impl Future<Output = ()> + use<>, Failure> {
-    let first = place.store.next_campaign_no().await?;
-    let catalog: Arc<dyn Catalog> = Arc::clone(&place.store) as _;
-    Ok(leftovers::sweep(catalog, Arc::clone(&place.store) as _, first))
 }
 
 fn recorder(place: &Place, audit: &Audit) -> Result<Recorder, Failure> {

@@ -16,7 +16,7 @@ use crate::mail::Mailer;
 use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
-use engine::model::Credential;
+use engine::model::{CampaignNo, Credential};
 use engine::store::{Catalog, Journal};
 use engine::{Clock, Engine};
 use hyper::server::conn::http1;
@@ -88,11 +88,16 @@ pub(crate) fn router(plane: Plane) -> (Router, Arc<Api>) {
 }
 
 impl Server {
-    /// Serves on a bound listener until [`Server::end`].
+    /// Serves on a bound listener until [`Server::end`]; `first` is a number that this run was given before it wrote any
+    /// list.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub(crate) fn start(listener: std::net::TcpListener, plane: Plane) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        listener: std::net::TcpListener,
+        plane: Plane,
+        first: CampaignNo,
+    ) -> Result<Self, Failure> {
         let refused = |error: std::io::Error| {
             Failure::new(exit::UNAVAILABLE, format!("the API did not start: {error}"))
         };
@@ -101,7 +106,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
         let (router, api) = router(plane);
         let exports = Worker::start(Arc::clone(&api)).map_err(refused)?;
-        let erasing = erasing::Worker::start(Arc::clone(&api)).map_err(refused)?;
+        let erasing = erasing::Worker::start(Arc::clone(&api), first).map_err(refused)?;
         let (end, ended) = oneshot::channel();
         let work = move || {
             runtime.block_on(async move {
@@ -122,15 +127,18 @@ impl Server {
         self.address
     }
 
-    /// Ends it: requests under way get [`GRACE`] to end.
-    pub(crate) fn end(self) {
+    /// Ends it: requests under way get [`GRACE`] to end. What is left is to be waited for beside others: a file that is
+    /// being made anew may take minutes.
+    pub(crate) fn end(self) -> erasing::Ending {
         // An error means that it has ended by itself.
         let _ = self.end.send(());
+        // Before the others, which may wait for it.
+        let erasing = self.erasing.end();
         if self.thread.join().is_err() {
             tracing::error!("the API's thread panicked");
         }
         self.exports.end();
-        self.erasing.end();
+        erasing
     }
 }
 

@@ -466,8 +466,9 @@ pub trait Journal: Send + Sync {
     ) -> StoreFuture<'_, u64>;
 
     /// Behind it, no octet of what was erased from these lists, nor of any list that was removed or row that was trimmed,
-    /// is left in what the store keeps. Takes as long as writing these lists and what small ones share anew; who
-    /// writes into one of those waits, and so do commits while what is left of the journal is written.
+    /// is left in what the store keeps. Takes as long as writing these lists and, where that has anything to forget,
+    /// what small ones share anew; who writes into one of those waits, and so do commits while what is left of the
+    /// journal is written.
     ///
     /// # Errors
     /// `Unavailable`; asking again goes on.

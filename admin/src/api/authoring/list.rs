@@ -258,9 +258,19 @@ fn copy_now(
     to.finish()
 }
 
-/// Removes a list that nobody owns; one that cannot be removed now costs only its space.
+/// Removes a list that nobody owns, on a thread that may block: a file that is made anew keeps its writers waiting. What
+/// cannot be removed now holds numbers of people, and is tried again by whoever erases those. To its end also when
+/// nobody waits for it.
 pub(crate) async fn discard(api: &Api, no: CampaignNo) {
-    if let Err(error) = api.journal.remove(no).await {
-        tracing::warn!(campaign = no.0, %error, "a recipient list that is not used any more was not removed");
+    let (journal, unowned, handle) =
+        (Arc::clone(&api.journal), api.erasing.unowned.clone(), Handle::current());
+    let work = move || {
+        if let Err(error) = handle.block_on(journal.remove(no)) {
+            tracing::warn!(campaign = no.0, %error, "a recipient list that is not used any more was not removed");
+            unowned.later(no);
+        }
+    };
+    if tokio::task::spawn_blocking(work).await.is_err() {
+        api.erasing.unowned.later(no);
     }
 }

@@ -6,23 +6,34 @@
 
 mod retention;
 mod search;
+mod unowned;
 mod worker;
 
-pub(crate) use worker::Worker;
 #[cfg(test)]
 pub(crate) use worker::round;
+pub(crate) use worker::{Ending, Worker};
 
 use super::problem::{Code, Problem};
+use axum::http::header;
 use engine::EngineError;
 use engine::model::{Campaign, Erasure, ErasureStatus, Number};
 use engine::store::{Catalog, Entity, Kind, MAX_PAGE, Query, Scope, StoreError};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use unowned::Unowned;
 use uuid::Uuid;
 
-/// Requests that are not done at once: below a page, so that counting them is one read.
-pub(crate) const MAX_OPEN: usize = 100;
+/// Requests that lists are looked through for at once: each reads every list that there is.
+pub(crate) const MAX_RUNNING: usize = 100;
+/// Requests that wait for campaigns to be over, which may be a year: each costs a look at these campaigns an hour.
+pub(crate) const MAX_WAITING_REQUESTS: usize = 1_000;
+/// How long a request waits for its turn to read numbers, behind who erases, who waits for an export in turn.
+const READING_TIMEOUT: Duration = Duration::from_secs(5);
+/// After how many seconds such a request may come again: exports take that long.
+const READING_RETRY_S: u32 = 30;
 
 /// What requests and the worker share.
 #[derive(Debug, Default)]
@@ -32,12 +43,27 @@ pub(crate) struct Erasing {
     /// Of requests that this process was given. After a restart a number is known by its hash alone, which finds it all
     /// the same and takes longer.
     numbers: Mutex<BTreeMap<Uuid, Number>>,
+    /// Lists that are to be removed.
+    pub(crate) unowned: Unowned,
+    /// When numbers were last erased because their time was over.
+    expired_at: Mutex<Option<Timestamp>>,
 }
 
 impl Erasing {
     /// Keeps numbers from being erased while somebody reads them to write them elsewhere.
     pub(crate) async fn reading(&self) -> RwLockReadGuard<'_, ()> {
         self.lists.read().await
+    }
+
+    /// The same for somebody who waits for an answer.
+    ///
+    /// # Errors
+    /// `rate_limited` when that takes too long.
+    pub(crate) async fn reading_soon(&self) -> Result<RwLockReadGuard<'_, ()>, Problem> {
+        tokio::time::timeout(READING_TIMEOUT, self.reading()).await.map_err(|_| {
+            Problem::because(Code::RateLimited, "Numbers are being erased; try again in a moment.")
+                .with_header(header::RETRY_AFTER, READING_RETRY_S)
+        })
     }
 
     /// Waits until nobody does.
@@ -72,22 +98,43 @@ pub(crate) fn has_numbers(campaign: &Campaign) -> Result<(), Problem> {
     Err(Problem::because(Code::StateConflict, told))
 }
 
-/// The requests that are not done, the oldest first.
+/// The requests of this status, the oldest first.
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn open(catalog: &dyn Catalog) -> Result<Vec<Erasure>, StoreError> {
-    let statuses = [ErasureStatus::Running, ErasureStatus::Waiting].map(|status| format!("{status:?}"));
-    let query = Query {
-        kind: Kind::Erasure,
-        statuses: statuses.to_vec(),
-        parent: None,
-        after: None,
-        limit: MAX_PAGE,
-    };
-    let page = catalog.list(Scope::Platform, query).await?;
-    let requests = page.items.into_iter().rev();
-    Ok(requests.filter_map(|entity| if let Entity::Erasure(e) = entity { Some(e) } else { None }).collect())
+pub(crate) async fn all(catalog: &dyn Catalog, status: ErasureStatus) -> Result<Vec<Erasure>, StoreError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let statuses = vec![format!("{status:?}")];
+        let query = Query { kind: Kind::Erasure, statuses, parent: None, after, limit: MAX_PAGE };
+        let page = catalog.list(Scope::Platform, query).await?;
+        found.extend(page.items.into_iter().filter_map(|entity| match entity {
+            Entity::Erasure(request) => Some(request),
+            _ => None,
+        }));
+        after = page.next;
+        if after.is_none() {
+            found.reverse();
+            return Ok(found);
+        }
+    }
+}
+
+/// Refuses a further request when there are too many.
+///
+/// # Errors
+/// `rate_limited`; the store's.
+pub(crate) async fn has_room(catalog: &dyn Catalog) -> Result<(), Problem> {
+    for (status, most, told) in [
+        (ErasureStatus::Running, MAX_RUNNING, "are being worked on"),
+        (ErasureStatus::Waiting, MAX_WAITING_REQUESTS, "wait for campaigns that are not over"),
+    ] {
+        if all(catalog, status).await?.len() >= most {
+            let told = format!("{most} requests {told}; try again when some of them are done.");
+            return Err(Problem::because(Code::RateLimited, told));
+        }
+    }
+    Ok(())
 }
 
 /// What the engine says, as one who only reads and writes lists takes it.
@@ -95,5 +142,26 @@ fn of_store(error: EngineError) -> StoreError {
     match error {
         EngineError::Store(error) => error,
         other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: an export that reads for an hour, and who erases behind it, keep no request waiting for as long.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_an_answer_is_told_to_come_again() {
+        let erasing = Erasing::default();
+        let export = erasing.reading().await;
+        assert!(erasing.reading_soon().await.is_ok(), "many may read");
+        let mut alone = std::pin::pin!(erasing.alone());
+        let waits = std::future::poll_fn(|context| std::task::Poll::Ready(alone.as_mut().poll(context)));
+        assert!(waits.await.is_pending());
+        let refused = erasing.reading_soon().await.map(drop).map_err(|problem| problem.code());
+        assert_eq!(refused.map_err(Code::as_str), Err("rate_limited"));
+        drop(export);
+        drop(alone.await);
+        assert!(erasing.reading_soon().await.is_ok());
     }
 }

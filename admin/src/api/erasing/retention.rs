@@ -1,23 +1,26 @@
 //! Numbers that the platform keeps no longer: those of campaigns that ended `number_retention_days` ago.
 //!
 //! A campaign is marked when its list, the exported files and the store's own files hold no number any more; until then
-//! every look begins with it again.
+//! every look begins with it again. Once a day is enough: files that many write into are made anew for it.
 
 use crate::api::exports::withdraw;
 use crate::api::state::Api;
 use crate::settings::stored;
 use engine::model::{Campaign, CampaignNo, Principal, Status, expired_before};
 use engine::store::{Change, Entity, Expect, Kind, MAX_PAGE, Query, Scope, StoreError};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
 /// Campaigns of one look; the others follow with the next.
 const MAX_DUE: usize = 1_000;
+/// How long numbers whose time is over wait for others, unless there were more than one look takes.
+const EVERY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The campaigns whose numbers were kept long enough.
 pub(super) async fn due(api: &Api, now: Timestamp) -> Result<Vec<Campaign>, StoreError> {
     let days = stored(&*api.catalog).await?.and_then(|settings| settings.number_retention_days);
-    let Some(days) = days else { return Ok(Vec::new()) };
+    let Some(days) = days.filter(|_| !was_done_lately(api, now)) else { return Ok(Vec::new()) };
     let before = expired_before(days, now);
     let is_due = |campaign: &Campaign| {
         campaign.is_over()
@@ -43,6 +46,12 @@ pub(super) async fn due(api: &Api, now: Timestamp) -> Result<Vec<Campaign>, Stor
     }
 }
 
+fn was_done_lately(api: &Api, now: Timestamp) -> bool {
+    let last = *api.erasing.expired_at.lock().unwrap_or_else(PoisonError::into_inner);
+    // A clock that was put back keeps nothing.
+    last.is_some_and(|last| last <= now && now.duration_since(last) < EVERY)
+}
+
 /// Erases all numbers of these; of those that are `held` the journal still has some.
 pub(super) async fn erase(
     api: &Api,
@@ -50,7 +59,7 @@ pub(super) async fn erase(
     held: &BTreeSet<CampaignNo>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (mut erased, mut first) = (Vec::new(), Ok(()));
+    let (mut erased, mut first, is_all) = (Vec::new(), Ok(()), due.len() < MAX_DUE);
     for campaign in due.into_iter().filter(|campaign| !held.contains(&campaign.no)) {
         match erase_one(api, &campaign).await {
             Ok(()) => erased.push(campaign),
@@ -62,6 +71,9 @@ pub(super) async fn erase(
         return first;
     }
     api.journal.scrub(erased.iter().map(|campaign| campaign.no).collect()).await?;
+    if is_all {
+        *api.erasing.expired_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
     for campaign in erased {
         first = first.and(mark(api, &campaign, now).await);
     }

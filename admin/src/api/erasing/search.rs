@@ -10,8 +10,8 @@ use crate::api::authoring::list::{Copying, copy, discard};
 use crate::api::exports::withdraw;
 use crate::api::state::Api;
 use engine::model::{
-    Campaign, CampaignNo, Draft, DraftStatus, DraftStep, EntityId, Erasure, ErasureStatus, ErasureStep,
-    Number, Principal, Upload,
+    Campaign, CampaignId, CampaignNo, Draft, DraftStatus, DraftStep, EntityId, Erasure, ErasureStatus,
+    ErasureStep, Number, Principal, Upload, WorkspaceId,
 };
 use engine::store::{Change, Entity, Expect, Kind, MAX_PAGE, Note, Page, Query, Scope, StoreError};
 use jiff::Timestamp;
@@ -253,15 +253,37 @@ impl Search<'_> {
         campaign.is_over() && ended_before && !self.held.contains(&campaign.no)
     }
 
-    /// Looks through one campaign: it loses the number now, or waits.
-    async fn visit(&mut self, campaign: &Campaign) -> Result<(), StoreError> {
-        if campaign.filing.numbers_erased_at.is_some() {
+    async fn campaign(&self, workspace: WorkspaceId, id: CampaignId) -> Result<Campaign, StoreError> {
+        match self.api.catalog.get(Scope::Workspace(workspace), Kind::Campaign, id.into()).await? {
+            Entity::Campaign(campaign) => Ok(*campaign),
+            _ => Err(StoreError::NotFound),
+        }
+    }
+
+    /// Counts in the list that a campaign has: whoever edits it beside this look gives it another one and removes the
+    /// one that was counted in.
+    async fn count(&self, campaign: &mut Campaign) -> Result<Result<u64, StoreError>, StoreError> {
+        loop {
+            let counted = self.api.engine.count_numbers(campaign.no, self.test()).await;
+            let now = self.campaign(campaign.workspace_id, campaign.id).await?;
+            let is_same = now.no == campaign.no;
+            *campaign = now;
+            if is_same {
+                return Ok(counted);
+            }
+        }
+    }
+
+    /// Looks through one campaign, as it is now and not when it was listed: it loses the number now, or waits.
+    async fn visit(&mut self, listed: &Campaign) -> Result<(), StoreError> {
+        if listed.filing.numbers_erased_at.is_some() {
             return Ok(());
         }
-        let (workspace_id, campaign_id) = (campaign.workspace_id, campaign.id);
-        match self.api.engine.count_numbers(campaign.no, self.test()).await {
+        let (workspace_id, campaign_id) = (listed.workspace_id, listed.id);
+        let mut campaign = listed.clone();
+        match self.count(&mut campaign).await? {
             Ok(0) => Ok(()),
-            Ok(recipients) if self.is_free(campaign) => {
+            Ok(recipients) if self.is_free(&campaign) => {
                 let step = ErasureStep { workspace_id, campaign_id, recipients };
                 self.request.step = Some(step);
                 if !self.request.unscrubbed.contains(&campaign.no) {
@@ -275,26 +297,41 @@ impl Search<'_> {
                 if let Err(error) = found {
                     tracing::error!(campaign = %campaign_id, %error, "a list that may hold a number cannot be read");
                 }
-                if self.request.waiting.iter().all(|(_, waiting)| *waiting != campaign_id) {
-                    self.request.waiting.push((workspace_id, campaign_id));
-                }
+                self.wait_for(workspace_id, campaign_id);
                 Ok(())
             }
+        }
+    }
+
+    fn wait_for(&mut self, workspace: WorkspaceId, campaign: CampaignId) {
+        if self.request.waiting.iter().all(|(_, waiting)| *waiting != campaign) {
+            self.request.waiting.push((workspace, campaign));
         }
     }
 
     /// Does a step that was stored.
     async fn finish(&mut self, step: ErasureStep) -> Result<(), StoreError> {
         let scope = Scope::Workspace(step.workspace_id);
-        let campaign = match self.api.catalog.get(scope, Kind::Campaign, step.campaign_id.into()).await? {
-            Entity::Campaign(campaign) => campaign,
-            _ => return Err(StoreError::NotFound),
-        };
+        let campaign = self.campaign(step.workspace_id, step.campaign_id).await?;
         let (hash, is_wanted) = (self.request.ctn_hash, self.test());
-        let removed = {
+        let erased = {
             let _alone = self.api.erasing.alone().await;
-            self.api.engine.erase_numbers(&campaign, |number| is_wanted(number).then_some(hash)).await?;
-            withdraw(self.api, &campaign).await?
+            let hash = |number| is_wanted(number).then_some(hash);
+            match self.api.engine.erase_numbers(&campaign, hash).await {
+                Ok(_) => Ok(withdraw(self.api, &campaign).await?),
+                Err(error) => Err(error),
+            }
+        };
+        let removed = match erased {
+            Ok(removed) => removed,
+            Err(error @ (StoreError::Unavailable(_) | StoreError::NotFound)) => return Err(error),
+            Err(error) => {
+                // It is looked at again with every look, and keeps the others not from theirs.
+                tracing::error!(campaign = %campaign.id, %error, "a list keeps a number");
+                self.wait_for(step.workspace_id, step.campaign_id);
+                self.request.step = None;
+                return self.save("privacy.erase_step").await;
+            }
         };
         let details = json!({ "recipients": step.recipients, "exports_removed": removed });
         self.note(scope, (Kind::Campaign, step.campaign_id.into()), details).await?;
@@ -351,7 +388,7 @@ impl Search<'_> {
         details["request_id"] = json!(self.request.id);
         details["ctn_hash"] = json!(self.request.ctn_hash);
         let note = Note {
-            id: note_id(self.request.id, entity_id),
+            id: note_id(self.request.id, (kind, entity_id)),
             scope,
             at: self.now,
             by: self.by(),
@@ -365,10 +402,12 @@ impl Search<'_> {
     }
 }
 
-/// The same whenever the step is done again: the time of the request's id, and a digest of both.
-fn note_id(request: Uuid, entity: EntityId) -> Uuid {
+/// The same whenever the step is done again: the time of the request's id, and a digest of both and of the kind, since a
+/// draft and the campaign that it becomes have one id.
+fn note_id(request: Uuid, (kind, entity): (Kind, EntityId)) -> Uuid {
     let mut digest = Sha256::new();
     digest.update(request.as_bytes());
+    digest.update(kind.name().as_bytes());
     digest.update(entity.0.as_bytes());
     let mut octets = *request.as_bytes();
     for (octet, of_digest) in octets.iter_mut().skip(6).zip(digest.finalize()) {
@@ -376,3 +415,6 @@ fn note_id(request: Uuid, entity: EntityId) -> Uuid {
     }
     Builder::from_bytes(octets).with_version(Version::SortRand).with_variant(Variant::RFC4122).into_uuid()
 }
+
+#[cfg(test)]
+mod tests;

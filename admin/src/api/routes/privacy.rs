@@ -5,7 +5,7 @@
 
 use super::Routes;
 use crate::api::caller::{Caller, SuperAdmin};
-use crate::api::erasing::{MAX_OPEN, open};
+use crate::api::erasing::has_room;
 use crate::api::fields::MAX_NUMBER_CHARS;
 use crate::api::guard::Access;
 use crate::api::json::Json;
@@ -104,10 +104,7 @@ async fn erase(
     }
     let number = normalise(body.number.as_bytes(), None)
         .map_err(|reason| Problem::field("number", reason.code(), reason.sentence()))?;
-    if open(&*api.catalog).await?.len() >= MAX_OPEN {
-        let told = format!("{MAX_OPEN} requests are not done yet; try again when some of them are.");
-        return Err(Problem::because(Code::RateLimited, told));
-    }
+    has_room(&*api.catalog).await?;
     let number = Number(number.get());
     let request = Erasure {
         id: Uuid::now_v7(),

@@ -16,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// The same in every campaign file. A row in `campaign` says that the upload is complete.
@@ -73,6 +74,9 @@ pub(super) struct CampaignFiles {
     pub(super) directory: Arc<Directory>,
     pub(super) uploads: Mutex<Uploads>,
     own: Mutex<BTreeSet<CampaignNo>>,
+    /// Whether `small.db` may hold octets of what was erased, removed or failed in it: since it was made anew, and before
+    /// that as far as this process knows.
+    pub(super) small_remembers: AtomicBool,
     writers: Mutex<Pool>,
     readers: Mutex<Pool>,
 }
@@ -98,6 +102,7 @@ impl CampaignFiles {
             directory: Arc::clone(directory),
             uploads: Mutex::default(),
             own: Mutex::new(own),
+            small_remembers: AtomicBool::new(true),
             writers: Mutex::new(Pool {
                 capacity: CAMPAIGN_WRITERS,
                 role: &CAMPAIGN_WRITER,
@@ -219,13 +224,16 @@ impl CampaignFiles {
         if !known {
             return Ok(());
         }
-        self.write(None, |connection| {
+        let removed = self.write(None, |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for table in ["campaign", "chunk", "state"] {
                 transaction.execute(&format!("DELETE FROM {table} WHERE campaign = ?1"), [no.0])?;
             }
             transaction.commit()
-        })
+        });
+        // Behind the commit: a scrub in between has not seen it.
+        self.small_remembers.store(true, Ordering::Release);
+        removed
     }
 
     /// Stores a whole small campaign.
@@ -271,6 +279,11 @@ impl CampaignFiles {
         }
     }
 
+    /// Whether the campaign shares the file of all small ones.
+    pub(super) fn is_small(&self, no: CampaignNo) -> bool {
+        self.home(no) == Home::Small
+    }
+
     /// The file of all small campaigns.
     pub(super) fn small_path(&self) -> PathBuf {
         self.directory.file(&Home::Small.file())
@@ -301,6 +314,9 @@ impl CampaignFiles {
         let result = writers.handle(&self.directory, home).with(work);
         if result.is_err() {
             lock(&self.readers).close(home);
+            if home == Home::Small {
+                self.small_remembers.store(true, Ordering::Release);
+            }
         }
         result
     }

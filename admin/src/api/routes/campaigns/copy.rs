@@ -34,7 +34,7 @@ pub(super) async fn copy(
     let octets = if original.mode == Mode::Trigger { 0 } else { quota::of_campaign(original) };
     let _room = quota::reserve(api, target, octets).await?;
     // What is copied now is found by whoever erases behind it.
-    let _lists = api.erasing.reading().await;
+    let _lists = api.erasing.reading_soon().await?;
     let scope = Scope::Workspace(original.workspace_id);
     if let Entity::Campaign(now) = api.catalog.get(scope, Kind::Campaign, original.id.into()).await? {
         has_numbers(&now)?;

@@ -101,8 +101,9 @@ pub(super) async fn remove(
     let draft = find_open(&api, &member, id).await?;
     let no = api.catalog.next_campaign_no().await?;
     let former = swap(&api, &member, draft, (no, None)).await?;
-    discard(&api, former).await;
     rejects::keep(&api, member.scope(), CampaignId(id), engine::model::JobErrors::default()).await;
+    // Last: whoever goes away does not wait for it.
+    discard(&api, former).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

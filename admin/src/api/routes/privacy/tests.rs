@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use crate::api::erasing::{MAX_OPEN, round};
+use crate::api::erasing::{MAX_RUNNING, round};
 use crate::api::testing::{House, code};
-use engine::model::Number;
-use engine::store::{Catalog, Scope};
+use engine::model::{Erasure, ErasureStatus, Number};
+use engine::store::{Catalog, Entity, MAX_PAGE, Scope};
 use serde_json::json;
+use uuid::Uuid;
 
 const NUMBER: &str = "+49 151 12345678";
 
@@ -46,14 +47,52 @@ async fn what_is_no_number_is_refused_and_nobody_else_may_ask() {
     }
     let admin = house.member(&here, "Admin").await;
     assert_eq!(admin.post("/privacy/erase", json!({"number": NUMBER})).await.0, 403);
-    let nothing = format!("/privacy/erasures/{}", uuid::Uuid::now_v7());
+    let nothing = format!("/privacy/erasures/{}", Uuid::now_v7());
     assert_eq!((admin.get(&nothing).await.0, root.get(&nothing).await.0), (403, 404));
-    for _ in 0..MAX_OPEN {
+    for _ in 0..MAX_RUNNING {
         assert_eq!(root.post("/privacy/erase", json!({"number": NUMBER})).await.0, 202);
     }
     let (status, refused) = root.post("/privacy/erase", json!({"number": NUMBER})).await;
     assert_eq!((status, code(&refused)), (429, "rate_limited"));
     round(&house.api, house.api.now()).await.unwrap();
     assert_eq!(root.post("/privacy/erase", json!({"number": NUMBER})).await.0, 202);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_campaigns_keep_no_other_out_and_are_all_gone_on_with() {
+    let house = House::open().await;
+    let root = house.super_admin().await;
+    let mut oldest = None;
+    for _ in 0..=MAX_PAGE {
+        let waiting = Erasure {
+            id: Uuid::now_v7(),
+            ctn_hash: house.api.ctn.hash(Number(4_915_112_345_678)),
+            status: ErasureStatus::Waiting,
+            drafts_passed: true,
+            passed: None,
+            all_passed: true,
+            step: None,
+            draft_step: None,
+            waiting: Vec::new(),
+            unscrubbed: Vec::new(),
+            campaigns: 0,
+            recipients: 0,
+            drafts: 0,
+            exports: 0,
+            created_by: root.user,
+            created_at: house.api.now(),
+            done_at: None,
+            version: 0,
+        };
+        oldest = oldest.or(Some(waiting.id));
+        house.put(Entity::Erasure(waiting)).await;
+    }
+    let (status, asked) = root.post("/privacy/erase", json!({"number": NUMBER})).await;
+    assert_eq!(status, 202, "{asked}");
+    round(&house.api, house.api.now()).await.unwrap();
+    for id in [oldest.unwrap().to_string(), asked["request_id"].as_str().unwrap().to_owned()] {
+        assert_eq!(root.get(&format!("/privacy/erasures/{id}")).await.1["status"], "done");
+    }
     house.close().await;
 }

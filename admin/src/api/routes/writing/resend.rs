@@ -110,7 +110,7 @@ async fn resend_now(
     }
     has_numbers(&first)?;
     // What is copied now is found by whoever erases behind it.
-    let _lists = api.erasing.reading().await;
+    let _lists = api.erasing.reading_soon().await?;
     let repeats = if first.mode == Mode::Trigger { repeats(api, &first, MAX_NUMBERS).await? } else { None };
     let names = first.content.variables.iter().map(|variable| variable.name.clone());
     let copying = Copying {

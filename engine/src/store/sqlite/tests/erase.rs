@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::{CHUNK_RECIPIENTS, CampaignNo, NumberHash};
 use crate::store::{Journal, Recipients, StateSave};
+use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -91,4 +92,63 @@ async fn no_octet_of_an_erased_number_is_left_in_any_file() {
     let store = fixture.open().await;
     assert_eq!(store.newest().await.expect("known"), 21);
     assert_eq!(store.recipients(growing, 0).await.expect("there").erased.len(), 2_000);
+}
+
+async fn write(store: &SqliteStore, no: CampaignNo, expected: u64) {
+    let mut writer = store.write_recipients(no, expected).expect("begins");
+    writer.chunk(&[FIRST], &values(1)).expect("taken");
+    writer.finish().expect("finished");
+}
+
+/// Goal: many write into the file of small lists, so that nobody may have to wait for a list in a file of its own; but
+/// whatever small list was removed or erased is forgotten with the next list, whichever that is.
+#[tokio::test]
+async fn what_small_lists_share_is_made_anew_only_when_it_has_something_to_forget() {
+    let fixture = Sqlite::new();
+    let (directory, store) = (fixture.0.path().to_owned(), fixture.open().await);
+    let (large, small, removed) = (CampaignNo(1), CampaignNo(2), CampaignNo(3));
+    write(&store, large, 2 * CHUNK_RECIPIENTS as u64).await;
+    // What an earlier process has left is not known.
+    store.scrub(Vec::new()).await.expect("scrubbed");
+    write(&store, small, 1).await;
+    write(&store, removed, 1).await;
+    erase_all(&store, large).await;
+    let other = Connection::open(directory.join("small.db")).expect("opens");
+    // Who writes into it waits for nobody, and nobody for whoever writes into it.
+    other.execute_batch("BEGIN IMMEDIATE").expect("begins");
+    store.scrub(vec![large]).await.expect("it has a file of its own");
+    other.execute_batch("ROLLBACK").expect("ends");
+    drop(other);
+    let number = FIRST.to_le_bytes();
+    store.remove(removed).await.expect("removed");
+    erase_all(&store, small).await;
+    assert!(!holding(&directory, &number).is_empty(), "without a scrub it proves nothing");
+    store.scrub(vec![large]).await.expect("scrubbed");
+    assert_eq!(holding(&directory, &number), [""; 0]);
+}
+
+/// Goal: SQLite lets a checkpoint wait for readers and not for another checkpoint; one that comes at the same moment is
+/// no reason to leave numbers in a log for an hour.
+#[tokio::test]
+async fn a_file_is_made_anew_beside_checkpoints_of_others() {
+    let fixture = Sqlite::new();
+    let (directory, store) = (fixture.0.path().to_owned(), fixture.open().await);
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let path = directory.join("small.db");
+    let other = std::thread::spawn(move || {
+        let connection = Connection::open(path).expect("opens");
+        let mut checkpoints = 0_u32;
+        while ended.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            checkpoints += u32::from(folded.is_ok());
+        }
+        checkpoints
+    });
+    for no in (0..200).map(CampaignNo) {
+        write(&store, no, 1).await;
+        store.remove(no).await.expect("removed");
+        store.scrub(Vec::new()).await.expect("scrubbed");
+    }
+    drop(end);
+    assert!(other.join().expect("ended") > 0);
 }

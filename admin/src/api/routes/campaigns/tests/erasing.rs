@@ -325,3 +325,25 @@ async fn who_opted_out_stays_on_the_list_that_says_so() {
     );
     stage.house.close().await;
 }
+
+/// Goal: what is erased by time has files made anew that many write into, and comes in no hurry.
+#[tokio::test]
+async fn numbers_whose_time_is_over_are_erased_once_a_day() {
+    let stage = Stage::open().await;
+    let root = stage.house.super_admin().await;
+    let (first, second) = (stage.done(3).await, stage.done(3).await);
+    let ended = stage.over(first).await.ended_at.unwrap().max(stage.over(second).await.ended_at.unwrap());
+    let mut later = stage.stored(second).await;
+    later.ended_at = Some(ended + SignedDuration::from_secs(1));
+    later.state_version += 1;
+    stage.change(Entity::Campaign(Box::new(later))).await;
+    assert_eq!(root.patch("/platform/settings", json!({"number_retention_days": 1})).await.0, 200);
+    let due = ended + DAY;
+    stage.look(due).await;
+    stage.look(due + DAY - SignedDuration::from_secs(1)).await;
+    let erased = async |id| stage.stored(id).await.filing.numbers_erased_at;
+    assert_eq!((erased(first).await, erased(second).await), (Some(due), None));
+    stage.look(due + DAY).await;
+    assert_eq!(erased(second).await, Some(due + DAY));
+    stage.house.close().await;
+}
